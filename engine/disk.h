@@ -1,0 +1,229 @@
+#pragma once
+// What the engine and the storage room say to each other about the disk.
+//
+// The engine never touches a file. It asks for a look at names, for listings, for names to be laid
+// or removed, for blocks to be read and written; storage answers each request with what came out.
+// Names are paths below the synchronised directory. The engine has at most one request in flight
+// that concerns a path and its conflict copies, so an answer is never older than what the engine
+// remembers of it.
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "engine/entry.h"
+#include "engine/error.h"
+#include "engine/path.h"
+
+namespace p2psync::engine {
+
+/// A file's bytes, shared between the rooms without a copy.
+using Bytes = std::shared_ptr<const std::vector<std::uint8_t>>;
+
+/// What `statx` says and what tells a change: equal signatures, equal file.
+struct Signature {
+  Kind kind = Kind::file;
+  std::uint16_t mode = 0;  ///< nine bits
+  std::uint64_t inode = 0;
+  std::uint64_t size = 0;
+  std::int64_t mtime = 0;  ///< ns
+  std::int64_t ctime = 0;  ///< ns
+  auto operator<=>(const Signature&) const = default;
+};
+
+/// What stands at a name, read and hashed. mtime of a directory is 0, its and a symlink's size 0.
+struct Seen {
+  Signature signature;
+  Hash content;
+  std::string target;
+  /// The file changed so recently that a further change might not show in the signature: look
+  /// again.
+  bool fresh = false;
+  bool operator==(const Seen&) const = default;
+};
+
+// --- Looking
+// ----------------------------------------------------------------------------------------
+
+struct LookAt {
+  Path name;
+  /// What is remembered: with the same signature nothing is read again.
+  std::optional<Seen> known;
+};
+/// Reads these names. The contents that are new are durable (synced) before the answer.
+struct Look {
+  std::vector<LookAt> names;
+};
+struct Absent {};
+struct Unstable {};  ///< it changed while it was read; try again later
+struct Special {};   ///< a socket, FIFO or device: never synchronised
+using Sight = std::variant<Absent, Seen, Unstable, Special, Error>;
+struct Looked {
+  Path name;
+  Sight sight;
+};
+
+/// Lists a directory (the root is ""), after setting a watch on it where watching works.
+struct List {
+  Path directory;
+};
+struct Listing {
+  std::string name;  ///< one component
+  bool special = false;
+  Signature signature;
+};
+struct Listed {
+  Path directory;
+  Result<std::vector<Listing>> items;
+};
+
+// --- Contents
+// ---------------------------------------------------------------------------------------
+
+struct Staged {};  ///< complete in `.p2psync/tmp` under its hash; laying it moves it
+struct AtName {    ///< a synchronised file; copied (reflinked where the disk can), hash checked
+  Path name;
+};
+struct Kept {         ///< in `.p2psync/versions`
+  std::string file;   ///< its name there
+  bool move = false;  ///< it was found, not kept: that very inode goes to the name
+};
+struct Nothing {};  ///< directories and symlinks need no bytes
+using Source = std::variant<Nothing, Staged, AtName, Kept>;
+
+// --- Applying
+// ---------------------------------------------------------------------------------------
+
+/// What shall stand at a name.
+struct Wanted {
+  Kind kind = Kind::file;
+  std::uint16_t mode = 0;
+  std::int64_t mtime = 0;
+  std::uint64_t size = 0;
+  Hash content;
+  std::string target;
+};
+
+/// Lays `wanted` at `name`, in place of exactly `expected` (nothing: the name must be free).
+struct Put {
+  Path name;
+  Wanted wanted;
+  std::optional<Signature> expected;
+  Source source;
+};
+/// Links the inode at `from` (which must be `expected`) to the free name `name`, durably: a loser
+/// gets its conflict name before its old name is exchanged, and an editor that has it open writes
+/// on into the copy.
+struct Link {
+  Path name;
+  Path from;
+  Signature expected;
+};
+/// Takes away what stands at `name` if it is `expected`: files into `.p2psync/versions`,
+/// directories by rmdir.
+struct Remove {
+  Path name;
+  Signature expected;
+};
+using Step = std::variant<Put, Link, Remove>;
+
+/// The steps that make one path and its copies right, in order. The first that fails ends the job.
+/// Over the jobs of a batch all puts and links come before all removals.
+struct ApplyJob {
+  Path path;
+  std::vector<Step> steps;
+};
+struct Apply {
+  std::vector<ApplyJob> jobs;
+};
+
+/// What a step took from its name. It is in `.p2psync/versions` now.
+struct Displaced {
+  std::string file;
+  Seen seen;
+  /// False: a user wrote in between. It is a version of its own and owed a name.
+  bool as_expected = true;
+  /// A process may still write to it; storage keeps watching and sends `Surfaced` if its bytes
+  /// change.
+  bool still_open = false;
+};
+struct Done {
+  std::optional<Signature> signature;  ///< of what was laid; nothing after a removal
+  std::optional<Displaced> displaced;
+};
+struct Obstructed {};  ///< the precondition does not hold: look at the name again
+struct NotEmpty {};    ///< rmdir refused: there is something below
+struct SourceGone {};  ///< the source is not there or its bytes differ from the wanted hash
+using StepResult = std::variant<Done, Obstructed, NotEmpty, SourceGone, Error>;
+struct Applied {
+  Path path;
+  /// One for each step up to and including the first that is not Done.
+  std::vector<StepResult> results;
+};
+
+/// Bytes that appeared outside the tree and that nobody has recorded: a displaced file that a
+/// process wrote to afterwards, or one that a crash left between the exchange and the look.
+struct Surfaced {
+  Path name;         ///< the name it was displaced from
+  std::string file;  ///< in `.p2psync/versions`
+  Seen seen;
+  Hash replaced;  ///< what it held when it was displaced
+};
+
+// --- Blocks
+// -----------------------------------------------------------------------------------------
+
+/// Reads a block of a content to send it to a peer.
+struct ReadBlock {
+  NodeId peer = 0;
+  std::uint64_t request = 0;
+  Hash content;
+  Source source;
+  std::optional<Signature> expected;  ///< of an AtName source: otherwise it is another file by now
+  std::uint64_t offset = 0;
+  std::uint32_t length = 0;
+};
+struct BlockRead {
+  NodeId peer = 0;
+  std::uint64_t request = 0;
+  Hash content;
+  Bytes bytes;  ///< null: not here any more
+};
+
+/// Opens (or finds again, after a restart) the unfinished file of a content. Answered by
+/// StageOpened.
+struct OpenStage {
+  Hash content;
+  std::uint64_t size = 0;
+};
+struct StageOpened {
+  Hash content;
+  std::vector<bool> blocks;  ///< which are there already, block_bytes each
+  std::optional<Error> error;
+};
+/// Writes one block; with `last` the whole is hashed then. Answered by StageWritten.
+struct WriteBlock {
+  Hash content;
+  std::uint64_t size = 0;  ///< of the whole
+  std::uint64_t offset = 0;
+  Bytes bytes;
+  bool last = false;
+};
+enum class StageState : std::uint8_t { incomplete, complete, mismatch, failed };
+struct StageWritten {
+  Hash content;
+  std::uint64_t offset = 0;
+  StageState state = StageState::incomplete;
+  std::optional<Error> error;  ///< with `failed`
+};
+/// Forgets an unfinished or complete staged content that nobody wants any more.
+struct DropStage {
+  Hash content;
+};
+
+/// A content is asked for and written in blocks of this size; the last one is shorter.
+inline constexpr std::uint32_t block_bytes = 256 * 1024;
+
+}  // namespace p2psync::engine

@@ -1,0 +1,114 @@
+#pragma once
+// Entries: all that is known of one path, as a value that merges.
+//
+// An Entry is a multi-value register with a dotted version vector. `context` is what has been seen
+// of this path; `versions` are the siblings: what was written and not yet superseded. No version: a
+// tombstone. Writing or deleting removes exactly the siblings that the user's disk showed, so
+// concurrent writes stay side by side and a deletion never takes an edit that its author had not
+// seen.
+//
+// merge() is commutative, associative and idempotent. A sibling that one side lacks goes if that
+// side has seen its dot, where "seen" counts the side's whole knowledge and not only the entry's
+// context: a tombstone that was collected, a stale push or a repair can therefore bring nothing
+// back.
+//
+// Deletions leave a note of what they removed (`deletions`), so that a member which lost its index
+// and reads old files in again is recognised; the notes go when every member holds the deletion.
+// Source: Preguica et al., Dotted Version Vectors, 2010; Almeida et al., Delta State Replicated
+// Data Types, 2018 (causal contexts and dot stores).
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/version_vector.h"
+
+namespace p2psync::engine {
+
+/// SHA-256 of a content.
+struct Hash {
+  std::array<std::uint8_t, 32> bytes{};
+  auto operator<=>(const Hash&) const = default;
+};
+
+/// A sum modulo 2^128 of XXH3-128 hashes: of a set, whatever its order.
+struct Fingerprint {
+  std::uint64_t low = 0;
+  std::uint64_t high = 0;
+  Fingerprint& operator+=(const Fingerprint& other);
+  Fingerprint& operator-=(const Fingerprint& other);
+  auto operator<=>(const Fingerprint&) const = default;
+};
+
+enum class Kind : std::uint8_t { file = 0, directory = 1, symlink = 2 };
+
+/// How many superseded versions are recognised when they come back with a lost index.
+inline constexpr std::size_t superseded_max = 8;
+inline constexpr std::size_t target_bytes_max = 4095;
+inline constexpr std::size_t label_bytes_max = 32;
+
+/// One sibling: what somebody wrote. Immutable but for `copy`, which only ever becomes true.
+struct Version {
+  Kind kind = Kind::file;
+  std::uint16_t mode = 0;  ///< the nine permission bits; 0777 for symlinks
+  std::int64_t mtime = 0;  ///< ns since 1970; 0 for directories
+  std::uint64_t size = 0;  ///< bytes; 0 for directories and symlinks
+  Hash content;            ///< SHA-256 of the bytes or the link's target; zeros for directories
+  std::string target;      ///< of a symlink
+  std::int64_t rank = 0;   ///< who has the name: mtime, raised above what it replaced
+  std::string label;       ///< the name of the node that wrote it: 1-32 of a-z 0-9 -
+  std::uint64_t tag = 0;   ///< XXH3-64 of the first dot; an edit of a copy inherits label and tag
+  bool copy = false;       ///< stays at its conflict name though the name may be free
+  bool metadata_only = false;  ///< changed mode or mtime of bytes that it did not write
+  bool imported = false;       ///< read in with a fresh index: gives way where it is old news
+  std::vector<std::uint64_t>
+      superseded;  ///< fingerprints of up to 8 versions it replaced, newest first
+  bool operator==(const Version&) const = default;
+};
+
+struct Sibling {
+  Dot dot;
+  Version version;
+  bool operator==(const Sibling&) const = default;
+};
+
+/// The note that a deletion leaves.
+struct Deletion {
+  Dot dot;
+  std::vector<std::uint64_t> superseded;  ///< as in Version
+  bool operator==(const Deletion&) const = default;
+};
+
+struct Entry {
+  VersionVector context;
+  std::vector<Sibling> versions;    ///< ascending by dot
+  std::vector<Deletion> deletions;  ///< ascending by dot
+
+  [[nodiscard]] const Version* find(const Dot& dot) const;
+  [[nodiscard]] bool live() const { return !versions.empty(); }
+  bool operator==(const Entry&) const = default;
+};
+
+/// What the two sides know becomes what one side knows. `mine_seen` and `theirs_seen` are the
+/// sides' knowledge.
+[[nodiscard]] Entry merge(const Entry& mine, const VersionVector& mine_seen, const Entry& theirs,
+                          const VersionVector& theirs_seen);
+
+/// Names a version by content and mtime, to recognise it after an index was lost. XXH3-64.
+[[nodiscard]] std::uint64_t recognition(const Version& version);
+
+/// XXH3-64 of a dot: the tag of a version that is nobody's copy.
+[[nodiscard]] std::uint64_t tag_of(const Dot& dot);
+
+/// What the index sums for one path: path, dots and versions of the live siblings. Zero without
+/// any.
+[[nodiscard]] Fingerprint fingerprint(std::string_view path, const Entry& entry);
+
+/// Same kind, bytes and target: the two are shown under one name.
+[[nodiscard]] bool same_content(const Version& a, const Version& b);
+
+/// What the node can find wrong with an entry that came from outside, or nothing.
+[[nodiscard]] std::optional<std::string_view> entry_problem(const Entry& entry);
+
+}  // namespace p2psync::engine

@@ -1,0 +1,40 @@
+#pragma once
+// Everything that can happen to a node. See node.h.
+#include <variant>
+
+#include "engine/disk.h"
+#include "engine/message.h"
+
+namespace p2psync::engine {
+
+/// The time that Node::wake_at() asked for has come.
+struct Wake {};
+/// A connection to this member is up (its key was checked) or gone. At most one at a time for each.
+struct PeerUp {
+  NodeId peer = 0;
+};
+struct PeerDown {
+  NodeId peer = 0;
+};
+struct Received {
+  NodeId peer = 0;
+  Message message;
+};
+/// The watcher saw something at these names.
+struct Touched {
+  std::vector<Path> names;
+};
+/// Read the whole tree: the watcher lost events, the interval is over, or a user asked.
+struct Rescan {};
+/// The last Apply or Look, in the order they were given (storage answers each exactly once).
+struct ApplyDone {
+  std::vector<Applied> jobs;
+};
+struct LookDone {
+  std::vector<Looked> names;
+};
+
+using Input = std::variant<Wake, PeerUp, PeerDown, Received, Touched, Rescan, Listed, LookDone,
+                           ApplyDone, Surfaced, BlockRead, StageOpened, StageWritten>;
+
+}  // namespace p2psync::engine

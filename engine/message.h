@@ -1,0 +1,123 @@
+#pragma once
+// What peers say to each other: values only; net/ turns them into frames and back.
+//
+// Every connection begins with Hello from both sides. Then:
+//   tick          Tick -> Tick(answer): equal fingerprints, and that is all
+//   difference    Vectors -> Entries...: what the other's knowledge lacks, without gaps
+//   repair        Ranges -> Ranges -> Entries: equal knowledge, unequal roots
+//   push          Entries, unasked, at once after a local change
+//   content       Get -> Block
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "engine/disk.h"
+#include "engine/entry.h"
+
+namespace p2psync::engine {
+
+inline constexpr std::uint32_t protocol_version = 1;
+
+struct MemberName {
+  NodeId id = 0;
+  std::string name;
+  auto operator<=>(const MemberName&) const = default;
+};
+
+struct Hello {
+  std::uint32_t protocol = protocol_version;
+  std::string cluster;  ///< its name; another cluster is another cluster
+  std::string version;  ///< of the program, for people
+  std::vector<MemberName>
+      members;  ///< ascending by id; lists may differ while one is being changed
+};
+
+/// One row of the matrix of what members hold. `epoch` is when the member's index was made (ms
+/// since 1970): a higher epoch replaces the row, an equal one joins it.
+struct HeldRow {
+  NodeId member = 0;
+  std::uint64_t epoch = 0;
+  VersionVector held;
+  bool operator==(const HeldRow&) const = default;
+};
+
+/// The per-tick digest: at most 256 bytes on the wire, whatever the tree's size.
+struct Tick {
+  Fingerprint root;
+  std::uint64_t live = 0;  ///< siblings summed in root
+  Fingerprint matrix;      ///< of knowledge and all rows
+  bool settled = false;    ///< the sender holds all that it knows
+  bool answer = false;
+  std::uint64_t echo = 0;  ///< chosen by the asker, sent back: measures the round trip
+};
+
+struct Vectors {
+  VersionVector knowledge;
+  std::vector<HeldRow> rows;
+  bool answer = false;  ///< sent in reply: do not reply with Vectors again
+};
+
+/// The sender has put in (this message and those before it on this connection) every entry with a
+/// dot of `actor` above `from` and up to `to`.
+struct SequenceRange {
+  Actor actor;
+  std::uint64_t from = 0;
+  std::uint64_t to = 0;
+  bool operator==(const SequenceRange&) const = default;
+};
+
+struct PathEntry {
+  Path path;
+  Entry entry;
+};
+
+struct Entries {
+  VersionVector knowledge;  ///< the sender's: it says what the absence of a sibling means
+  std::vector<SequenceRange> ranges;
+  std::vector<PathEntry> entries;
+};
+
+/// Range repair. A range is [lower, upper) in path order, "" as upper meaning the end.
+/// `split` ranges say (count, fingerprint); `listed` ones name every live path with its own
+/// fingerprint.
+struct RangeDigest {
+  Path lower;
+  Path upper;
+  std::uint64_t count = 0;
+  Fingerprint fingerprint;
+};
+struct ListedItem {
+  std::uint64_t path_hash = 0;  ///< XXH3-64
+  Fingerprint fingerprint;
+};
+struct RangeList {
+  Path lower;
+  Path upper;
+  std::vector<ListedItem> items;
+};
+struct Ranges {
+  VersionVector knowledge;
+  std::vector<RangeDigest> split;
+  std::vector<RangeList> listed;
+};
+
+/// The sender's own row, as soon as it grows.
+struct Held {
+  HeldRow row;
+};
+
+struct Get {
+  std::uint64_t request = 0;
+  Hash content;
+  std::uint64_t offset = 0;
+  std::uint32_t length = 0;  ///< at most block_bytes
+};
+struct Block {
+  std::uint64_t request = 0;
+  Bytes bytes;  ///< null: the sender does not have it
+};
+
+using Message = std::variant<Hello, Tick, Vectors, Entries, Ranges, Held, Get, Block>;
+
+}  // namespace p2psync::engine

@@ -1,0 +1,69 @@
+#pragma once
+// A node: the whole of p2psync's behaviour as one state machine.
+//
+// No clock, socket, file, thread or random source in here: equal inputs in equal order give equal
+// outputs. The driver (apps/p2psync, or the simulator) feeds inputs and performs outputs in order;
+// a Send after a Persist leaves once that is durable. Storage requests (Look, List, Apply, blocks)
+// may run at the same time and are answered by inputs; each is answered exactly once.
+//
+// Not thread safe: one thread steps it.
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/input.h"
+#include "engine/output.h"
+#include "engine/status.h"
+
+namespace p2psync::engine {
+
+struct NodeOptions {
+  std::string cluster;
+  std::string version;
+  NodeId self = 0;
+  std::vector<MemberName> members;  ///< all, self included
+  Duration gossip_interval = std::chrono::seconds(1);
+  std::uint64_t seed = 0;         ///< for the choice of peers and for jitter
+  std::uint64_t incarnation = 0;  ///< 64 random bits, new at every start
+  std::uint64_t index_epoch = 0;  ///< when the index was made, ms since 1970
+  bool fresh_index = false;       ///< the index was made at this start: files found are imports
+  bool keep_versions = true;      ///< [versions] keep is not "0"
+};
+
+/// What the index store holds, for a start.
+struct Loaded {
+  std::vector<Change::PathRecord> records;
+  VersionVector knowledge;
+  std::vector<HeldRow> rows;
+  std::vector<KeptVersion> kept;
+};
+
+class Node {
+ public:
+  Node(NodeOptions options, Loaded loaded, Instant now);
+  ~Node();
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  /// The first outputs after a start: the scan begins.
+  [[nodiscard]] std::vector<Output> start(Instant now);
+  [[nodiscard]] std::vector<Output> step(Instant now, Input input);
+  /// When to step with Wake, at the latest.
+  [[nodiscard]] Instant wake_at() const;
+
+  [[nodiscard]] Status status() const;
+  /// True while a scan or looks that were asked for are not finished.
+  [[nodiscard]] bool looking() const;
+  /// Every member is connected and holds the same tree, and so does this node.
+  [[nodiscard]] bool all_in_sync() const;
+  /// The record of one path, for `log` and tests; null when nothing is known.
+  [[nodiscard]] const Record* record(std::string_view path) const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace p2psync::engine

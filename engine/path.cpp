@@ -1,0 +1,81 @@
+#include "engine/path.h"
+
+#include <algorithm>
+
+namespace p2psync::engine {
+
+std::optional<std::string_view> path_problem(std::string_view path) {
+  if (path.empty()) {
+    return "empty path";
+  }
+  if (path.size() > path_bytes_max) {
+    return "path too long";
+  }
+  std::size_t depth = 0;
+  for (std::size_t begin = 0; begin <= path.size();) {
+    const std::size_t end = std::min(path.find('/', begin), path.size());
+    const std::string_view name = path.substr(begin, end - begin);
+    if (name.empty() || name == "." || name == "..") {
+      return "component that is empty, . or ..";
+    }
+    if (name.size() > name_bytes_max) {
+      return "name too long";
+    }
+    if (name.find('\0') != std::string_view::npos) {
+      return "NUL in a name";
+    }
+    if (depth == 0 && name == own_directory) {
+      return "the program's own directory";
+    }
+    if (++depth > path_depth_max) {
+      return "too deep";
+    }
+    begin = end + 1;
+  }
+  return std::nullopt;
+}
+
+std::string_view parent_of(std::string_view path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
+}
+
+std::string_view name_of(std::string_view path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string_view::npos ? path : path.substr(slash + 1);
+}
+
+Path child_of(std::string_view directory, std::string_view name) {
+  Path path;
+  path.reserve(directory.size() + 1 + name.size());
+  path += directory;
+  if (!directory.empty()) {
+    path += '/';
+  }
+  path += name;
+  return path;
+}
+
+bool is_below(std::string_view path, std::string_view directory) {
+  if (directory.empty()) {
+    return !path.empty();
+  }
+  return path.size() > directory.size() && path.starts_with(directory) &&
+         path[directory.size()] == '/';
+}
+
+bool PathLess::operator()(std::string_view a, std::string_view b) const {
+  const auto [left, right] = std::ranges::mismatch(a, b);
+  if (right == b.end()) {
+    return false;
+  }
+  if (left == a.end()) {
+    return true;
+  }
+  if (*left == '/' || *right == '/') {
+    return *left == '/';
+  }
+  return static_cast<unsigned char>(*left) < static_cast<unsigned char>(*right);
+}
+
+}  // namespace p2psync::engine

@@ -1,0 +1,56 @@
+#pragma once
+// What a node remembers of one path: the entry all members share, and what its own disk shows of
+// it.
+#include <optional>
+#include <vector>
+
+#include "engine/disk.h"
+#include "engine/entry.h"
+#include "engine/message.h"
+
+namespace p2psync::engine {
+
+/// A name on this node's disk and the siblings that it shows (equal siblings share a name).
+struct Shown {
+  Path name;              ///< the path itself or one of its conflict names
+  std::vector<Dot> dots;  ///< ascending; none for a directory that only its contents call for
+  Version version;        ///< what was laid or seen there (with the dots' label, tag, rank)
+  Signature signature;
+  bool operator==(const Shown&) const = default;
+};
+
+struct Record {
+  Entry entry;
+  std::vector<Shown> shown;  ///< ascending by name
+  [[nodiscard]] bool empty() const {
+    return shown.empty() && entry.versions.empty() && entry.deletions.empty() &&
+           entry.context.empty();
+  }
+};
+
+/// A replaced or deleted file in `.p2psync/versions`.
+struct KeptVersion {
+  std::string file;  ///< its name there
+  Path path;         ///< whose version it was
+  Version version;
+  bool operator==(const KeptVersion&) const = default;
+};
+
+/// What survives a restart. One Change is one transaction of the index; absent fields stay as they
+/// are.
+struct Change {
+  struct PathRecord {
+    Path path;
+    std::optional<Record> record;  ///< nothing: erase
+  };
+  std::vector<PathRecord> records;
+  std::optional<VersionVector> knowledge;
+  std::vector<HeldRow> rows;
+  std::vector<KeptVersion> kept;
+  std::vector<std::string> forgotten;  ///< kept files that are gone
+  [[nodiscard]] bool empty() const {
+    return records.empty() && !knowledge && rows.empty() && kept.empty() && forgotten.empty();
+  }
+};
+
+}  // namespace p2psync::engine
