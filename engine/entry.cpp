@@ -1,0 +1,233 @@
+#include "engine/entry.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string_view>
+
+#include "engine/path.h"
+
+namespace p2psync::engine {
+namespace {
+
+/// Appends values in a fixed byte order, so that equal values hash equally on every machine.
+class Canonical {
+ public:
+  Canonical& number(std::uint64_t value) {
+    for (int shift = 0; shift < 64; shift += 8) {
+      bytes_ += static_cast<char>((value >> shift) & 0xff);
+    }
+    return *this;
+  }
+  Canonical& text(std::string_view value) {
+    number(value.size());
+    bytes_ += value;
+    return *this;
+  }
+  Canonical& dot(const Dot& dot) {
+    return number(dot.actor.node).number(dot.actor.incarnation).number(dot.sequence);
+  }
+  Canonical& hash(const Hash& hash) {
+    bytes_.append(reinterpret_cast<const char*>(hash.bytes.data()), hash.bytes.size());
+    return *this;
+  }
+  [[nodiscard]] std::uint64_t short_hash() const {
+    return XXH3_64bits(bytes_.data(), bytes_.size());
+  }
+  [[nodiscard]] Fingerprint long_hash() const {
+    const XXH128_hash_t hash = XXH3_128bits(bytes_.data(), bytes_.size());
+    return {hash.low64, hash.high64};
+  }
+
+ private:
+  std::string bytes_;
+};
+
+/// What remains of both sides' dotted values: kept if both hold it, or if the other has not seen
+/// it.
+template <class Dotted, class Both>
+std::vector<Dotted> keep_unseen(const std::vector<Dotted>& mine, const VersionVector& mine_seen,
+                                const VersionVector& mine_context,
+                                const std::vector<Dotted>& theirs, const VersionVector& theirs_seen,
+                                const VersionVector& theirs_context, const Both& both) {
+  std::vector<Dotted> kept;
+  auto a = mine.begin();
+  auto b = theirs.begin();
+  while (a != mine.end() || b != theirs.end()) {
+    if (b == theirs.end() || (a != mine.end() && a->dot < b->dot)) {
+      if (!theirs_seen.covers(a->dot) && !theirs_context.covers(a->dot)) {
+        kept.push_back(*a);
+      }
+      ++a;
+    } else if (a == mine.end() || b->dot < a->dot) {
+      if (!mine_seen.covers(b->dot) && !mine_context.covers(b->dot)) {
+        kept.push_back(*b);
+      }
+      ++b;
+    } else {
+      kept.push_back(*a);
+      both(kept.back(), *b);
+      ++a;
+      ++b;
+    }
+  }
+  return kept;
+}
+
+bool holds(const std::vector<std::uint64_t>& list, std::uint64_t value) {
+  return std::ranges::find(list, value) != list.end();
+}
+
+/// An import that some other version or deletion has superseded is that old version and not news.
+/// Dropping is sound in any order: its dot stays in the context, so no merge brings it back.
+void drop_stale_imports(Entry& entry) {
+  const auto stale = [&entry](const Sibling& sibling) {
+    if (!sibling.version.imported) {
+      return false;
+    }
+    const std::uint64_t name = recognition(sibling.version);
+    return std::ranges::any_of(
+               entry.deletions,
+               [&](const Deletion& deletion) { return holds(deletion.superseded, name); }) ||
+           std::ranges::any_of(entry.versions, [&](const Sibling& other) {
+             return other.dot != sibling.dot && holds(other.version.superseded, name);
+           });
+  };
+  std::vector<Dot> gone;
+  for (const Sibling& sibling : entry.versions) {
+    if (stale(sibling)) {
+      gone.push_back(sibling.dot);
+    }
+  }
+  std::erase_if(entry.versions, [&gone](const Sibling& sibling) {
+    return std::ranges::find(gone, sibling.dot) != gone.end();
+  });
+}
+
+template <class Dotted>
+bool ascending(const std::vector<Dotted>& items) {
+  return std::ranges::adjacent_find(
+             items, [](const Dotted& a, const Dotted& b) { return a.dot >= b.dot; }) == items.end();
+}
+
+std::optional<std::string_view> version_problem(const Version& version) {
+  const bool label_good = !version.label.empty() && version.label.size() <= label_bytes_max &&
+                          std::ranges::all_of(version.label, [](char c) {
+                            return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+                          });
+  if (!label_good) {
+    return "a node name that is none";
+  }
+  if (version.kind > Kind::symlink) {
+    return "an unknown kind";
+  }
+  if (version.mode > 0777) {
+    return "mode bits beyond 0777";
+  }
+  if (version.superseded.size() > superseded_max) {
+    return "too many superseded versions";
+  }
+  const bool link = version.kind == Kind::symlink;
+  if (link != !version.target.empty() || version.target.size() > target_bytes_max ||
+      version.target.find('\0') != std::string::npos) {
+    return "a bad link target";
+  }
+  if (version.kind != Kind::file && version.size != 0) {
+    return "a size where there are no bytes";
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Fingerprint& Fingerprint::operator+=(const Fingerprint& other) {
+  low += other.low;
+  high += other.high + (low < other.low ? 1 : 0);
+  return *this;
+}
+
+Fingerprint& Fingerprint::operator-=(const Fingerprint& other) {
+  const bool borrow = low < other.low;
+  low -= other.low;
+  high -= other.high + (borrow ? 1 : 0);
+  return *this;
+}
+
+const Version* Entry::find(const Dot& dot) const {
+  const auto place = std::ranges::lower_bound(versions, dot, {}, &Sibling::dot);
+  return place != versions.end() && place->dot == dot ? &place->version : nullptr;
+}
+
+Entry merge(const Entry& mine, const VersionVector& mine_seen, const Entry& theirs,
+            const VersionVector& theirs_seen) {
+  Entry merged;
+  merged.context = mine.context;
+  merged.context.join(theirs.context);
+  merged.versions =
+      keep_unseen(mine.versions, mine_seen, mine.context, theirs.versions, theirs_seen,
+                  theirs.context, [](Sibling& kept, const Sibling& other) {
+                    kept.version.copy = kept.version.copy || other.version.copy;
+                  });
+  merged.deletions = keep_unseen(mine.deletions, mine_seen, mine.context, theirs.deletions,
+                                 theirs_seen, theirs.context, [](Deletion&, const Deletion&) {});
+  drop_stale_imports(merged);
+  return merged;
+}
+
+std::uint64_t recognition(const Version& version) {
+  return Canonical()
+      .number(static_cast<std::uint64_t>(version.kind))
+      .hash(version.content)
+      .text(version.target)
+      .number(static_cast<std::uint64_t>(version.mtime))
+      .short_hash();
+}
+
+std::uint64_t tag_of(const Dot& dot) {
+  return Canonical().dot(dot).short_hash();
+}
+
+Fingerprint fingerprint(std::string_view path, const Entry& entry) {
+  Fingerprint sum;
+  for (const auto& [dot, version] : entry.versions) {
+    Canonical bytes;
+    bytes.text(path).dot(dot).number(static_cast<std::uint64_t>(version.kind)).number(version.mode);
+    bytes.number(static_cast<std::uint64_t>(version.mtime))
+        .number(version.size)
+        .hash(version.content);
+    bytes.text(version.target).number(static_cast<std::uint64_t>(version.rank)).text(version.label);
+    bytes.number(version.tag)
+        .number((version.copy ? 1U : 0U) | (version.metadata_only ? 2U : 0U) |
+                (version.imported ? 4U : 0U));
+    sum += bytes.long_hash();
+  }
+  return sum;
+}
+
+bool same_content(const Version& a, const Version& b) {
+  return a.kind == b.kind && a.content == b.content && a.target == b.target;
+}
+
+std::optional<std::string_view> entry_problem(const Entry& entry) {
+  if (!ascending(entry.versions) || !ascending(entry.deletions)) {
+    return "siblings out of order";
+  }
+  for (const Sibling& sibling : entry.versions) {
+    if (!entry.context.covers(sibling.dot) || sibling.dot.sequence == 0) {
+      return "a sibling outside its context";
+    }
+    if (const auto problem = version_problem(sibling.version)) {
+      return problem;
+    }
+  }
+  for (const Deletion& deletion : entry.deletions) {
+    if (!entry.context.covers(deletion.dot) || deletion.dot.sequence == 0 ||
+        deletion.superseded.size() > superseded_max) {
+      return "a bad deletion";
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace p2psync::engine
