@@ -198,6 +198,7 @@ Fingerprint fingerprint(std::string_view path, const Entry& entry) {
         .hash(version.content);
     bytes.text(version.target).number(static_cast<std::uint64_t>(version.rank)).text(version.label);
     bytes.number(version.tag)
+        .number(version.base)
         .number((version.copy ? 1U : 0U) | (version.metadata_only ? 2U : 0U) |
                 (version.imported ? 4U : 0U));
     sum += bytes.long_hash();

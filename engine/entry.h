@@ -61,7 +61,9 @@ struct Version {
   std::uint64_t tag = 0;   ///< XXH3-64 of the first dot; an edit of a copy inherits label and tag
   bool copy = false;       ///< stays at its conflict name though the name may be free
   bool metadata_only = false;  ///< changed mode or mtime of bytes that it did not write
-  bool imported = false;       ///< read in with a fresh index: gives way where it is old news
+  /// With metadata_only: recognition() of the version that wrote the bytes; otherwise 0.
+  std::uint64_t base = 0;
+  bool imported = false;  ///< read in with a fresh index: gives way where it is old news
   std::vector<std::uint64_t>
       superseded;  ///< fingerprints of up to 8 versions it replaced, newest first
   bool operator==(const Version&) const = default;

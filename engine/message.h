@@ -55,6 +55,7 @@ struct Tick {
 struct Vectors {
   VersionVector knowledge;
   std::vector<HeldRow> rows;
+  Fingerprint root;     ///< equal knowledge and unequal roots call for repair
   bool answer = false;  ///< sent in reply: do not reply with Vectors again
 };
 
@@ -76,6 +77,11 @@ struct Entries {
   VersionVector knowledge;  ///< the sender's: it says what the absence of a sibling means
   std::vector<SequenceRange> ranges;
   std::vector<PathEntry> entries;
+};
+
+/// How many Entries messages of this connection the receiver has taken in: the sender's window.
+struct Taken {
+  std::uint64_t count = 0;
 };
 
 /// Range repair. A range is [lower, upper) in path order, "" as upper meaning the end.
@@ -118,6 +124,6 @@ struct Block {
   Bytes bytes;  ///< null: the sender does not have it
 };
 
-using Message = std::variant<Hello, Tick, Vectors, Entries, Ranges, Held, Get, Block>;
+using Message = std::variant<Hello, Tick, Vectors, Entries, Ranges, Held, Get, Block, Taken>;
 
 }  // namespace p2psync::engine
