@@ -1,0 +1,86 @@
+#pragma once
+// The index: every path that is known, in path order, with sums over any range in O(log n).
+//
+// A B+tree in memory. Each child slot carries the Summary of what is below it: how many siblings
+// are live and the sum of their fingerprints, so two nodes find where their trees differ without
+// reading them. Tombstones are stored and walked but not summed. An empty record is never stored:
+// putting one is erasing.
+//
+// Cost: find, put, erase, update, summary, next_after O(log n); one hash of the new entry a change
+// (the old one's is kept). Pointers to an Item or Record stay good until that path is changed or
+// erased, whatever happens to others; but only `update` may write to a record.
+// A range is [lower, upper) in PathLess order; "" as upper means the end.
+// Not thread safe. Source: Meyer, Range-Based Set Reconciliation, 2023 (sums in a search tree).
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "engine/entry.h"
+#include "engine/path.h"
+#include "engine/record.h"
+
+namespace p2psync::engine {
+
+/// What a set of entries comes to.
+struct Summary {
+  std::uint64_t live = 0;   ///< siblings, not paths
+  Fingerprint fingerprint;  ///< the sum of theirs
+  Summary& operator+=(const Summary& other);
+  Summary& operator-=(const Summary& other);
+  bool operator==(const Summary&) const = default;
+};
+
+class Index {
+ public:
+  struct Item {
+    Path path;
+    Record record;
+    Fingerprint fingerprint;  ///< of record.entry at this path; zero for a tombstone
+  };
+
+  Index();
+  ~Index();
+  Index(Index&&) noexcept;
+  Index& operator=(Index&&) noexcept;
+
+  [[nodiscard]] const Record* find(std::string_view path) const;
+  void put(std::string_view path, Record record);
+  void erase(std::string_view path);
+  /// Edits one record in place; it is made if absent, and erased if it is empty afterwards. `edit`
+  /// must not touch the index.
+  void update(std::string_view path, const std::function<void(Record&)>& edit);
+
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] bool empty() const { return size_ == 0; }
+  [[nodiscard]] Summary summary() const;
+  [[nodiscard]] Summary summary(std::string_view lower, std::string_view upper) const;
+  /// True if a live path is strictly below the directory ("": if there is any).
+  [[nodiscard]] bool any_live_below(std::string_view directory) const;
+
+  /// At most parts - 1 bounds, ascending and strictly between lower and upper, that cut the range
+  /// into parts with about equally many live siblings. Bounds are as short as their neighbours
+  /// allow: they order like paths but need not be valid ones.
+  [[nodiscard]] std::vector<Path> split(std::string_view lower, std::string_view upper,
+                                        std::size_t parts) const;
+
+  /// The first item not below, or behind, a path; null at the end. Any change between two calls is
+  /// fine.
+  [[nodiscard]] const Item* at_or_after(std::string_view path) const;
+  [[nodiscard]] const Item* next_after(std::string_view path) const;
+  /// In order while `visit` returns true. The index must not change meanwhile.
+  void for_each(std::string_view lower, std::string_view upper,
+                const std::function<bool(const Path&, const Record&)>& visit) const;
+
+  /// Aborts unless every invariant of the tree holds. Hashes everything: for tests.
+  void check() const;
+
+ private:
+  struct Node;
+
+  std::unique_ptr<Node> root_;
+  std::size_t size_ = 0;
+};
+
+}  // namespace p2psync::engine
