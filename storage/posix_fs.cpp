@@ -1,0 +1,483 @@
+#include "storage/posix_fs.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <ctime>
+#include <filesystem>
+#include <tuple>
+
+#include "storage/posix_file.h"
+
+namespace p2psync::storage {
+
+namespace {
+
+constexpr int open_always = O_CLOEXEC | O_NOFOLLOW;
+/// O_NONBLOCK: a FIFO does not wait for its other end; regular files ignore it.
+constexpr int open_file_always = open_always | O_NONBLOCK | O_NOCTTY;
+/// openat2 says EAGAIN when a rename or mount elsewhere disturbed it.
+constexpr int open_attempts_max = 1000;
+constexpr std::string_view probe_directory = ".p2psync/tmp";
+
+int open_beneath(int directory, const char* path, int flags) {
+  struct open_how how{};
+  how.flags = static_cast<std::uint64_t>(flags);
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  for (int attempt = 1;; ++attempt) {
+    const long descriptor = ::syscall(SYS_openat2, directory, path, &how, sizeof how);
+    if (descriptor >= 0 || (errno != EINTR && (errno != EAGAIN || attempt >= open_attempts_max))) {
+      return static_cast<int>(descriptor);
+    }
+  }
+}
+
+// A path that could mean anything but a chain of names is refused before the kernel sees it.
+bool well_formed(std::string_view path) {
+  if (path.size() > engine::path_bytes_max || path.find('\0') != std::string_view::npos) {
+    return false;
+  }
+  for (std::size_t begin = 0; begin <= path.size();) {
+    const std::size_t end = std::min(path.find('/', begin), path.size());
+    const std::string_view name = path.substr(begin, end - begin);
+    if (name.empty() || name == "." || name == "..") {
+      return false;
+    }
+    begin = end + 1;
+  }
+  return true;
+}
+
+std::unexpected<Error> failed(std::string_view operation, std::string_view path) {
+  return std::unexpected(system_error(operation, path, errno));
+}
+
+Error not_regular(std::string_view path) {
+  return {ErrorCode::changed, "open", std::string(path) + ", which is not a regular file"};
+}
+
+Result<void> done_or(int result, std::string_view operation, std::string_view path) {
+  if (result != 0) {
+    return failed(operation, path);
+  }
+  return {};
+}
+
+struct CloseDirectory {
+  void operator()(DIR* directory) const { ::closedir(directory); }
+};
+
+}  // namespace
+
+/// Where a path's last component lives. The directory is the root's own descriptor or `opened`.
+struct PosixFs::Place {
+  Descriptor opened;
+  int directory = -1;
+  std::string name;
+};
+
+PosixFs::PosixFs(std::string folder, Descriptor root, Resolution resolution)
+    : folder_(std::move(folder)), root_(std::move(root)), resolution_(resolution) {}
+
+Result<std::unique_ptr<PosixFs>> PosixFs::open(const std::string& folder) {
+  auto fs = open(folder, Resolution::openat2);
+  if (fs) {
+    const Descriptor probe(open_beneath((*fs)->root_.get(), ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!probe) {
+      (*fs)->resolution_ = Resolution::walk;
+    }
+  }
+  return fs;
+}
+
+Result<std::unique_ptr<PosixFs>> PosixFs::open(const std::string& folder, Resolution resolution) {
+  Descriptor root(
+      uninterrupted([&] { return ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
+  if (!root) {
+    return failed("open", folder);
+  }
+  std::error_code ignored;
+  std::string absolute = std::filesystem::absolute(folder, ignored).string();
+  return std::unique_ptr<PosixFs>(
+      new PosixFs(absolute.empty() ? folder : std::move(absolute), std::move(root), resolution));
+}
+
+Result<Descriptor> PosixFs::resolve(std::string_view operation, std::string_view path, int flags) {
+  if (path.empty()) {
+    Descriptor root(uninterrupted([&] { return ::openat(root_.get(), ".", flags | open_always); }));
+    return root ? Result<Descriptor>(std::move(root)) : failed(operation, path);
+  }
+  if (!well_formed(path)) {
+    return std::unexpected(Error{ErrorCode::invalid, std::string(operation), std::string(path)});
+  }
+  Descriptor found;
+  const std::string text(path);
+  if (resolution_ == Resolution::openat2) {
+    found = Descriptor(open_beneath(root_.get(), text.c_str(), flags | open_always));
+  } else {
+    std::size_t begin = 0;
+    int directory = root_.get();
+    for (;;) {
+      const std::size_t end = std::min(text.find('/', begin), text.size());
+      const bool last = end == text.size();
+      const std::string name = text.substr(begin, end - begin);
+      const int how = last ? flags : O_PATH | O_DIRECTORY;
+      Descriptor next(
+          uninterrupted([&] { return ::openat(directory, name.c_str(), how | open_always); }));
+      if (last || !next) {
+        found = std::move(next);
+        break;
+      }
+      found = std::move(next);
+      directory = found.get();
+      begin = end + 1;
+    }
+  }
+  if (!found) {
+    // A link where a directory should be: what was asked for is not there.
+    return std::unexpected(system_error(operation, path, errno == ELOOP ? ENOTDIR : errno));
+  }
+  return found;
+}
+
+Result<PosixFs::Place> PosixFs::place_of(std::string_view operation, std::string_view path) {
+  if (!well_formed(path)) {
+    return std::unexpected(Error{ErrorCode::invalid, std::string(operation), std::string(path)});
+  }
+  Place place;
+  place.name = engine::name_of(path);
+  const std::string_view parent = engine::parent_of(path);
+  if (parent.empty()) {
+    place.directory = root_.get();
+    return place;
+  }
+  auto opened = resolve(operation, parent, O_PATH | O_DIRECTORY);
+  if (!opened) {
+    opened.error().object = path;
+    return std::unexpected(std::move(opened.error()));
+  }
+  place.opened = std::move(*opened);
+  place.directory = place.opened.get();
+  return place;
+}
+
+Result<Stat> PosixFs::stat(std::string_view path) {
+  struct ::statx raw{};
+  int number = 0;
+  if (path.empty()) {
+    number = stat_at(root_.get(), "", raw);
+  } else {
+    const auto place = place_of("stat", path);
+    if (!place) {
+      return std::unexpected(place.error());
+    }
+    number = stat_at(place->directory, place->name.c_str(), raw);
+  }
+  if (number != 0) {
+    return std::unexpected(system_error("stat", path, number));
+  }
+  return stat_from(raw);
+}
+
+Result<std::vector<DirItem>> PosixFs::list(std::string_view directory) {
+  auto opened = resolve("list", directory, O_RDONLY | O_DIRECTORY);
+  if (!opened) {
+    return std::unexpected(std::move(opened.error()));
+  }
+  // fdopendir takes the descriptor over; statx below goes through the same one.
+  const int descriptor = opened->get();
+  const std::unique_ptr<DIR, CloseDirectory> stream(::fdopendir(descriptor));
+  if (!stream) {
+    return failed("list", directory);
+  }
+  opened->release();
+  std::vector<DirItem> items;
+  for (;;) {
+    errno = 0;
+    const struct dirent* const entry = ::readdir(stream.get());
+    if (entry == nullptr) {
+      if (errno != 0) {
+        return failed("list", directory);
+      }
+      break;
+    }
+    const std::string_view name = entry->d_name;
+    if (name == "." || name == "..") {
+      continue;
+    }
+    struct ::statx raw{};
+    if (const int number = stat_at(descriptor, entry->d_name, raw); number == ENOENT) {
+      continue;
+    } else if (number != 0) {
+      return std::unexpected(system_error("stat", engine::child_of(directory, name), number));
+    }
+    items.push_back({std::string(name), stat_from(raw)});
+  }
+  std::ranges::sort(items, {}, &DirItem::name);
+  return items;
+}
+
+Result<std::unique_ptr<File>> PosixFs::open_file(std::string_view path, int flags) {
+  const auto place = place_of("open", path);
+  if (!place) {
+    return std::unexpected(place.error());
+  }
+  Descriptor opened(uninterrupted([&] {
+    return ::openat(place->directory, place->name.c_str(), flags | open_file_always, 0600);
+  }));
+  if (!opened) {
+    // ELOOP: a symbolic link; ENXIO: a socket, or a FIFO without a reader.
+    return errno == ELOOP || errno == ENXIO || errno == ENODEV
+               ? std::unexpected(not_regular(path))
+               : failed((flags & O_CREAT) != 0 ? "create" : "open", path);
+  }
+  struct ::statx raw{};
+  if (const int number = stat_at(opened.get(), "", raw); number != 0) {
+    return std::unexpected(system_error("stat", path, number));
+  }
+  if (!S_ISREG(raw.stx_mode)) {
+    return std::unexpected(not_regular(path));
+  }
+  return std::make_unique<PosixFile>(std::move(opened), std::string(path));
+}
+
+Result<std::unique_ptr<File>> PosixFs::open_read(std::string_view path) {
+  return open_file(path, O_RDONLY);
+}
+
+Result<std::unique_ptr<File>> PosixFs::open_write(std::string_view path) {
+  return open_file(path, O_RDWR);
+}
+
+Result<std::unique_ptr<File>> PosixFs::create(std::string_view path) {
+  return open_file(path, O_RDWR | O_CREAT | O_EXCL);
+}
+
+Result<std::string> PosixFs::read_link(std::string_view path) {
+  const auto place = place_of("read the link", path);
+  if (!place) {
+    return std::unexpected(place.error());
+  }
+  std::string target(engine::target_bytes_max + 1, '\0');
+  const ssize_t count =
+      ::readlinkat(place->directory, place->name.c_str(), target.data(), target.size());
+  if (count < 0) {
+    if (errno == EINVAL) {
+      return std::unexpected(
+          Error{ErrorCode::changed, "read the link", std::string(path) + ", which is none"});
+    }
+    return failed("read the link", path);
+  }
+  target.resize(static_cast<std::size_t>(count));
+  return target;
+}
+
+Result<void> PosixFs::make_directory(std::string_view path, std::uint16_t mode) {
+  const auto place = place_of("make the directory", path);
+  if (!place) {
+    return std::unexpected(place.error());
+  }
+  if (::mkdirat(place->directory, place->name.c_str(), mode & 0777U) != 0) {
+    return failed("make the directory", path);
+  }
+  return set_directory_mode(path, mode);
+}
+
+Result<void> PosixFs::make_symlink(std::string_view target, std::string_view path) {
+  const auto place = place_of("make the link", path);
+  if (!place) {
+    return std::unexpected(place.error());
+  }
+  if (target.find('\0') != std::string_view::npos) {
+    return std::unexpected(Error{ErrorCode::invalid, "make the link", std::string(path)});
+  }
+  return done_or(::symlinkat(std::string(target).c_str(), place->directory, place->name.c_str()),
+                 "make the link", path);
+}
+
+Result<void> PosixFs::link(std::string_view from, std::string_view to) {
+  const auto source = place_of("link", from);
+  if (!source) {
+    return std::unexpected(source.error());
+  }
+  const auto target = place_of("link", to);
+  if (!target) {
+    return std::unexpected(target.error());
+  }
+  return done_or(
+      ::linkat(source->directory, source->name.c_str(), target->directory, target->name.c_str(), 0),
+      "link", to);
+}
+
+Result<void> PosixFs::rename(std::string_view from, std::string_view to, RenameMode mode) {
+  const auto source = place_of("rename", from);
+  if (!source) {
+    return std::unexpected(source.error());
+  }
+  const auto target = place_of("rename", to);
+  if (!target) {
+    return std::unexpected(target.error());
+  }
+  const unsigned flags = mode == RenameMode::no_replace ? RENAME_NOREPLACE
+                         : mode == RenameMode::exchange ? RENAME_EXCHANGE
+                                                        : 0U;
+  const int result = uninterrupted([&] {
+    return ::renameat2(source->directory, source->name.c_str(), target->directory,
+                       target->name.c_str(), flags);
+  });
+  // EINVAL of a directory that would go below itself is no lack of the file system.
+  if (result != 0 && flags != 0 && (errno == EINVAL || errno == ENOSYS) &&
+      !engine::is_below(to, from) && !engine::is_below(from, to)) {
+    return std::unexpected(Error{ErrorCode::unsupported, "rename", std::string(from), errno});
+  }
+  return done_or(result, "rename", from);
+}
+
+Result<void> PosixFs::unlink(std::string_view path) {
+  const auto place = place_of("remove", path);
+  if (!place) {
+    return std::unexpected(place.error());
+  }
+  return done_or(::unlinkat(place->directory, place->name.c_str(), 0), "remove", path);
+}
+
+Result<void> PosixFs::remove_directory(std::string_view path) {
+  const auto place = place_of("remove the directory", path);
+  if (!place) {
+    return std::unexpected(place.error());
+  }
+  return done_or(::unlinkat(place->directory, place->name.c_str(), AT_REMOVEDIR),
+                 "remove the directory", path);
+}
+
+Result<void> PosixFs::set_directory_mode(std::string_view path, std::uint16_t mode) {
+  constexpr std::string_view operation = "set the mode of";
+  const auto opened = resolve(operation, path, O_PATH | O_DIRECTORY);
+  if (!opened) {
+    return std::unexpected(opened.error());
+  }
+  struct ::statx raw{};
+  if (const int number = stat_at(opened->get(), "", raw); number != 0) {
+    return std::unexpected(system_error(operation, path, number));
+  }
+  const mode_t wanted = (raw.stx_mode & 07000U) | (mode & 0777U);
+  if ((raw.stx_mode & 07777U) == wanted) {
+    return {};
+  }
+  // A directory that its owner may not read cannot be opened for fchmod; /proc leads to the very
+  // inode that is open, and only where there is no /proc does readability matter.
+  const std::string through = "/proc/self/fd/" + std::to_string(opened->get());
+  if (::chmod(through.c_str(), wanted) == 0) {
+    return {};
+  }
+  if (errno != ENOENT) {
+    return failed(operation, path);
+  }
+  const auto readable = resolve(operation, path, O_RDONLY | O_DIRECTORY);
+  if (!readable) {
+    return std::unexpected(readable.error());
+  }
+  return done_or(::fchmod(readable->get(), wanted), operation, path);
+}
+
+Result<void> PosixFs::set_link_mtime(std::string_view path, std::int64_t ns) {
+  const auto place = place_of("set the time of", path);
+  if (!place) {
+    return std::unexpected(place.error());
+  }
+  const struct timespec times[2] = {{0, UTIME_OMIT}, timespec_of(ns)};
+  return done_or(::utimensat(place->directory, place->name.c_str(), times, AT_SYMLINK_NOFOLLOW),
+                 "set the time of", path);
+}
+
+void PosixFs::set_link_owner(std::string_view path, std::uint32_t uid, std::uint32_t gid) {
+  const auto place = place_of("set the owner of", path);
+  if (!place) {
+    return;
+  }
+  const char* const name = place->name.c_str();
+  if (::fchownat(place->directory, name, uid, gid, AT_SYMLINK_NOFOLLOW) != 0) {
+    std::ignore =
+        ::fchownat(place->directory, name, static_cast<uid_t>(-1), gid, AT_SYMLINK_NOFOLLOW);
+  }
+}
+
+Result<void> PosixFs::sync_directory(std::string_view directory) {
+  const auto opened = resolve("sync", directory, O_RDONLY | O_DIRECTORY);
+  if (!opened && opened.error().code == ErrorCode::denied) {
+    return sync_all();  // a directory that may be entered and not read
+  }
+  if (!opened) {
+    return std::unexpected(opened.error());
+  }
+  return done_or(uninterrupted([&] { return ::fsync(opened->get()); }), "sync", directory);
+}
+
+Result<void> PosixFs::sync_all() {
+  return done_or(uninterrupted([&] { return ::syncfs(root_.get()); }), "sync", folder_);
+}
+
+std::int64_t PosixFs::wall_time() {
+  struct timespec now{};
+  invariant(::clock_gettime(CLOCK_REALTIME, &now) == 0, "there is a clock");
+  return now.tv_sec * 1'000'000'000 + now.tv_nsec;
+}
+
+bool PosixFs::can_exchange() {
+  if (exchange_ == Exchange::untried) {
+    if (!stat(probe_directory)) {
+      return true;
+    }
+    exchange_ = try_exchange() ? Exchange::works : Exchange::missing;
+  }
+  return exchange_ == Exchange::works;
+}
+
+// False only if the file system says so: a full disk is no reason to give the exchange up.
+bool PosixFs::try_exchange() {
+  static std::atomic<unsigned> attempts = 0;
+  const std::string base = std::string(probe_directory) + "/exchange-" +
+                           std::to_string(::getpid()) + '-' + std::to_string(++attempts);
+  const std::string a = base + "-a";
+  const std::string b = base + "-b";
+  bool works = true;
+  if (create(a) && create(b)) {
+    const auto result = rename(a, b, RenameMode::exchange);
+    works = result || result.error().code != ErrorCode::unsupported;
+  }
+  std::ignore = unlink(a);
+  std::ignore = unlink(b);
+  return works;
+}
+
+Result<Descriptor> PosixFs::open_directory(std::string_view path) {
+  return resolve("open", path, O_PATH | O_DIRECTORY);
+}
+
+Result<Identity> PosixFs::identity(std::string_view path) {
+  const auto opened = resolve("stat", path, O_PATH | O_DIRECTORY);
+  if (!opened) {
+    return std::unexpected(opened.error());
+  }
+  struct stat about{};
+  if (::fstat(opened->get(), &about) != 0) {
+    return failed("stat", path);
+  }
+  return Identity{about.st_dev, about.st_ino};
+}
+
+Result<Identity> PosixFs::identity_of_folder() const {
+  struct stat about{};
+  if (::stat(folder_.c_str(), &about) != 0) {
+    return failed("stat", folder_);
+  }
+  return Identity{about.st_dev, about.st_ino};
+}
+
+}  // namespace p2psync::storage
