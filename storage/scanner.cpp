@@ -1,0 +1,278 @@
+#include "storage/scanner.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <set>
+#include <variant>
+
+#include "storage/hash.h"
+
+namespace p2psync::storage {
+
+namespace {
+
+using engine::Absent;
+using engine::Kind;
+using engine::Looked;
+using engine::Seen;
+using engine::Sight;
+using engine::Special;
+using engine::Unstable;
+
+constexpr std::size_t read_bytes = 512 * 1024;
+constexpr int attempts_max = 2;
+constexpr std::int64_t second_ns = 1'000'000'000;
+
+/// A sight, and the open file if it was read just now (syncing it does not need its name then).
+struct Inspection {
+  Sight sight;
+  std::unique_ptr<File> file;
+};
+
+/// `now` is from before the signature was taken: a change after it has a later time stamp, unless
+/// the two are within the grain of each other. Clocks that step back are covered by the distance.
+bool is_fresh(const engine::Signature& signature, std::int64_t now) {
+  const auto near = [&](std::int64_t stamp, std::chrono::nanoseconds grain) {
+    const std::int64_t distance = now > stamp ? now - stamp : stamp - now;
+    return distance < grain.count();
+  };
+  const bool coarse = signature.ctime % second_ns == 0;
+  const auto grain = coarse ? timestamp_grain_coarse : timestamp_grain;
+  return signature.kind != Kind::directory &&
+         (near(signature.ctime, grain) || near(signature.mtime, grain));
+}
+
+/// The errors that say: what the stat showed is not there any more.
+bool moved_on(const Error& error) {
+  return error.code == ErrorCode::not_found || error.code == ErrorCode::changed;
+}
+
+/// Reads what a stat showed. Unstable: it is something else by now.
+Inspection read_file(Fs& fs, std::string_view path, const Stat& shown) {
+  auto file = fs.open_read(path);
+  if (!file) {
+    return {moved_on(file.error()) ? Sight(Unstable{}) : Sight(file.error()), nullptr};
+  }
+  const auto unchanged = [&]() -> Result<bool> {
+    const auto opened = (*file)->stat();
+    if (!opened) {
+      return std::unexpected(opened.error());
+    }
+    return opened->signature == shown.signature;
+  };
+  const auto before = unchanged();
+  if (!before) {
+    return {before.error(), nullptr};
+  }
+  if (!*before) {
+    return {Unstable{}, nullptr};
+  }
+  const auto hash = hash_file(**file, shown.signature.size);
+  if (!hash) {
+    return {moved_on(hash.error()) ? Sight(Unstable{}) : Sight(hash.error()), nullptr};
+  }
+  const auto after = unchanged();
+  if (!after) {
+    return {after.error(), nullptr};
+  }
+  if (!*after) {
+    return {Unstable{}, nullptr};
+  }
+  return {Seen{shown.signature, *hash, {}, false}, std::move(*file)};
+}
+
+Sight read_link(Fs& fs, std::string_view path, const Stat& shown) {
+  auto target = fs.read_link(path);
+  if (!target) {
+    return moved_on(target.error()) ? Sight(Unstable{}) : Sight(target.error());
+  }
+  const engine::Hash hash = sha256(*target);
+  return Seen{shown.signature, hash, std::move(*target), false};
+}
+
+Inspection inspect_once(Fs& fs, std::string_view path, const std::optional<Seen>& known) {
+  const std::int64_t now = fs.wall_time();
+  const auto shown = fs.stat(path);
+  if (!shown) {
+    return {shown.error().code == ErrorCode::not_found ? Sight(Absent{}) : Sight(shown.error()),
+            nullptr};
+  }
+  if (shown->special) {
+    return {Special{}, nullptr};
+  }
+  if (known && !known->fresh && known->signature == shown->signature) {
+    return {*known, nullptr};
+  }
+  if (shown->signature.kind == Kind::directory) {
+    return {Seen{shown->signature, {}, {}, false}, nullptr};
+  }
+  Inspection inspection = shown->signature.kind == Kind::symlink
+                              ? Inspection{read_link(fs, path, *shown), nullptr}
+                              : read_file(fs, path, *shown);
+  if (auto* const seen = std::get_if<Seen>(&inspection.sight)) {
+    const auto after = fs.stat(path);
+    if (!after || after->special || after->signature != shown->signature) {
+      return {Unstable{}, nullptr};
+    }
+    seen->fresh = is_fresh(shown->signature, now);
+  }
+  return inspection;
+}
+
+Inspection inspect(Fs& fs, std::string_view path, const std::optional<Seen>& known) {
+  Inspection inspection;
+  for (int attempt = 0; attempt < attempts_max; ++attempt) {
+    inspection = inspect_once(fs, path, known);
+    if (!std::holds_alternative<Unstable>(inspection.sight)) {
+      break;
+    }
+  }
+  if (const auto* const error = std::get_if<Error>(&inspection.sight);
+      error != nullptr && error->code == ErrorCode::busy) {
+    inspection.sight = Unstable{};  // another process holds it; that passes
+  }
+  return inspection;
+}
+
+Inspection inspect_synchronised(Fs& fs, const engine::LookAt& at) {
+  if (const auto problem = engine::path_problem(at.name)) {
+    return {Error{ErrorCode::invalid, "look at", at.name + " (" + std::string(*problem) + ')'},
+            nullptr};
+  }
+  return inspect(fs, at.name, at.known);
+}
+
+/// What of a request must be made durable. Directories and links count too: an index that is
+/// ahead of the disk would take what a power cut undid for a deletion.
+class News {
+ public:
+  void add(std::size_t position, std::unique_ptr<File> file) {
+    positions_.push_back(position);
+    if (positions_.size() > single_syncs_max) {
+      files_.clear();
+    } else if (file) {
+      files_.push_back(std::move(file));
+    }
+  }
+
+  void make_durable(Fs& fs, std::vector<Looked>& answers) const {
+    if (positions_.empty()) {
+      return;
+    }
+    if (const auto synced = sync(fs, answers); !synced) {
+      for (const std::size_t position : positions_) {
+        answers[position].sight = synced.error();
+      }
+    }
+  }
+
+ private:
+  Result<void> sync(Fs& fs, const std::vector<Looked>& answers) const {
+    if (positions_.size() > single_syncs_max) {
+      return fs.sync_all();
+    }
+    for (const auto& file : files_) {
+      if (auto synced = file->sync(); !synced) {
+        return synced;
+      }
+    }
+    std::set<std::string_view> directories;
+    for (const std::size_t position : positions_) {
+      directories.insert(engine::parent_of(answers[position].name));
+    }
+    for (const std::string_view directory : directories) {
+      // Gone meanwhile: so is what was seen in it, which the next look says.
+      if (auto synced = fs.sync_directory(directory);
+          !synced && synced.error().code != ErrorCode::not_found) {
+        return synced;
+      }
+    }
+    return {};
+  }
+
+  std::vector<std::size_t> positions_;
+  std::vector<std::unique_ptr<File>> files_;
+};
+
+bool is_news(const engine::LookAt& at, const Sight& sight) {
+  const auto* const seen = std::get_if<Seen>(&sight);
+  return seen != nullptr && (!at.known || at.known->signature != seen->signature ||
+                             at.known->content != seen->content);
+}
+
+}  // namespace
+
+engine::Looked look(Fs& fs, const engine::LookAt& at) {
+  return {at.name, inspect_synchronised(fs, at).sight};
+}
+
+std::vector<engine::Looked> look_all(Fs& fs, const engine::Look& request) {
+  std::vector<Looked> answers;
+  answers.reserve(request.names.size());
+  News news;
+  for (const engine::LookAt& at : request.names) {
+    Inspection inspection = inspect_synchronised(fs, at);
+    if (is_news(at, inspection.sight)) {
+      news.add(answers.size(), std::move(inspection.file));
+    }
+    answers.push_back({at.name, std::move(inspection.sight)});
+  }
+  news.make_durable(fs, answers);
+  return answers;
+}
+
+engine::Listed list(Fs& fs, const engine::List& request) {
+  const bool root = request.directory.empty();
+  if (const auto problem = root ? std::nullopt : engine::path_problem(request.directory)) {
+    return {request.directory,
+            std::unexpected(Error{ErrorCode::invalid, "list",
+                                  request.directory + " (" + std::string(*problem) + ')'})};
+  }
+  auto items = fs.list(request.directory);
+  if (!items) {
+    return {request.directory, std::unexpected(std::move(items.error()))};
+  }
+  std::vector<engine::Listing> listing;
+  listing.reserve(items->size());
+  for (DirItem& item : *items) {
+    if (!root || item.name != engine::own_directory) {
+      listing.push_back({std::move(item.name), item.stat.special, item.stat.signature});
+    }
+  }
+  return {request.directory, std::move(listing)};
+}
+
+Result<engine::Seen> see(Fs& fs, std::string_view path) {
+  Sight sight = inspect(fs, path, std::nullopt).sight;
+  if (auto* const seen = std::get_if<Seen>(&sight)) {
+    return std::move(*seen);
+  }
+  if (auto* const error = std::get_if<Error>(&sight)) {
+    return std::unexpected(std::move(*error));
+  }
+  const ErrorCode code = std::holds_alternative<Absent>(sight)    ? ErrorCode::not_found
+                         : std::holds_alternative<Special>(sight) ? ErrorCode::unsupported
+                                                                  : ErrorCode::busy;
+  return std::unexpected(Error{code, "read", std::string(path)});
+}
+
+Result<engine::Hash> hash_file(File& file, std::uint64_t size) {
+  Sha256 sum;
+  std::vector<std::uint8_t> buffer(std::min<std::uint64_t>(size, read_bytes));
+  for (std::uint64_t offset = 0; offset < size;) {
+    const auto part = std::span(buffer).first(std::min<std::uint64_t>(size - offset, read_bytes));
+    const auto count = file.read(offset, part);
+    if (!count) {
+      return std::unexpected(count.error());
+    }
+    if (*count < part.size()) {
+      return std::unexpected(Error{ErrorCode::changed, "read", "a file that became shorter"});
+    }
+    sum.add(part);
+    offset += part.size();
+  }
+  return sum.finish();
+}
+
+}  // namespace p2psync::storage
