@@ -1,0 +1,50 @@
+#pragma once
+// Values to bytes and back, for the wire and for the index store.
+//
+// decode() trusts nothing: it never throws, aborts or reads outside the bytes, allocates no more
+// than in proportion to them, demands that all of them are used, and refuses values that this
+// program would not have encoded (bad paths, unknown kinds, entries with an entry_problem).
+// encode() of what decode() returned gives the same bytes. Both are linear.
+//
+// Format: the fields in the order of their declaration, without names, types or padding.
+//   counts, sizes, sequences        LEB128, shortest form
+//   ids, incarnations, tags, times  8 bytes, little endian (they are rarely small)
+//   Hash, Fingerprint               32 bytes; low, then high, 8 bytes each
+//   bool, Kind                      one byte, no value beyond those that have a meaning
+//   string, vector                  count, then the elements
+//   Bytes                           bool: not null; then as a vector
+//   Message                         one byte: the place in the variant; then the alternative
+//   Version                         one byte Kind + 4 copy + 8 metadata_only + 16 imported, mode,
+//                                   mtime, size, content, target, rank - mtime (zigzag LEB128),
+//                                   label, tag, base (LEB128), superseded
+// Example: a Dot of node 1, incarnation 2, sequence 300 is
+//   01 00 00 00 00 00 00 00  02 00 00 00 00 00 00 00  ac 02
+// Changing any of it is a new protocol_version and a new schema of the index store.
+#include <concepts>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engine/error.h"
+#include "engine/message.h"
+#include "engine/record.h"
+
+namespace p2psync::engine {
+
+template <class T, class... Those>
+concept one_of = (std::same_as<T, Those> || ...);
+
+/// What can be encoded on its own. Everything inside these can be inside only.
+template <class T>
+concept Encodable =
+    one_of<T, Message, Hello, Tick, Vectors, Entries, Taken, Ranges, Held, Get, Block, PathEntry,
+           VersionVector, Dot, Version, Entry, Record, HeldRow, KeptVersion>;
+
+template <Encodable T>
+[[nodiscard]] std::vector<std::uint8_t> encode(const T& value);
+
+/// The value, or ErrorCode::corrupt with the reason as object.
+template <Encodable T>
+[[nodiscard]] Result<T> decode(std::span<const std::uint8_t> bytes);
+
+}  // namespace p2psync::engine
