@@ -1,0 +1,396 @@
+#include "engine/reconcile.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <functional>
+#include <variant>
+
+namespace p2psync::engine {
+namespace {
+
+constexpr Duration retry_first = std::chrono::milliseconds(500);
+constexpr Duration retry_longest = std::chrono::seconds(30);
+
+Wanted wanted_of(const Version& version) {
+  return {version.kind, version.mode, version.mtime, version.size, version.content, version.target};
+}
+
+const Shown* shown_at(const std::vector<Shown>& shown, const Path& name) {
+  const auto place = std::ranges::find(shown, name, &Shown::name);
+  return place == shown.end() ? nullptr : &*place;
+}
+
+bool anything_shown_below(const Index& index, const Path& path) {
+  bool any = false;
+  index.for_each(path + "/", path + std::string(1, '\0'),
+                 [&any](const Path&, const Record& record) {
+                   any = !record.shown.empty();
+                   return !any;
+                 });
+  return any;
+}
+
+/// One path's plan in the making.
+class Planner {
+ public:
+  Planner(const Replica& replica, const Path& path, const std::set<Path>& coming)
+      : replica_(replica), path_(path), coming_(coming), places_(replica.layout(path)) {
+    if (const Record* record = replica.index().find(path)) {
+      shown_ = record->shown;
+    }
+  }
+
+  Plan make() {
+    const bool own_comes = std::ranges::any_of(places_, [this](const Place& place) {
+      return place.name == path_ && replica_.available(place.version);
+    });
+    const bool own_wanted =
+        std::ranges::any_of(places_, [this](const Place& p) { return p.name == path_; });
+    const Shown* at_path = shown_at(shown_, path_);
+    for (const Place& place : places_) {
+      const bool stays = place.name != path_ && own_wanted && !own_comes && at_path != nullptr &&
+                         looks_like(at_path->version, place.version) &&
+                         shown_at(shown_, place.name) == nullptr;
+      if (!stays) {
+        lay(place);
+      } else if (at_path->dots != place.dots) {
+        plan_.relabel.push_back(place);
+        plan_.relabel.back().name = path_;
+      }
+    }
+    for (const Shown& shown : shown_) {
+      const bool stays =
+          std::ranges::any_of(places_, [&](const Place& p) { return p.name == shown.name; });
+      if (!stays) {
+        remove(shown);
+      }
+    }
+    return std::move(plan_);
+  }
+
+ private:
+  void lay(const Place& place) {
+    const Shown* now = shown_at(shown_, place.name);
+    if (now != nullptr && looks_like(now->version, place.version)) {
+      if (now->dots != place.dots || now->version != place.version) {
+        plan_.relabel.push_back(place);
+      }
+      return;
+    }
+    const std::string_view parent = parent_of(place.name);
+    if (!parent.empty() && !coming_.contains(Path(parent))) {
+      const Shown* directory = replica_.shown(Path(parent));
+      if (directory == nullptr || directory->version.kind != Kind::directory) {
+        plan_.waits = true;
+        return;
+      }
+    }
+    if (now == nullptr && replica_.shown(place.name) != nullptr) {
+      plan_.waits = true;  // another path still stands under this name
+      return;
+    }
+    const bool emptied = now != nullptr && now->version.kind == Kind::directory &&
+                         place.version.kind != Kind::directory;
+    if (emptied && anything_shown_below(replica_.index(), place.name)) {
+      plan_.waits = true;
+      return;
+    }
+    if (now == nullptr && place.version.kind != Kind::directory) {
+      if (const Shown* from = other_name(place)) {
+        add(Link{place.name, from->name, from->signature}, {place.name, std::nullopt, place});
+        return;
+      }
+    }
+    const Source source = replica_.source(place.version);
+    if (place.version.kind == Kind::file && std::holds_alternative<Nothing>(source)) {
+      plan_.needs.push_back(
+          {place.version.content, place.version.size, place.version.label, place.dots});
+      return;
+    }
+    Put put{place.name, wanted_of(place.version), std::nullopt, source};
+    if (now != nullptr) {
+      put.expected = now->signature;
+    }
+    add(std::move(put), {place.name, now == nullptr ? std::nullopt : std::optional(*now), place});
+  }
+
+  /// The same sibling under a name of this path that goes away or is replaced in this very plan.
+  const Shown* other_name(const Place& place) const {
+    for (const Shown& shown : shown_) {
+      const auto stays = std::ranges::find(places_, shown.name, &Place::name);
+      const bool goes = stays == places_.end() || (!looks_like(stays->version, shown.version) &&
+                                                   replica_.available(stays->version));
+      if (goes && looks_like(shown.version, place.version)) {
+        return &shown;
+      }
+    }
+    return nullptr;
+  }
+
+  void remove(const Shown& shown) {
+    if (shown.version.kind == Kind::directory &&
+        anything_shown_below(replica_.index(), shown.name)) {
+      plan_.waits = true;
+      return;
+    }
+    add(Remove{shown.name, shown.signature}, {shown.name, shown, std::nullopt});
+  }
+
+  void add(Step step, Plan::Effect effect) {
+    plan_.steps.push_back(std::move(step));
+    plan_.effects.push_back(std::move(effect));
+  }
+
+  const Replica& replica_;
+  const Path& path_;
+  const std::set<Path>& coming_;
+  std::vector<Place> places_;
+  std::vector<Shown> shown_;
+  Plan plan_;
+};
+
+bool only_removes(const Plan& made) {
+  return std::ranges::all_of(made.effects,
+                             [](const Plan::Effect& effect) { return !effect.after; });
+}
+
+bool lays_directory(const Plan::Effect& effect, const Path& path) {
+  return effect.name == path && effect.after && effect.after->version.kind == Kind::directory;
+}
+
+}  // namespace
+
+Plan plan(const Replica& replica, const Path& path, const std::set<Path>& coming) {
+  return Planner(replica, path, coming).make();
+}
+
+void Reconciler::add(const Dirty& dirty) {
+  Pending& pending = pending_[dirty.path];
+  for (const auto& [actor, floor] : dirty.floor) {
+    const auto [place, fresh] = pending.floor.emplace(actor, floor);
+    if (!fresh) {
+      place->second = std::min(place->second, floor);
+    }
+  }
+  ready(dirty.path);
+}
+
+void Reconciler::ready(const Path& path) {
+  if (pending_.contains(path)) {
+    ready_.insert(path);
+  }
+}
+
+void Reconciler::ready_below(const Path& directory) {
+  for (auto below = pending_.lower_bound(directory + "/");
+       below != pending_.end() && is_below(below->first, directory); ++below) {
+    ready_.insert(below->first);
+  }
+}
+
+void Reconciler::retry(const Path& name) {
+  const Path& path = replica_.owner(name);
+  if (const auto trouble = troubles_.find(path); trouble != troubles_.end()) {
+    troubles_.erase(trouble);
+  }
+  ready(path);
+}
+
+std::optional<Apply> Reconciler::next(
+    Instant now, const std::function<bool(const Path&)>& held_up,
+    const std::function<void(const Path&, std::vector<Need>)>& need) {
+  for (auto& [path, trouble] : troubles_) {
+    if (trouble.retry <= now) {
+      ready(path);
+    }
+  }
+  for (const Path& directory : replica_.take_new_directories()) {
+    ready_below(directory);
+  }
+  if (!flight_.empty() || ready_.empty()) {
+    return std::nullopt;
+  }
+  Apply batch;
+  std::vector<Path> later;
+  std::vector<ApplyJob> removals;
+  std::set<Hash> staged_taken;
+  std::set<Path> coming;
+  while (!ready_.empty() && flight_.size() < apply_jobs_max) {
+    const Path path = *ready_.begin();
+    ready_.erase(ready_.begin());
+    if (const auto trouble = troubles_.find(path);
+        trouble != troubles_.end() && trouble->second.retry > now) {
+      continue;
+    }
+    Plan made = plan(replica_, path, coming);
+    for (const Place& place : made.relabel) {
+      const Shown* shown = replica_.shown(place.name);
+      replica_.show(path, {place.name, place.dots, place.version, shown->signature});
+    }
+    need(path, made.needs);
+    if (made.done()) {
+      pending_.erase(path);
+      troubles_.erase(path);
+      continue;
+    }
+    if (made.steps.empty()) {
+      continue;
+    }
+    bool blocked = held_up(path);
+    for (std::size_t i = 0; i < made.steps.size() && !blocked; ++i) {
+      blocked = held_up(made.effects[i].name);
+      // A staged or found content is moved to its name: it serves one put, the others then copy
+      // from there.
+      if (const auto* put = std::get_if<Put>(&made.steps[i])) {
+        const bool moves =
+            std::holds_alternative<Staged>(put->source) ||
+            (std::holds_alternative<Kept>(put->source) && std::get<Kept>(put->source).move);
+        blocked = blocked || (moves && !staged_taken.insert(put->wanted.content).second);
+      }
+    }
+    if (blocked) {
+      later.push_back(path);
+      continue;
+    }
+    busy_names_.insert(path);
+    for (const Plan::Effect& effect : made.effects) {
+      busy_names_.insert(effect.name);
+    }
+    if (std::ranges::any_of(made.effects, [&](const Plan::Effect& effect) {
+          return lays_directory(effect, path);
+        })) {
+      // What is below it is planned next (path order) and can be laid in the same batch.
+      coming.insert(path);
+      ready_below(path);
+    }
+    (only_removes(made) ? removals : batch.jobs).push_back({path, made.steps});
+    flight_.emplace(path, std::move(made));
+  }
+  ready_.insert(later.begin(), later.end());
+  // New names come before old ones go; a directory goes after what was in it.
+  std::ranges::reverse(removals);
+  std::ranges::move(removals, std::back_inserter(batch.jobs));
+  if (batch.jobs.empty()) {
+    return std::nullopt;
+  }
+  return batch;
+}
+
+Reconciler::Outcome Reconciler::done(Instant now, const ApplyDone& results) {
+  Outcome outcome;
+  std::map<Path, Plan> flight = std::exchange(flight_, {});
+  busy_names_.clear();
+  for (const Applied& applied : results.jobs) {
+    const auto job = flight.find(applied.path);
+    invariant(job != flight.end(), "a result belongs to a job in flight");
+    const Plan& made = job->second;
+    invariant(applied.results.size() <= made.steps.size(), "at most one result a step");
+    for (std::size_t i = 0; i < applied.results.size(); ++i) {
+      take(applied.path, made.effects[i], made.steps[i], applied.results[i], now, outcome);
+    }
+    ready(applied.path);
+  }
+  return outcome;
+}
+
+void Reconciler::take(const Path& path, const Plan::Effect& effect, const Step& step,
+                      const StepResult& result, Instant now, Outcome& outcome) {
+  if (const auto* done = std::get_if<Done>(&result)) {
+    laid(path, effect, step, *done, outcome);
+    troubles_.erase(path);
+  } else if (std::holds_alternative<Obstructed>(result)) {
+    outcome.look.push_back(effect.name);
+    if (const auto* link = std::get_if<Link>(&step)) {
+      outcome.look.push_back(link->from);
+    }
+    fail(path, {ErrorCode::changed, "apply", effect.name, 0}, now);
+  } else if (std::holds_alternative<NotEmpty>(result)) {
+    outcome.list.push_back(effect.name);
+    fail(path, {ErrorCode::changed, "remove directory", effect.name, ENOTEMPTY}, now);
+  } else if (std::holds_alternative<SourceGone>(result)) {
+    if (const auto* put = std::get_if<Put>(&step)) {
+      if (const auto* from = std::get_if<AtName>(&put->source)) {
+        outcome.look.push_back(from->name);
+      } else if (const auto* kept = std::get_if<Kept>(&put->source)) {
+        replica_.forget_kept(kept->file);
+        replica_.drop_found(put->wanted.content);
+      } else {
+        replica_.drop_staged(put->wanted.content);
+      }
+    }
+    fail(path, {ErrorCode::changed, "copy to", effect.name, 0}, now);
+  } else if (const auto* error = std::get_if<Error>(&result)) {
+    outcome.no_space = outcome.no_space || error->code == ErrorCode::no_space;
+    fail(path, *error, now);
+  }
+}
+
+void Reconciler::laid(const Path& path, const Plan::Effect& effect, const Step& step,
+                      const Done& done, Outcome& outcome) {
+  if (const auto* put = std::get_if<Put>(&step)) {
+    if (std::holds_alternative<Staged>(put->source)) {
+      replica_.drop_staged(put->wanted.content);
+      outcome.staged_used.push_back(put->wanted.content);
+    } else if (const auto* kept = std::get_if<Kept>(&put->source); kept != nullptr && kept->move) {
+      replica_.drop_found(put->wanted.content);
+    }
+  }
+  if (done.displaced) {
+    const Displaced& displaced = *done.displaced;
+    if (!displaced.as_expected) {
+      replica_.observe_displaced(path, effect.before, effect.name, displaced.seen, displaced.file);
+    } else if (effect.before && !displaced.file.empty()) {
+      replica_.keep({displaced.file, path, effect.before->version});
+    }
+  }
+  if (effect.after && done.signature) {
+    const Place& place = *effect.after;
+    replica_.show(path, {place.name, place.dots, place.version, *done.signature});
+  } else if (!effect.after) {
+    replica_.unshow(path, effect.name);
+  }
+}
+
+void Reconciler::fail(const Path& path, const Error& error, Instant now) {
+  const auto [place, fresh] = troubles_.try_emplace(path, Trouble{error, now, now, retry_first});
+  Trouble& trouble = place->second;
+  if (!fresh) {
+    trouble.delay = std::min(trouble.delay * 2, retry_longest);
+  }
+  trouble.error = error;
+  trouble.retry = now + trouble.delay;
+}
+
+VersionVector Reconciler::held() const {
+  VersionVector held = replica_.knowledge();
+  for (const auto& [path, pending] : pending_) {
+    for (const auto& [actor, floor] : pending.floor) {
+      if (held.at(actor) > floor) {
+        held.set(actor, floor);
+      }
+    }
+  }
+  return held;
+}
+
+std::vector<Problem> Reconciler::problems() const {
+  std::vector<Problem> list;
+  for (const auto& [path, trouble] : troubles_) {
+    if (trouble.error.code != ErrorCode::changed || trouble.error.error_number != 0) {
+      list.push_back({path, trouble.error.message(), trouble.since});
+    }
+  }
+  return list;
+}
+
+std::optional<Instant> Reconciler::wake_at() const {
+  std::optional<Instant> earliest;
+  for (const auto& [path, trouble] : troubles_) {
+    if (!earliest || trouble.retry < *earliest) {
+      earliest = trouble.retry;
+    }
+  }
+  return earliest;
+}
+
+}  // namespace p2psync::engine

@@ -1,0 +1,108 @@
+#pragma once
+// Reconciliation: brings the disk to what the entries want, path by path.
+//
+// A path that changed is pending until its layout stands on the disk. plan() compares the layout
+// with what is shown and gives the steps, what they need, and what they wait for. The Reconciler
+// gathers the steps of many paths into one Apply at a time (a batch shares its syncs), takes the
+// results in, and says which dots are held: known, committed and laid out.
+//
+// Order of steps in a job: losers get their conflict names, then the path itself, then removals. A
+// loser that still has the name keeps it until the winner's bytes are here, so a name never shows
+// nothing.
+#include <map>
+#include <set>
+#include <vector>
+
+#include "engine/output.h"
+#include "engine/replica.h"
+
+namespace p2psync::engine {
+
+inline constexpr std::size_t apply_jobs_max = 2000;
+
+/// Bytes that a path needs and that are not on this disk.
+struct Need {
+  Hash content;
+  std::uint64_t size = 0;
+  std::string label;  ///< who wrote it: probably has it
+  std::vector<Dot> dots;
+};
+
+struct Plan {
+  struct Effect {  ///< of one step: what is then shown at the name, or nothing
+    Path name;
+    std::optional<Shown> before;
+    std::optional<Place> after;
+  };
+  std::vector<Step> steps;
+  std::vector<Effect> effects;  ///< one a step
+  std::vector<Place> relabel;   ///< right on disk already; only the memory of it changes
+  std::vector<Need> needs;
+  bool waits = false;  ///< for a parent, for children to go, or for another path to free a name
+  [[nodiscard]] bool done() const { return steps.empty() && needs.empty() && !waits; }
+};
+
+/// `coming`: directories that the same batch lays first.
+[[nodiscard]] Plan plan(const Replica& replica, const Path& path, const std::set<Path>& coming);
+
+class Reconciler {
+ public:
+  explicit Reconciler(Replica& replica) : replica_(replica) {}
+
+  void add(const Dirty& dirty);
+  /// The bytes of a content are here now, or can no longer be had where they were thought to be.
+  void content_changed(const Path& path) { ready(path); }
+  /// Plans what is ready; gives a batch if none is in flight. `held_up(name)`: a look at it is
+  /// under way. `need` is told what each planned path needs (an empty list: nothing any more).
+  [[nodiscard]] std::optional<Apply> next(
+      Instant now, const std::function<bool(const Path&)>& held_up,
+      const std::function<void(const Path&, std::vector<Need>)>& need);
+  /// Results of the batch; gives the names to look at again.
+  struct Outcome {
+    std::vector<Path> look;
+    std::vector<Path> list;
+    std::vector<Hash> staged_used;
+    bool no_space = false;
+  };
+  [[nodiscard]] Outcome done(Instant now, const ApplyDone& results);
+
+  /// True while a job in flight has to do with this name.
+  [[nodiscard]] bool busy(const Path& name) const { return busy_names_.contains(name); }
+  [[nodiscard]] bool idle() const { return pending_.empty(); }
+  [[nodiscard]] bool in_flight() const { return !flight_.empty(); }
+  [[nodiscard]] VersionVector held() const;
+  [[nodiscard]] std::uint64_t pending_paths() const { return pending_.size(); }
+  [[nodiscard]] std::vector<Problem> problems() const;
+  /// When a path that failed is tried again.
+  [[nodiscard]] std::optional<Instant> wake_at() const;
+  /// Looks by what a look found may let them go on.
+  void retry(const Path& name);
+
+ private:
+  struct Pending {
+    std::map<Actor, std::uint64_t> floor;
+  };
+  struct Trouble {
+    Error error;
+    Instant since;
+    Instant retry;
+    Duration delay;
+  };
+
+  void ready(const Path& path);
+  void ready_below(const Path& directory);
+  void fail(const Path& path, const Error& error, Instant now);
+  void take(const Path& path, const Plan::Effect& effect, const Step& step,
+            const StepResult& result, Instant now, Outcome& outcome);
+  void laid(const Path& path, const Plan::Effect& effect, const Step& step, const Done& done,
+            Outcome& outcome);
+
+  Replica& replica_;
+  std::map<Path, Pending, PathLess> pending_;
+  std::set<Path, PathLess> ready_;
+  std::map<Path, Plan> flight_;
+  std::set<Path> busy_names_;
+  std::map<Path, Trouble> troubles_;
+};
+
+}  // namespace p2psync::engine

@@ -1,0 +1,431 @@
+#include "engine/replica.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace p2psync::engine {
+namespace {
+
+bool contains(const std::vector<Dot>& dots, const Dot& dot) {
+  return std::ranges::binary_search(dots, dot);
+}
+
+Version plain_version(const Seen& seen) {
+  Version version;
+  version.kind = seen.signature.kind;
+  version.mode = seen.signature.kind == Kind::symlink ? 0777 : seen.signature.mode;
+  version.mtime = seen.signature.kind == Kind::directory ? 0 : seen.signature.mtime;
+  version.size = seen.signature.kind == Kind::file ? seen.signature.size : 0;
+  version.content = seen.content;
+  version.target = seen.target;
+  return version;
+}
+
+/// A signature that was taken within the timestamps' grain proves nothing: the next look reads
+/// again.
+Signature trusted(const Seen& seen) {
+  Signature signature = seen.signature;
+  if (seen.fresh) {
+    signature.ctime = 0;
+  }
+  return signature;
+}
+
+void add_superseded(std::vector<std::uint64_t>& list, std::uint64_t name) {
+  if (list.size() < superseded_max && std::ranges::find(list, name) == list.end()) {
+    list.push_back(name);
+  }
+}
+
+/// What a new event records of what it replaced: the versions first, then what those had replaced.
+std::vector<std::uint64_t> superseded_by_replacing(const Entry& entry, const std::vector<Dot>& dots,
+                                                   bool deletions) {
+  std::vector<std::uint64_t> list;
+  for (const auto& [dot, version] : entry.versions) {
+    if (contains(dots, dot)) {
+      add_superseded(list, recognition(version));
+    }
+  }
+  for (const auto& [dot, version] : entry.versions) {
+    if (contains(dots, dot)) {
+      for (const std::uint64_t older : version.superseded) {
+        add_superseded(list, older);
+      }
+    }
+  }
+  if (deletions) {
+    for (const Deletion& deletion : entry.deletions) {
+      for (const std::uint64_t older : deletion.superseded) {
+        add_superseded(list, older);
+      }
+    }
+  }
+  return list;
+}
+
+}  // namespace
+
+std::size_t Replica::HashOfHash::operator()(const Hash& hash) const {
+  std::size_t value = 0;
+  std::memcpy(&value, hash.bytes.data(), sizeof value);
+  return value;
+}
+
+Replica::Replica(const NodeOptions& options, Loaded loaded)
+    : self_(options.self),
+      actor_{options.self, options.incarnation},
+      importing_(options.fresh_index) {
+  for (const MemberName& member : options.members) {
+    if (member.id == self_) {
+      label_ = member.name;
+    }
+  }
+  invariant(!label_.empty(), "a node is one of its members");
+  load(std::move(loaded));
+  HeldRow& own = rows_[self_];
+  own.member = self_;
+  own.epoch = options.index_epoch;
+}
+
+void Replica::load(Loaded loaded) {
+  knowledge_ = std::move(loaded.knowledge);
+  for (HeldRow& row : loaded.rows) {
+    rows_[row.member] = std::move(row);
+  }
+  for (KeptVersion& kept : loaded.kept) {
+    kept_by_content_[kept.version.content].push_back(kept.file);
+    kept_[kept.file] = std::move(kept);
+  }
+  for (auto& [path, record] : loaded.records) {
+    if (!record) {
+      continue;
+    }
+    reindex(path, {}, record->entry.context);
+    if (!record->entry.context.empty() &&
+        (!record->entry.live() || !record->entry.deletions.empty())) {
+      tombstones_.insert(path);
+    }
+    for (const Shown& shown : record->shown) {
+      count(path, shown, true);
+    }
+    index_.put(path, std::move(*record));
+    dirty_.push_back({path, {}});
+  }
+}
+
+const Path& Replica::owner(const Path& name) const {
+  const auto copy = copies_.find(name);
+  return copy == copies_.end() ? name : copy->second;
+}
+
+const Shown* Replica::shown(const Path& name) const {
+  const Record* record = index_.find(owner(name));
+  if (record == nullptr) {
+    return nullptr;
+  }
+  const auto place = std::ranges::find(record->shown, name, &Shown::name);
+  return place == record->shown.end() ? nullptr : &*place;
+}
+
+std::vector<Place> Replica::layout(const Path& path) const {
+  static const Entry nothing;
+  const Record* record = index_.find(path);
+  return engine::layout(
+      path, record == nullptr ? nothing : record->entry, index_.any_live_below(path),
+      [this](std::string_view name) {
+        const Record* other = index_.find(name);
+        const bool stands =
+            other != nullptr &&
+            (other->entry.live() ||
+             std::ranges::any_of(other->shown, [&](const Shown& s) { return s.name == name; }));
+        return stands || index_.any_live_below(name);
+      });
+}
+
+Dot Replica::mint() {
+  const Dot dot{actor_, ++sequence_};
+  knowledge_.add(dot);
+  knowledge_changed_ = true;
+  return dot;
+}
+
+Version Replica::version_of(const Path& path, const Path& name, const Seen& seen,
+                            const std::optional<Shown>& old, const Entry& entry,
+                            const Dot& dot) const {
+  Version version = plain_version(seen);
+  version.superseded =
+      superseded_by_replacing(entry, old ? old->dots : std::vector<Dot>(), name == path);
+  version.label = label_;
+  version.tag = tag_of(dot);
+  version.rank = version.mtime;
+  version.imported = importing_ && !old;
+  if (old && same_content(old->version, version)) {
+    version.metadata_only = true;
+    version.base = old->version.metadata_only ? old->version.base : recognition(old->version);
+  }
+  if (!old) {
+    return version;
+  }
+  if (name != path) {
+    // A copy keeps its name under an open editor: label, tag and place in the order are the old
+    // ones.
+    version.label = old->version.label;
+    version.tag = old->version.tag;
+    version.rank = old->version.rank;
+    version.copy = true;
+    return version;
+  }
+  // An edit counts as at least as late as what it replaced; an order by mtime alone would not
+  // extend causality and leave equal vectors with different bytes.
+  const auto raise = [&version](std::int64_t replaced) {
+    if (version.rank <= replaced) {
+      version.rank = replaced == INT64_MAX ? replaced : replaced + 1;
+    }
+  };
+  raise(old->version.rank);
+  for (const auto& [replaced, sibling] : entry.versions) {
+    if (contains(old->dots, replaced)) {
+      raise(sibling.rank);
+    }
+  }
+  return version;
+}
+
+void Replica::write(const Path& path, const Path& name, const Seen& seen,
+                    const std::optional<Shown>& old, bool visible) {
+  const Record* record = index_.find(path);
+  Entry entry = record == nullptr ? Entry() : record->entry;
+  const Dot dot = mint();
+  Version version = version_of(path, name, seen, old, entry, dot);
+  if (old) {
+    std::erase_if(entry.versions,
+                  [&](const Sibling& sibling) { return contains(old->dots, sibling.dot); });
+  }
+  if (name == path) {
+    entry.deletions.clear();  // the new version carries their notes on
+  }
+  entry.versions.insert(std::ranges::upper_bound(entry.versions, dot, {}, &Sibling::dot),
+                        {dot, version});
+  entry.context.add(dot);
+  if (version.imported && name.find(".conflict-") != Path::npos) {
+    imported_copies_.insert(name);
+  }
+  set_entry(path, std::move(entry));
+  if (visible) {
+    show(path, {name, {dot}, std::move(version), trusted(seen)});
+  }
+}
+
+void Replica::remove(const Path& path, const Shown& old) {
+  const Record* record = index_.find(path);
+  Entry entry = record->entry;
+  const bool stands =
+      std::ranges::any_of(old.dots, [&](const Dot& dot) { return entry.find(dot) != nullptr; });
+  std::set<Dot> copies;
+  if (old.name == path) {
+    for (const Shown& other : record->shown) {
+      if (other.name != path) {
+        copies.insert(other.dots.begin(), other.dots.end());
+      }
+    }
+  }
+  unshow(path, old.name);
+  if (!stands && copies.empty()) {
+    return;  // what the user deleted was superseded already, or only implied
+  }
+  const Dot dot = mint();
+  Deletion deletion{dot, superseded_by_replacing(entry, old.dots, old.name == path)};
+  std::erase_if(entry.versions,
+                [&](const Sibling& sibling) { return contains(old.dots, sibling.dot); });
+  for (Sibling& sibling : entry.versions) {
+    sibling.version.copy = sibling.version.copy || copies.contains(sibling.dot);
+  }
+  if (old.name == path) {
+    entry.deletions.clear();
+  }
+  entry.deletions.insert(std::ranges::upper_bound(entry.deletions, dot, {}, &Deletion::dot),
+                         std::move(deletion));
+  entry.context.add(dot);
+  set_entry(path, std::move(entry));
+}
+
+bool Replica::adopt(const Path& path, const Path& name, const Version& version,
+                    const Signature& signature) {
+  for (Place& place : layout(path)) {
+    // An implied directory is not adopted: what a user made must be an entry of its own.
+    if (place.name == name && !place.dots.empty() && looks_like(place.version, version)) {
+      show(path, {name, std::move(place.dots), std::move(place.version), signature});
+      mark_dirty(path);
+      return true;
+    }
+  }
+  return false;
+}
+
+void Replica::observe(const Path& name, const Seen& seen) {
+  const Path path = owner(name);
+  const Shown* now = shown(name);
+  const std::optional<Shown> old = now == nullptr ? std::nullopt : std::optional(*now);
+  const Version version = plain_version(seen);
+  if (old && looks_like(old->version, version)) {
+    const Signature signature = trusted(seen);
+    if (old->signature != signature) {
+      show(path, {name, old->dots, old->version, signature});
+    }
+    return;
+  }
+  // What the entries want already stands there: a crash came between laying it and recording that.
+  if (adopt(path, name, version, trusted(seen))) {
+    return;
+  }
+  if (!old) {
+    for (const Path& original : possible_originals(name)) {
+      if (index_.find(original) != nullptr && adopt(original, name, version, trusted(seen))) {
+        return;
+      }
+    }
+  }
+  write(path, name, seen, old, true);
+}
+
+void Replica::observe_absent(const Path& name) {
+  if (const Shown* now = shown(name)) {
+    const Shown old = *now;
+    remove(owner(name), old);
+  }
+}
+
+void Replica::observe_displaced(const Path& path, const std::optional<Shown>& old, const Path& name,
+                                const Seen& seen, const std::string& file) {
+  if (seen.signature.kind == Kind::file) {
+    add_found(seen.content, file);
+  }
+  write(path, name, seen, old, false);
+}
+
+void Replica::show(const Path& path, Shown shown) {
+  if (shown.version.kind == Kind::directory) {
+    new_directories_.push_back(shown.name);
+  }
+  index_.update(path, [&](Record& record) {
+    const auto place = std::ranges::lower_bound(record.shown, shown.name, {}, &Shown::name);
+    if (place != record.shown.end() && place->name == shown.name) {
+      count(path, *place, false);
+      *place = shown;
+    } else {
+      record.shown.insert(place, shown);
+    }
+  });
+  count(path, shown, true);
+  changed_records_.insert(path);
+}
+
+void Replica::unshow(const Path& path, const Path& name) {
+  bool gone = false;
+  index_.update(path, [&](Record& record) {
+    const auto place = std::ranges::find(record.shown, name, &Shown::name);
+    if (place != record.shown.end()) {
+      count(path, *place, false);
+      record.shown.erase(place);
+      gone = true;
+    }
+  });
+  if (!gone) {
+    return;
+  }
+  changed_records_.insert(path);
+  mark_dirty(path);
+  // Whoever waits for the name, or for the directory to become empty, can go on.
+  if (name != path) {
+    mark_dirty(name);
+  } else {
+    for (const Path& original : possible_originals(name)) {
+      mark_dirty(original);
+    }
+  }
+  if (const std::string_view parent = parent_of(name); !parent.empty()) {
+    mark_dirty(Path(parent));
+  }
+}
+
+void Replica::count(const Path& path, const Shown& shown, bool add) {
+  const auto change = [add](std::uint64_t& number, std::uint64_t by) {
+    number = add ? number + by : number - by;
+  };
+  switch (shown.version.kind) {
+    case Kind::file:
+      change(totals_.files, 1);
+      change(totals_.bytes, shown.version.size);
+      break;
+    case Kind::directory: change(totals_.directories, 1); break;
+    case Kind::symlink: change(totals_.symlinks, 1); break;
+  }
+  if (shown.name != path) {
+    change(totals_.conflicts, 1);
+    if (add) {
+      copies_[shown.name] = path;
+    } else {
+      copies_.erase(shown.name);
+    }
+  }
+  if (shown.version.kind == Kind::file) {
+    auto& names = names_by_content_[shown.version.content];
+    if (add) {
+      names.push_back(shown.name);
+    } else if (const auto place = std::ranges::find(names, shown.name); place != names.end()) {
+      names.erase(place);
+    }
+    if (names.empty()) {
+      names_by_content_.erase(shown.version.content);
+    }
+  }
+}
+
+bool Replica::available(const Version& version) const {
+  return version.kind != Kind::file || !std::holds_alternative<Nothing>(source(version));
+}
+
+Source Replica::source(const Version& version) const {
+  if (version.kind != Kind::file) {
+    return Nothing{};
+  }
+  if (const auto found = found_.find(version.content); found != found_.end()) {
+    return Kept{found->second, true};
+  }
+  if (staged_.contains(version.content)) {
+    return Staged{};
+  }
+  if (const auto names = names_by_content_.find(version.content);
+      names != names_by_content_.end()) {
+    return AtName{names->second.back()};
+  }
+  if (const auto kept = kept_by_content_.find(version.content); kept != kept_by_content_.end()) {
+    return Kept{kept->second.back(), false};
+  }
+  return Nothing{};
+}
+
+void Replica::keep(KeptVersion kept) {
+  kept_by_content_[kept.version.content].push_back(kept.file);
+  new_kept_.push_back(kept);
+  std::string file = kept.file;
+  kept_[std::move(file)] = std::move(kept);
+}
+
+void Replica::forget_kept(const std::string& file) {
+  const auto place = kept_.find(file);
+  if (place == kept_.end()) {
+    return;
+  }
+  const auto files = kept_by_content_.find(place->second.version.content);
+  if (files != kept_by_content_.end()) {
+    std::erase(files->second, file);
+    if (files->second.empty()) {
+      kept_by_content_.erase(files);
+    }
+  }
+  kept_.erase(place);
+  forgotten_.push_back(file);
+}
+
+}  // namespace p2psync::engine

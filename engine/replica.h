@@ -1,0 +1,153 @@
+#pragma once
+// Replica: this node's copy of everything, and the only place where it changes.
+//
+// Holds the index (entries and what the disk shows of them), the knowledge, the matrix of what
+// members hold, where contents are on this disk, and which actor's events touch which paths. Events
+// of this node's user are minted here; entries of others are merged here. What changed is collected
+// until it is taken: paths to lay out anew (take_dirty) and what the index store must commit
+// (take_change).
+//
+// Invariants: every dot in an entry is in its context; a dot of this node's own is in the
+// knowledge; a name is shown by at most one path.
+#include <map>
+#include <set>
+#include <span>
+#include <unordered_map>
+#include <utility>
+
+#include "engine/index.h"
+#include "engine/layout.h"
+#include "engine/node.h"
+
+namespace p2psync::engine {
+
+/// A path whose layout must be looked at. `floor`: for each actor listed, events of it above that
+/// number are not on the disk before the path is laid out.
+struct Dirty {
+  Path path;
+  std::vector<std::pair<Actor, std::uint64_t>> floor;
+};
+
+struct Totals {
+  std::uint64_t files = 0, directories = 0, symlinks = 0, bytes = 0, conflicts = 0;
+};
+
+class Replica {
+ public:
+  Replica(const NodeOptions& options, Loaded loaded);
+
+  [[nodiscard]] const Index& index() const { return index_; }
+  [[nodiscard]] const VersionVector& knowledge() const { return knowledge_; }
+  [[nodiscard]] const std::map<NodeId, HeldRow>& rows() const { return rows_; }
+  [[nodiscard]] const Totals& totals() const { return totals_; }
+  [[nodiscard]] std::uint64_t tombstones() const { return tombstones_.size(); }
+
+  // --- the disk ---
+  /// The path whose sibling this name shows: another path for a conflict copy, else the name
+  /// itself.
+  [[nodiscard]] const Path& owner(const Path& name) const;
+  /// What is shown at a name, or null.
+  [[nodiscard]] const Shown* shown(const Path& name) const;
+  [[nodiscard]] std::vector<Place> layout(const Path& path) const;
+  /// A look found this at the name: an event if it is news, nothing if it is what was shown or is
+  /// wanted.
+  void observe(const Path& name, const Seen& seen);
+  /// A look found nothing at the name: a deletion if something was shown.
+  void observe_absent(const Path& name);
+  /// A user wrote this over what `old` showed while the node replaced it; the bytes are in
+  /// versions/`file`.
+  void observe_displaced(const Path& path, const std::optional<Shown>& old, const Path& name,
+                         const Seen& seen, const std::string& file);
+  void show(const Path& path, Shown shown);
+  void unshow(const Path& path, const Path& name);
+
+  // --- contents ---
+  [[nodiscard]] bool available(const Version& version) const;
+  /// Where the bytes are, best first: found, staged, at a name, kept. Nothing{} if nowhere.
+  [[nodiscard]] Source source(const Version& version) const;
+  void add_staged(const Hash& content) { staged_.insert(content); }
+  void drop_staged(const Hash& content) { staged_.erase(content); }
+  [[nodiscard]] bool staged(const Hash& content) const { return staged_.contains(content); }
+  void add_found(const Hash& content, const std::string& file) { found_[content] = file; }
+  void drop_found(const Hash& content) { found_.erase(content); }
+  void keep(KeptVersion kept);
+  void forget_kept(const std::string& file);
+
+  // --- other members ---
+  void merge(const PathEntry& theirs, const VersionVector& seen);
+  /// All entries with events of this range have been merged.
+  void learn(const SequenceRange& range);
+  /// True if the row was news.
+  bool join_row(const HeldRow& row);
+  void set_own_held(const VersionVector& held);
+  [[nodiscard]] const HeldRow& own_row() const { return rows_.at(self_); }
+  /// Calls with each path whose highest event of `actor` is above `from`, in order, until false.
+  void for_events(const Actor& actor, std::uint64_t from,
+                  const std::function<bool(std::uint64_t, const Path&)>& visit) const;
+  /// Drops what only members that lag would need: notes of deletions that every member holds.
+  void collect(const VersionVector& stable);
+  /// What every configured member holds.
+  [[nodiscard]] VersionVector stable(std::span<const MemberName> members) const;
+  [[nodiscard]] Fingerprint matrix_fingerprint() const;
+
+  // --- what changed ---
+  [[nodiscard]] std::vector<Dirty> take_dirty();
+  [[nodiscard]] Change take_change();
+  /// Directories that came to stand on the disk: what waits below them can go on.
+  [[nodiscard]] std::vector<Path> take_new_directories() {
+    return std::exchange(new_directories_, {});
+  }
+  void mark_dirty(const Path& path) { dirty_.push_back({path, {}}); }
+  /// The first scan with a fresh index is over: what is found from now on is news.
+  void end_imports() { importing_ = false; }
+
+ private:
+  Dot mint();
+  void write(const Path& path, const Path& name, const Seen& seen, const std::optional<Shown>& old,
+             bool visible);
+  void remove(const Path& path, const Shown& old);
+  bool adopt(const Path& path, const Path& name, const Version& version,
+             const Signature& signature);
+  Version version_of(const Path& path, const Path& name, const Seen& seen,
+                     const std::optional<Shown>& old, const Entry& entry, const Dot& dot) const;
+  void set_entry(const Path& path, Entry entry);
+  void retract_imports(const Path& path);
+  void reindex(const Path& path, const VersionVector& before, const VersionVector& after);
+  void liveness_changed(const Path& path);
+  void count(const Path& path, const Shown& shown, bool add);
+  void load(Loaded loaded);
+
+  NodeId self_;
+  std::string label_;
+  Actor actor_;
+  std::uint64_t sequence_ = 0;
+  bool importing_;
+
+  Index index_;
+  VersionVector knowledge_;
+  std::map<NodeId, HeldRow> rows_;
+  std::map<Actor, std::map<std::uint64_t, Path>> events_;
+  std::map<Path, Path> copies_;     ///< conflict name -> its path, where they differ
+  std::set<Path> tombstones_;       ///< paths with notes of deletions, or with nothing live
+  std::set<Path> imported_copies_;  ///< imports under names that look like conflict copies
+  Totals totals_;
+
+  struct HashOfHash {
+    std::size_t operator()(const Hash& hash) const;
+  };
+  std::unordered_map<Hash, std::vector<Path>, HashOfHash> names_by_content_;
+  std::map<std::string, KeptVersion> kept_;
+  std::unordered_map<Hash, std::vector<std::string>, HashOfHash> kept_by_content_;
+  std::set<Hash> staged_;
+  std::map<Hash, std::string> found_;
+
+  std::vector<Dirty> dirty_;
+  std::vector<Path> new_directories_;
+  std::set<Path, PathLess> changed_records_;
+  bool knowledge_changed_ = false;
+  std::set<NodeId> changed_rows_;
+  std::vector<KeptVersion> new_kept_;
+  std::vector<std::string> forgotten_;
+};
+
+}  // namespace p2psync::engine

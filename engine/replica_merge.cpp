@@ -1,0 +1,299 @@
+// The part of the replica that other members see: entries, knowledge, the matrix of what members
+// hold.
+#include <xxhash.h>
+
+#include <algorithm>
+
+#include "engine/replica.h"
+
+namespace p2psync::engine {
+namespace {
+
+bool has_directory(const Entry& entry) {
+  return std::ranges::any_of(entry.versions, [](const Sibling& sibling) {
+    return sibling.version.kind == Kind::directory;
+  });
+}
+
+bool is_tombstone(const Entry& entry) {
+  return !entry.context.empty() && (!entry.live() || !entry.deletions.empty());
+}
+
+}  // namespace
+
+void Replica::set_entry(const Path& path, Entry entry) {
+  static const Entry nothing;
+  const Record* record = index_.find(path);
+  const Entry& before = record == nullptr ? nothing : record->entry;
+  const bool live_before = before.live();
+  const bool live_after = entry.live();
+  const bool kinds_changed = has_directory(before) != has_directory(entry);
+  Dirty dirty{path, {}};
+  for (const auto& [actor, sequence] : entry.context.items()) {
+    const std::uint64_t had = before.context.at(actor);
+    if (sequence > had) {
+      const std::uint64_t known = actor == actor_ ? sequence - 1 : knowledge_.at(actor);
+      if (known < sequence) {
+        dirty.floor.emplace_back(actor, std::max(had, known));
+      }
+    }
+  }
+  dirty_.push_back(std::move(dirty));
+  reindex(path, before.context, entry.context);
+  if (is_tombstone(entry)) {
+    tombstones_.insert(path);
+  } else {
+    tombstones_.erase(path);
+  }
+  index_.update(path, [&entry](Record& changed) { changed.entry = std::move(entry); });
+  changed_records_.insert(path);
+  if (live_before != live_after || kinds_changed) {
+    liveness_changed(path);
+  }
+}
+
+void Replica::reindex(const Path& path, const VersionVector& before, const VersionVector& after) {
+  for (const auto& [actor, sequence] : before.items()) {
+    if (after.at(actor) != sequence) {
+      auto& events = events_[actor];
+      // Only what is this path's own: another path may have the number in an index that was
+      // damaged.
+      if (const auto place = events.find(sequence);
+          place != events.end() && place->second == path) {
+        events.erase(place);
+      }
+      if (events.empty()) {
+        events_.erase(actor);
+      }
+    }
+  }
+  for (const auto& [actor, sequence] : after.items()) {
+    if (before.at(actor) != sequence) {
+      events_[actor][sequence] = path;
+    }
+  }
+}
+
+void Replica::liveness_changed(const Path& path) {
+  // A directory without a version of its own stands as long as something lives below it.
+  for (std::string_view parent = parent_of(path); !parent.empty(); parent = parent_of(parent)) {
+    const Record* record = index_.find(parent);
+    if (record != nullptr && has_directory(record->entry)) {
+      break;
+    }
+    mark_dirty(Path(parent));
+  }
+  // A conflict copy gives way to a path that is live under its name.
+  if (const auto copy = copies_.find(path); copy != copies_.end()) {
+    mark_dirty(copy->second);
+  }
+  for (const Path& original : possible_originals(path)) {
+    mark_dirty(original);
+  }
+}
+
+void Replica::merge(const PathEntry& theirs, const VersionVector& seen) {
+  static const Entry nothing;
+  const Record* record = index_.find(theirs.path);
+  const Entry& mine = record == nullptr ? nothing : record->entry;
+  Entry merged = engine::merge(mine, knowledge_, theirs.entry, seen);
+  if (merged == mine) {
+    return;
+  }
+  set_entry(theirs.path, std::move(merged));
+  retract_imports(theirs.path);
+}
+
+void Replica::retract_imports(const Path& path) {
+  // With a lost index a conflict copy is read in as a file of its own. When the entry that it was a
+  // copy of arrives, the import is taken back by the node that made it, and the name shows that
+  // sibling again.
+  if (imported_copies_.empty()) {
+    return;
+  }
+  const Record* record = index_.find(path);
+  if (record == nullptr) {
+    return;
+  }
+  const Entry entry = record->entry;
+  const std::string prefix = path + ".conflict-";
+  for (auto place = imported_copies_.lower_bound(prefix);
+       place != imported_copies_.end() && place->starts_with(prefix);) {
+    const Path name = *place;
+    const Record* import = index_.find(name);
+    const Shown* shown_now = shown(name);
+    const bool untouched = import != nullptr && shown_now != nullptr && owner(name) == name &&
+                           import->entry.versions.size() == 1 &&
+                           import->entry.versions[0].version.imported;
+    if (!untouched) {
+      place = imported_copies_.erase(place);
+      continue;
+    }
+    const std::uint64_t mark = recognition(import->entry.versions[0].version);
+    const bool known =
+        std::ranges::any_of(entry.versions,
+                            [&](const Sibling& sibling) {
+                              return recognition(sibling.version) == mark ||
+                                     std::ranges::count(sibling.version.superseded, mark) > 0;
+                            }) ||
+        std::ranges::any_of(entry.deletions, [&](const Deletion& deletion) {
+          return std::ranges::count(deletion.superseded, mark) > 0;
+        });
+    if (!known) {
+      ++place;
+      continue;
+    }
+    place = imported_copies_.erase(place);
+    const Shown old = *shown_now;
+    Entry retracted = import->entry;
+    retracted.versions.clear();
+    retracted.context.add(mint());
+    unshow(name, name);
+    set_entry(name, std::move(retracted));
+    // Shown as a superseded sibling of the path: if the layout wants it there it is adopted, else
+    // it goes.
+    show(path, {name, {}, old.version, old.signature});
+    mark_dirty(path);
+  }
+}
+
+void Replica::learn(const SequenceRange& range) {
+  // A gap would claim events that were never merged, and the lack of their siblings would then
+  // delete.
+  if (knowledge_.at(range.actor) >= range.from && range.to > knowledge_.at(range.actor)) {
+    knowledge_.add({range.actor, range.to});
+    knowledge_changed_ = true;
+  }
+}
+
+bool Replica::join_row(const HeldRow& row) {
+  if (row.member == self_) {
+    return false;  // nobody knows better than we do
+  }
+  HeldRow& mine = rows_[row.member];
+  const HeldRow before = mine;
+  mine.member = row.member;
+  if (row.epoch > mine.epoch) {
+    mine = row;
+  } else if (row.epoch == mine.epoch) {
+    mine.held.join(row.held);
+  }
+  if (mine == before) {
+    return false;
+  }
+  changed_rows_.insert(row.member);
+  return true;
+}
+
+void Replica::set_own_held(const VersionVector& held) {
+  HeldRow& own = rows_[self_];
+  if (own.held != held) {
+    own.held.join(held);
+    changed_rows_.insert(self_);
+  }
+}
+
+void Replica::for_events(const Actor& actor, std::uint64_t from,
+                         const std::function<bool(std::uint64_t, const Path&)>& visit) const {
+  const auto events = events_.find(actor);
+  if (events == events_.end()) {
+    return;
+  }
+  for (auto place = events->second.upper_bound(from); place != events->second.end(); ++place) {
+    if (!visit(place->first, place->second)) {
+      return;
+    }
+  }
+}
+
+VersionVector Replica::stable(std::span<const MemberName> members) const {
+  VersionVector lowest = knowledge_;
+  for (const MemberName& member : members) {
+    const auto row = rows_.find(member.id);
+    if (row == rows_.end()) {
+      return {};
+    }
+    lowest.meet(row->second.held);
+  }
+  return lowest;
+}
+
+void Replica::collect(const VersionVector& stable) {
+  std::vector<Path> done;
+  for (const Path& path : tombstones_) {
+    const Record* record = index_.find(path);
+    const Entry& entry = record->entry;
+    const bool notes = std::ranges::any_of(entry.deletions,
+                                           [&](const Deletion& d) { return stable.covers(d.dot); });
+    const bool whole = !entry.live() && stable.covers(entry.context);
+    if (notes || whole) {
+      done.push_back(path);
+    }
+  }
+  for (const Path& path : done) {
+    Entry entry = index_.find(path)->entry;
+    std::erase_if(entry.deletions,
+                  [&](const Deletion& deletion) { return stable.covers(deletion.dot); });
+    if (!entry.live() && entry.deletions.empty() && stable.covers(entry.context)) {
+      // Knowledge remembers for the entry: what it covers and no entry holds was removed.
+      reindex(path, entry.context, {});
+      entry = {};
+    }
+    if (!is_tombstone(entry)) {
+      tombstones_.erase(path);
+    }
+    index_.update(path, [&entry](Record& record) { record.entry = std::move(entry); });
+    changed_records_.insert(path);
+  }
+}
+
+Fingerprint Replica::matrix_fingerprint() const {
+  std::string bytes;
+  const auto number = [&bytes](std::uint64_t value) {
+    for (int shift = 0; shift < 64; shift += 8) {
+      bytes += static_cast<char>((value >> shift) & 0xff);
+    }
+  };
+  const auto vector = [&](const VersionVector& vector) {
+    number(vector.items().size());
+    for (const auto& [actor, sequence] : vector.items()) {
+      number(actor.node);
+      number(actor.incarnation);
+      number(sequence);
+    }
+  };
+  vector(knowledge_);
+  for (const auto& [member, row] : rows_) {
+    number(member);
+    number(row.epoch);
+    vector(row.held);
+  }
+  const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
+  return {hash.low64, hash.high64};
+}
+
+std::vector<Dirty> Replica::take_dirty() {
+  return std::exchange(dirty_, {});
+}
+
+Change Replica::take_change() {
+  Change change;
+  for (const Path& path : changed_records_) {
+    const Record* record = index_.find(path);
+    change.records.push_back({path, record == nullptr ? std::nullopt : std::optional(*record)});
+  }
+  if (knowledge_changed_) {
+    change.knowledge = knowledge_;
+  }
+  for (const NodeId member : changed_rows_) {
+    change.rows.push_back(rows_.at(member));
+  }
+  change.kept = std::exchange(new_kept_, {});
+  change.forgotten = std::exchange(forgotten_, {});
+  changed_records_.clear();
+  changed_rows_.clear();
+  knowledge_changed_ = false;
+  return change;
+}
+
+}  // namespace p2psync::engine
