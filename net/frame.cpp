@@ -1,0 +1,130 @@
+#include "net/frame.h"
+
+#include <algorithm>
+#include <string>
+
+namespace p2psync::net {
+namespace {
+
+std::size_t length_in(std::span<const std::uint8_t> header) {
+  return std::size_t{header[0]} << 24U | std::size_t{header[1]} << 16U |
+         std::size_t{header[2]} << 8U | std::size_t{header[3]};
+}
+
+}  // namespace
+
+std::optional<std::size_t> body_bytes_max(std::uint8_t kind) {
+  switch (static_cast<FrameKind>(kind)) {
+    case FrameKind::hello: return before_hello_bytes_max;
+    case FrameKind::tick: return tick_frame_bytes_max - header_bytes;
+    case FrameKind::vectors:
+    case FrameKind::entries:
+    case FrameKind::ranges:
+    case FrameKind::held:
+    case FrameKind::get:
+    case FrameKind::taken: return control_bytes_max;
+    case FrameKind::block: return block_body_bytes_max;
+    case FrameKind::ready: return ready_body_bytes;
+    case FrameKind::welcome:
+    case FrameKind::ping:
+    case FrameKind::pong: return 0;
+  }
+  return {};
+}
+
+std::array<std::uint8_t, header_bytes> frame_header(FrameKind kind, std::size_t body_bytes) {
+  invariant(body_bytes <= UINT32_MAX, "a frame's length has 32 bits");
+  return {static_cast<std::uint8_t>(body_bytes >> 24U),
+          static_cast<std::uint8_t>(body_bytes >> 16U), static_cast<std::uint8_t>(body_bytes >> 8U),
+          static_cast<std::uint8_t>(body_bytes), static_cast<std::uint8_t>(kind)};
+}
+
+std::vector<std::uint8_t> make_frame(FrameKind kind, std::span<const std::uint8_t> body) {
+  std::vector<std::uint8_t> frame;
+  frame.reserve(header_bytes + body.size());
+  const auto header = frame_header(kind, body.size());
+  frame.insert(frame.end(), header.begin(), header.end());
+  frame.insert(frame.end(), body.begin(), body.end());
+  return frame;
+}
+
+bool frame_within_limit(std::span<const std::uint8_t> frame) {
+  if (frame.size() < header_bytes || frame.size() != header_bytes + length_in(frame)) {
+    return false;
+  }
+  const auto limit = body_bytes_max(frame[4]);
+  return limit && frame.size() - header_bytes <= *limit;
+}
+
+std::span<std::uint8_t> FrameReader::space() {
+  // Room for the rest of the frame that has begun, and some more where that is little.
+  const std::size_t held = end_ - begin_;
+  const std::size_t rest = wanted_ > held ? wanted_ - held : 0;
+  const std::size_t room = std::max(rest, read_bytes_min);
+  if (held == 0) {
+    begin_ = end_ = 0;
+    if (buffer_.size() > kept_bytes_max && room <= kept_bytes_max) {
+      // The large frame is done; many connections must not each keep its room.
+      buffer_ = std::vector<std::uint8_t>(read_bytes);
+    }
+  }
+  if (buffer_.size() - end_ < room) {
+    std::copy(buffer_.begin() + static_cast<std::ptrdiff_t>(begin_),
+              buffer_.begin() + static_cast<std::ptrdiff_t>(end_), buffer_.begin());
+    end_ = held;
+    begin_ = 0;
+    if (buffer_.size() - end_ < room) {
+      buffer_.resize(std::max(read_bytes, end_ + room));
+    }
+  }
+  return std::span(buffer_).subspan(end_);
+}
+
+void FrameReader::filled(std::size_t bytes) {
+  invariant(bytes <= buffer_.size() - end_, "no more was read than there was room for");
+  end_ += bytes;
+}
+
+Result<std::optional<std::size_t>> FrameReader::frame_bytes() {
+  const auto held = std::span<const std::uint8_t>(buffer_).subspan(begin_, end_ - begin_);
+  if (held.size() < header_bytes) {
+    return std::nullopt;
+  }
+  const std::size_t length = length_in(held);
+  const std::uint8_t kind = held[4];
+  auto limit = body_bytes_max(kind);
+  if (!limit) {
+    return std::unexpected(
+        Error{ErrorCode::corrupt, "read frame", "of unknown kind " + std::to_string(kind)});
+  }
+  if (!greeted_) {
+    limit = std::min(*limit, before_hello_bytes_max);
+  }
+  if (length > *limit) {
+    return std::unexpected(
+        Error{ErrorCode::corrupt, "read frame",
+              "of kind " + std::to_string(kind) + " with " + std::to_string(length) + " bytes"});
+  }
+  return header_bytes + length;
+}
+
+Result<std::optional<Frame>> FrameReader::next() {
+  if (error_) {
+    return std::unexpected(*error_);
+  }
+  const auto bytes = frame_bytes();
+  if (!bytes) {
+    error_ = bytes.error();
+    return std::unexpected(*error_);
+  }
+  wanted_ = bytes->value_or(0);
+  if (wanted_ == 0 || end_ - begin_ < wanted_) {
+    return std::nullopt;
+  }
+  const auto whole = std::span<const std::uint8_t>(buffer_).subspan(begin_, wanted_);
+  begin_ += wanted_;
+  wanted_ = 0;
+  return Frame{static_cast<FrameKind>(whole[4]), whole.subspan(header_bytes)};
+}
+
+}  // namespace p2psync::net

@@ -1,0 +1,86 @@
+#include "net/wire.h"
+
+#include <concepts>
+#include <string>
+#include <utility>
+
+#include "engine/codec.h"
+
+namespace p2psync::net {
+namespace {
+
+/// A Message alternative without a number does not compile.
+template <class T>
+consteval FrameKind number_of() {
+  using namespace engine;
+  if constexpr (std::same_as<T, Hello>) {
+    return FrameKind::hello;
+  } else if constexpr (std::same_as<T, Tick>) {
+    return FrameKind::tick;
+  } else if constexpr (std::same_as<T, Vectors>) {
+    return FrameKind::vectors;
+  } else if constexpr (std::same_as<T, Entries>) {
+    return FrameKind::entries;
+  } else if constexpr (std::same_as<T, Ranges>) {
+    return FrameKind::ranges;
+  } else if constexpr (std::same_as<T, Held>) {
+    return FrameKind::held;
+  } else if constexpr (std::same_as<T, Get>) {
+    return FrameKind::get;
+  } else if constexpr (std::same_as<T, Block>) {
+    return FrameKind::block;
+  } else {
+    static_assert(std::same_as<T, Taken>, "a message needs a frame kind");
+    return FrameKind::taken;
+  }
+}
+
+template <class T>
+bool decode_as(FrameKind kind, std::span<const std::uint8_t> body,
+               Result<engine::Message>& message) {
+  if (kind != number_of<T>()) {
+    return false;
+  }
+  auto value = engine::decode<T>(body);
+  if (value) {
+    message = std::move(*value);
+  } else {
+    message = std::unexpected(std::move(value.error()));
+  }
+  return true;
+}
+
+template <class... Those>
+Result<engine::Message> decode_any(FrameKind kind, std::span<const std::uint8_t> body,
+                                   const std::variant<Those...>*) {
+  Result<engine::Message> message =
+      std::unexpected(Error{ErrorCode::corrupt, "decode message",
+                            "of kind " + std::to_string(static_cast<unsigned>(kind))});
+  (decode_as<Those>(kind, body, message) || ...);
+  return message;
+}
+
+}  // namespace
+
+FrameKind kind_of(const engine::Message& message) {
+  return std::visit([]<class T>(const T&) { return number_of<T>(); }, message);
+}
+
+std::vector<std::uint8_t> encode_message(const engine::Message& message) {
+  return std::visit(
+      []<class T>(const T& value) { return make_frame(number_of<T>(), engine::encode(value)); },
+      message);
+}
+
+Result<engine::Message> decode_message(FrameKind kind, std::span<const std::uint8_t> body) {
+  return decode_any(kind, body, static_cast<const engine::Message*>(nullptr));
+}
+
+Result<engine::Message> decode_message(std::span<const std::uint8_t> frame) {
+  if (!frame_within_limit(frame)) {
+    return std::unexpected(Error{ErrorCode::corrupt, "decode message", "that is not one frame"});
+  }
+  return decode_message(static_cast<FrameKind>(frame[4]), frame.subspan(header_bytes));
+}
+
+}  // namespace p2psync::net

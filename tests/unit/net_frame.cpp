@@ -1,0 +1,240 @@
+#include "net/frame.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <numeric>
+#include <random>
+
+#include "engine/codec.h"
+#include "net/wire.h"
+#include "tests/unit/net_messages.h"
+
+namespace p2psync::net {
+namespace {
+
+using Bytes = std::vector<std::uint8_t>;
+
+struct Whole {
+  FrameKind kind;
+  Bytes body;
+  bool operator==(const Whole&) const = default;
+};
+
+void feed(FrameReader& reader, std::span<const std::uint8_t> bytes) {
+  while (!bytes.empty()) {
+    const auto space = reader.space();
+    const std::size_t count = std::min(space.size(), bytes.size());
+    std::copy_n(bytes.begin(), count, space.begin());
+    reader.filled(count);
+    bytes = bytes.subspan(count);
+  }
+}
+
+/// Everything that is complete; an error ends the test unless `refused` is given.
+std::vector<Whole> drain(FrameReader& reader, bool* refused = nullptr) {
+  std::vector<Whole> frames;
+  while (true) {
+    const auto frame = reader.next();
+    if (!frame) {
+      REQUIRE(refused != nullptr);
+      *refused = true;
+      return frames;
+    }
+    if (!*frame) {
+      return frames;
+    }
+    frames.push_back({(**frame).kind, Bytes((**frame).body.begin(), (**frame).body.end())});
+  }
+}
+
+Bytes header(std::uint8_t kind, std::size_t length) {
+  auto bytes = frame_header(static_cast<FrameKind>(kind), length);
+  return {bytes.begin(), bytes.end()};
+}
+
+TEST_CASE("frame: the example of the header") {
+  const Bytes body{1, 2, 3};
+  CHECK(make_frame(FrameKind::get, body) == Bytes{0, 0, 0, 3, 7, 1, 2, 3});
+}
+
+TEST_CASE("frame: a stream is cut the same at every split") {
+  Bytes stream;
+  std::vector<Whole> expected;
+  for (const auto& message : one_of_every_message()) {
+    const Bytes frame = encode_message(message);
+    expected.push_back({kind_of(message), Bytes(frame.begin() + header_bytes, frame.end())});
+    stream.insert(stream.end(), frame.begin(), frame.end());
+  }
+  for (std::size_t first = 0; first <= stream.size(); ++first) {
+    FrameReader reader;
+    feed(reader, std::span(stream).first(first));
+    auto frames = drain(reader);
+    feed(reader, std::span(stream).subspan(first));
+    const auto rest = drain(reader);
+    frames.insert(frames.end(), rest.begin(), rest.end());
+    REQUIRE(frames == expected);
+  }
+  FrameReader reader;
+  std::vector<Whole> frames;
+  for (const std::uint8_t byte : stream) {
+    feed(reader, std::span(&byte, 1));
+    const auto more = drain(reader);
+    frames.insert(frames.end(), more.begin(), more.end());
+  }
+  CHECK(frames == expected);
+}
+
+TEST_CASE("frame: large and small ones at random splits") {
+  std::mt19937 random(42);
+  FrameReader reader;
+  reader.greeted();
+  Bytes stream;
+  std::vector<Whole> expected;
+  std::vector<Whole> frames;
+  for (int round = 0; round < 200; ++round) {
+    const bool block = random() % 3 == 0;
+    const std::size_t most = block             ? block_body_bytes_max
+                             : round % 50 == 0 ? control_bytes_max
+                                               : 300;
+    Bytes body(random() % (most + 1));
+    std::iota(body.begin(), body.end(), static_cast<std::uint8_t>(random()));
+    const FrameKind kind = block ? FrameKind::block : FrameKind::entries;
+    const Bytes frame = make_frame(kind, body);
+    stream.insert(stream.end(), frame.begin(), frame.end());
+    expected.push_back({kind, std::move(body)});
+  }
+  std::span<const std::uint8_t> rest(stream);
+  while (!rest.empty()) {
+    const auto space = reader.space();
+    CHECK(space.size() >= FrameReader::read_bytes_min);
+    const std::size_t count = std::min({space.size(), rest.size(), 1 + random() % 40'000});
+    std::copy_n(rest.begin(), count, space.begin());
+    reader.filled(count);
+    rest = rest.subspan(count);
+    const auto more = drain(reader);
+    frames.insert(frames.end(), more.begin(), more.end());
+  }
+  CHECK((frames == expected));
+}
+
+TEST_CASE("frame: each kind has its limit, judged by the header alone") {
+  for (int number = 0; number < 256; ++number) {
+    const auto kind = static_cast<std::uint8_t>(number);
+    const auto limit = body_bytes_max(kind);
+    CAPTURE(number);
+    if (!limit) {
+      FrameReader reader;
+      reader.greeted();
+      feed(reader, header(kind, 0));
+      CHECK_FALSE(reader.next().has_value());
+      continue;
+    }
+    const auto taken = [&](std::size_t length, bool greeted) {
+      FrameReader reader;
+      if (greeted) {
+        reader.greeted();
+      }
+      feed(reader, header(kind, length));
+      const bool good = reader.next().has_value();
+      CHECK(reader.next().has_value() == good);  // an error stays one
+      return good;
+    };
+    CHECK(taken(*limit, true));
+    CHECK_FALSE(taken(*limit + 1, true));
+    CHECK_FALSE(taken(UINT32_MAX, true));
+    CHECK(taken(std::min(*limit, before_hello_bytes_max), false));
+    CHECK_FALSE(taken(std::min(*limit, before_hello_bytes_max) + 1, false));
+  }
+}
+
+TEST_CASE("frame: a header that promises much allocates nothing for it until bytes come") {
+  FrameReader reader;
+  reader.greeted();
+  feed(reader, header(static_cast<std::uint8_t>(FrameKind::entries), control_bytes_max));
+  CHECK_FALSE(reader.next()->has_value());
+  CHECK(reader.space().size() <= control_bytes_max + FrameReader::read_bytes);
+}
+
+TEST_CASE("wire: every message comes back as it was") {
+  for (const auto& message : one_of_every_message()) {
+    const Bytes frame = encode_message(message);
+    CAPTURE(static_cast<int>(frame[4]));
+    CHECK(frame_within_limit(frame));
+    const auto back = decode_message(frame);
+    REQUIRE(back.has_value());
+    CHECK(back->index() == message.index());
+    CHECK(encode_message(*back) == frame);
+  }
+}
+
+TEST_CASE("wire: a frame kind says which message it is, and no two share one") {
+  std::vector<int> kinds;
+  for (const auto& message : one_of_every_message()) {
+    kinds.push_back(static_cast<int>(kind_of(message)));
+  }
+  CHECK(kinds.size() == std::variant_size_v<engine::Message>);
+  CHECK(kinds == std::vector<int>{1, 2, 3, 4, 5, 6, 7, 8, 9});
+}
+
+TEST_CASE("wire: truncated, extended and flipped frames are refused or are another message") {
+  for (const auto& message : one_of_every_message()) {
+    const Bytes frame = encode_message(message);
+    CAPTURE(static_cast<int>(frame[4]));
+    for (std::size_t length = 0; length < frame.size(); ++length) {
+      const auto part = std::span(frame).first(length);
+      CHECK_FALSE(decode_message(part).has_value());
+      if (length >= header_bytes) {
+        CHECK_FALSE(decode_message(kind_of(message), part.subspan(header_bytes)).has_value());
+      }
+    }
+    Bytes longer = frame;
+    longer.push_back(0);
+    CHECK_FALSE(decode_message(longer).has_value());
+    CHECK_FALSE(
+        decode_message(kind_of(message), std::span(longer).subspan(header_bytes)).has_value());
+
+    for (std::size_t bit = 0; bit < frame.size() * 8; ++bit) {
+      Bytes flipped = frame;
+      flipped[bit / 8] = static_cast<std::uint8_t>(flipped[bit / 8] ^ (1U << (bit % 8)));
+      const auto other = decode_message(flipped);
+      if (other) {
+        CHECK(encode_message(*other) == flipped);  // exactly one encoding of anything
+      }
+      // As it would come from a connection, before and after Hello.
+      FrameReader reader;
+      if (bit % 2 == 0) {
+        reader.greeted();
+      }
+      feed(reader, flipped);
+      bool refused = false;
+      for (const auto& part : drain(reader, &refused)) {
+        (void)decode_message(part.kind, part.body);
+      }
+    }
+  }
+}
+
+TEST_CASE("wire: the transport's own kinds are no messages") {
+  for (const FrameKind kind :
+       {FrameKind::ready, FrameKind::welcome, FrameKind::ping, FrameKind::pong}) {
+    CHECK_FALSE(decode_message(kind, {}).has_value());
+  }
+}
+
+TEST_CASE("wire: a tick is at most 256 bytes, with every number at its largest") {
+  const engine::Fingerprint most{UINT64_MAX, UINT64_MAX};
+  const Bytes frame = encode_message(engine::Tick{most, UINT64_MAX, most, true, true, UINT64_MAX});
+  CHECK(frame.size() <= tick_frame_bytes_max);
+  CHECK(frame_within_limit(frame));
+}
+
+TEST_CASE("wire: a full block fits, one that is too large is not sent") {
+  engine::Block block{UINT64_MAX, std::make_shared<const Bytes>(engine::block_bytes)};
+  CHECK(frame_within_limit(encode_message(block)));
+  block.bytes = std::make_shared<const Bytes>(engine::block_bytes + 64);
+  CHECK_FALSE(frame_within_limit(encode_message(block)));
+}
+
+}  // namespace
+}  // namespace p2psync::net
