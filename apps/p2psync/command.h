@@ -1,0 +1,43 @@
+#pragma once
+// The subcommands: one file each, all described to CLI11 in the same manner.
+//
+// describe_X() adds a subcommand; when it is chosen its callback sets `action`, which main() then
+// runs and whose result is the exit code. What goes to stdout is what was asked for, the rest to
+// stderr.
+#include <CLI/CLI.hpp>
+#include <expected>
+#include <functional>
+#include <string>
+
+#include "apps/p2psync/config.h"
+
+namespace p2psync::app {
+
+inline constexpr int exit_done = 0;
+inline constexpr int exit_failed = 1;  ///< it ran and failed
+inline constexpr int exit_wrong = 2;   ///< the command line or the configuration is wrong
+
+using Action = std::function<int()>;
+
+void describe_run(CLI::App& app, Action& action);
+void describe_status(CLI::App& app, Action& action);
+void describe_check(CLI::App& app, Action& action);
+void describe_keygen(CLI::App& app, Action& action);
+void describe_id(CLI::App& app, Action& action);
+void describe_init_cluster(CLI::App& app, Action& action);
+
+/// The options of every command that runs a node, asks one, or reads its state.
+struct ConfigOptions {
+  std::string file;  ///< empty: $P2PSYNC_CONFIG, else the system's
+  Flags flags;
+};
+void add_config_options(CLI::App& command, ConfigOptions& options);
+
+enum class KeyUse : std::uint8_t { judge, ignore };
+/// Loads the configuration; its problems go to stderr, and then there is none (exit_wrong).
+[[nodiscard]] std::optional<Config> load(const ConfigOptions& options, KeyUse key);
+
+/// "p2psync: ..." on stderr, and exit_failed.
+int fail(const std::string& text);
+
+}  // namespace p2psync::app

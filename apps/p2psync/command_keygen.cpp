@@ -1,0 +1,31 @@
+// p2psync keygen: a new private key, and the id that belongs to it.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "apps/p2psync/command.h"
+#include "net/tls.h"
+
+namespace p2psync::app {
+
+void describe_keygen(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand(
+      "keygen", "Writes a new private key (mode 0600, never over a file) and prints its id");
+  const auto file = std::make_shared<std::string>();
+  command->add_option("file", *file, "where to write the key")->required()->type_name("FILE");
+  command->callback([file, &action] {
+    action = [file] {
+      const auto key = net::PrivateKey::generate();
+      if (!key) {
+        return fail(key.error().message());
+      }
+      if (const auto written = key->write_new(*file); !written) {
+        return fail(written.error().message());
+      }
+      fmt::print("{}\n", key->id().hex());
+      return exit_done;
+    };
+  });
+}
+
+}  // namespace p2psync::app
