@@ -1,0 +1,187 @@
+#include "storage/watcher.h"
+
+#include <sys/inotify.h>
+
+#include <array>
+#include <cstring>
+
+#include "storage/posix_file.h"
+
+namespace p2psync::storage {
+
+namespace {
+
+// IN_MODIFY beside IN_CLOSE_WRITE: programs keep files open for days. IN_DONT_FOLLOW would apply to
+// the /proc link and not to the directory, which is opened without following links anyway.
+constexpr std::uint32_t directory_mask = IN_CLOSE_WRITE | IN_MODIFY | IN_ATTRIB | IN_CREATE |
+                                         IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR |
+                                         IN_EXCL_UNLINK;
+constexpr std::uint32_t root_mask = directory_mask | IN_DELETE_SELF | IN_MOVE_SELF;
+constexpr std::uint32_t gone_mask = IN_DELETE | IN_MOVED_FROM;
+constexpr std::size_t buffer_bytes = 64 * 1024;
+
+/// A range of an ordered container: a directory and everything below it stand together.
+template <class Container>
+auto subtree_of(Container& container, std::string_view directory, auto&& key_of) {
+  const auto begin = container.lower_bound(directory);
+  auto end = begin;
+  while (end != container.end() &&
+         (key_of(*end) == directory || engine::is_below(key_of(*end), directory))) {
+    ++end;
+  }
+  return std::pair(begin, end);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Watcher>> Watcher::open(PosixFs& fs) {
+  Descriptor inotify(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+  if (!inotify) {
+    return std::unexpected(system_error("watch", fs.folder(), errno));
+  }
+  return std::unique_ptr<Watcher>(new Watcher(fs, std::move(inotify)));
+}
+
+void Watcher::add(std::string_view directory) {
+  const auto opened = fs_.open_directory(directory);
+  const std::scoped_lock lock(mutex_);
+  if (!opened) {
+    if (opened.error().code == ErrorCode::not_found) {
+      uncovered_.erase(engine::Path(directory));
+    } else {
+      remember_uncovered(directory, false);
+    }
+    return;
+  }
+  const std::string through = "/proc/self/fd/" + std::to_string(opened->get());
+  const int watch = ::inotify_add_watch(inotify_.get(), through.c_str(),
+                                        directory.empty() ? root_mask : directory_mask);
+  if (watch < 0) {
+    // A directory that may not be read is listed by nobody either: no news for people.
+    remember_uncovered(directory, errno != EACCES);
+    return;
+  }
+  uncovered_.erase(engine::Path(directory));
+  const auto there = watches_.find(directory);
+  if (there != watches_.end() && there->second == watch) {
+    return;
+  }
+  // The kernel has one watch an inode: a directory that was renamed comes with its old one.
+  forget_watch(watch);
+  if (there != watches_.end()) {
+    const int replaced = there->second;
+    by_watch_.erase(replaced);
+    watches_.erase(there);
+    ::inotify_rm_watch(inotify_.get(), replaced);
+  }
+  by_watch_[watch] = watches_.emplace(directory, watch).first;
+}
+
+Watcher::Events Watcher::read() {
+  Events events;
+  Names touched;
+  alignas(struct inotify_event) std::array<char, buffer_bytes> buffer;
+  for (std::size_t total = 0; total < read_bytes_max;) {
+    const ssize_t count =
+        uninterrupted([&] { return ::read(inotify_.get(), buffer.data(), buffer.size()); });
+    if (count <= 0) {
+      invariant(count == 0 || errno == EAGAIN, "inotify can be read");
+      break;
+    }
+    total += static_cast<std::size_t>(count);
+    const std::scoped_lock lock(mutex_);
+    for (std::size_t at = 0; at < static_cast<std::size_t>(count);) {
+      struct inotify_event event{};
+      std::memcpy(&event, buffer.data() + at, sizeof event);
+      const char* const name = buffer.data() + at + sizeof event;
+      handle(event.wd, event.mask, {name, ::strnlen(name, event.len)}, touched, events);
+      at += sizeof event + event.len;
+    }
+  }
+  events.names.assign(touched.begin(), touched.end());
+  const std::scoped_lock lock(mutex_);
+  events.limit_reached = limit_reached_ && !limit_told_;
+  limit_told_ |= limit_reached_;
+  return events;
+}
+
+void Watcher::handle(int watch, std::uint32_t mask, std::string_view name, Names& touched,
+                     Events& events) {
+  if ((mask & IN_Q_OVERFLOW) != 0) {
+    events.overflow = true;
+    return;
+  }
+  const auto found = by_watch_.find(watch);
+  if (found == by_watch_.end()) {
+    return;  // of a watch that was given up; what it was for is touched by that
+  }
+  const engine::Path directory = found->second->first;
+  const bool root = directory.empty();
+  if (root && ((mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT)) != 0 ||
+               (name == engine::own_directory && (mask & gone_mask) != 0))) {
+    events.folder_in_doubt = true;
+  }
+  if ((mask & IN_IGNORED) != 0) {
+    forget_watch(watch);  // deleted or unmounted
+    if (!root) {
+      touched.insert(directory);
+    }
+    return;
+  }
+  if (name.empty()) {
+    if (!root) {
+      touched.insert(directory);
+    }
+    return;
+  }
+  if (root && name == engine::own_directory) {
+    return;
+  }
+  engine::Path path = engine::child_of(directory, name);
+  if ((mask & IN_ISDIR) != 0 && (mask & gone_mask) != 0) {
+    forget_subtree(path, touched);
+  }
+  touched.insert(std::move(path));
+}
+
+// The events of a directory come later than it moved, so what stands under its old name by now may
+// be another directory that was added meanwhile. It loses its watches too, and since all of it is
+// touched it is listed and added again.
+void Watcher::forget_subtree(const engine::Path& directory, Names& touched) {
+  const auto [begin, end] =
+      subtree_of(watches_, directory, [](const auto& item) -> auto& { return item.first; });
+  for (auto item = begin; item != end; ++item) {
+    touched.insert(item->first);
+    by_watch_.erase(item->second);
+    ::inotify_rm_watch(inotify_.get(), item->second);
+  }
+  watches_.erase(begin, end);
+  const auto [first, last] =
+      subtree_of(uncovered_, directory, [](const auto& item) -> auto& { return item; });
+  touched.insert(first, last);
+  uncovered_.erase(first, last);
+}
+
+void Watcher::forget_watch(int watch) {
+  if (const auto found = by_watch_.find(watch); found != by_watch_.end()) {
+    watches_.erase(found->second);
+    by_watch_.erase(found);
+  }
+}
+
+void Watcher::remember_uncovered(std::string_view directory, bool limit) {
+  uncovered_.emplace(directory);
+  limit_reached_ |= limit;
+}
+
+std::vector<engine::Path> Watcher::uncovered() const {
+  const std::scoped_lock lock(mutex_);
+  return {uncovered_.begin(), uncovered_.end()};
+}
+
+std::size_t Watcher::watched() const {
+  const std::scoped_lock lock(mutex_);
+  return watches_.size();
+}
+
+}  // namespace p2psync::storage
