@@ -104,7 +104,8 @@ class SpyFs final : public storage::Fs {
     }
     Result<void> copy_from(storage::File& from, std::uint64_t offset,
                            std::uint64_t length) override {
-      return file_->copy_from(from, offset, length);
+      auto* const spied = dynamic_cast<SpyFile*>(&from);
+      return file_->copy_from(spied != nullptr ? *spied->file_ : from, offset, length);
     }
     storage::Lease try_lease() override { return file_->try_lease(); }
     Result<std::vector<std::pair<std::uint64_t, std::uint64_t>>> data_extents() override {
