@@ -1,0 +1,281 @@
+#include "storage/index_store.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <type_traits>
+#include <utility>
+
+#include "engine/codec.h"
+#include "storage/sqlite.h"
+
+namespace p2psync::storage {
+namespace {
+
+using engine::Change;
+using engine::HeldRow;
+using engine::KeptVersion;
+using engine::NodeId;
+using engine::Path;
+using engine::Record;
+using engine::VersionVector;
+
+constexpr std::uint64_t application_id = 0x70327073;
+constexpr std::uint64_t schema_version = 1;
+
+constexpr const char* schema =
+    "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
+    "CREATE TABLE entry(path BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE held(member INTEGER PRIMARY KEY, data BLOB NOT NULL);"
+    "CREATE TABLE kept(file BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;"
+    "PRAGMA application_id = 0x70327073;"
+    "PRAGMA user_version = 1";
+
+Blob bytes_of(std::string_view text) {
+  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
+
+/// SQLite orders by bytes; with NUL for '/' that is the order of paths.
+std::string key_of(std::string_view path) {
+  std::string key(path);
+  std::ranges::replace(key, '/', '\0');
+  return key;
+}
+
+Path path_of(std::string_view key) {
+  Path path(key);
+  std::ranges::replace(path, '\0', '/');
+  return path;
+}
+
+std::string hex(NodeId id) {
+  char text[17];
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(id));
+  return text;
+}
+
+std::uint64_t wall_clock_ms() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
+}
+
+SqliteFailure damaged(const std::string& file, std::string_view what) {
+  return {{ErrorCode::corrupt, "read", file + " (" + std::string(what) + ')'}};
+}
+
+/// The border of the room: a failure becomes an Error.
+template <class Work>
+auto caught(const Work& work) -> Result<decltype(work())> {
+  try {
+    if constexpr (std::is_void_v<decltype(work())>) {
+      work();
+      return {};
+    } else {
+      return work();
+    }
+  } catch (const SqliteFailure& failure) {
+    return std::unexpected(failure.error);
+  }
+}
+
+void create(SqliteDatabase& sqlite, NodeId self) {
+  sqlite.transaction([&] {
+    sqlite.execute(schema);
+    SqliteStatement insert(sqlite, "INSERT INTO meta VALUES(?1, ?2)");
+    insert.bind(1, std::string_view("node")).bind(2, self).run();
+    insert.bind(1, std::string_view("epoch")).bind(2, wall_clock_ms()).run();
+    insert.bind(1, std::string_view("scanned")).bind(2, std::uint64_t{0}).run();
+  });
+}
+
+void examine(const SqliteDatabase& sqlite) {
+  SqliteStatement check(sqlite, "PRAGMA quick_check(1)");
+  while (check.step()) {
+    if (check.text(0) != "ok") {
+      throw damaged(sqlite.file(), check.text(0));
+    }
+  }
+}
+
+/// Makes the tables in a new file; refuses what is not ours, newer or damaged.
+void establish(SqliteDatabase& sqlite, NodeId self) {
+  const std::uint64_t id = sqlite.number("PRAGMA application_id");
+  const std::uint64_t version = sqlite.number("PRAGMA user_version");
+  const bool made_now = sqlite.number("SELECT count(*) FROM sqlite_schema") == 0;
+  if (!made_now && id != application_id) {
+    throw damaged(sqlite.file(), "not an index of p2psync");
+  }
+  if (!made_now && version > schema_version) {
+    throw SqliteFailure{{ErrorCode::newer, "open", sqlite.file()}};
+  }
+  sqlite.execute("PRAGMA journal_mode = WAL");
+  if (made_now) {
+    create(sqlite, self);
+  } else {
+    examine(sqlite);
+  }
+}
+
+std::uint64_t meta(const SqliteDatabase& sqlite, std::string_view key) {
+  SqliteStatement select(sqlite, "SELECT value FROM meta WHERE key = ?1");
+  if (!select.bind(1, key).step()) {
+    throw damaged(sqlite.file(), "a value is missing");
+  }
+  return select.number(0);
+}
+
+/// The value of one row.
+template <class T>
+T decoded(const SqliteDatabase& sqlite, Blob data) {
+  auto value = engine::decode<T>(data);
+  if (!value) {
+    throw damaged(sqlite.file(), value.error().object);
+  }
+  return std::move(*value);
+}
+
+}  // namespace
+
+/// The connection and what is prepared on it.
+struct IndexStore::Database {
+  explicit Database(std::unique_ptr<SqliteDatabase> opened) : sqlite(std::move(opened)) {}
+
+  void apply(const Change& change);
+
+  std::unique_ptr<SqliteDatabase> sqlite;
+  // After the connection, so that they go before it.
+  SqliteStatement put_meta{*sqlite, "INSERT OR REPLACE INTO meta VALUES(?1, ?2)"};
+  SqliteStatement put_entry{*sqlite, "INSERT OR REPLACE INTO entry VALUES(?1, ?2)"};
+  SqliteStatement erase_entry{*sqlite, "DELETE FROM entry WHERE path = ?1"};
+  SqliteStatement put_held{*sqlite, "INSERT OR REPLACE INTO held VALUES(?1, ?2)"};
+  SqliteStatement put_kept{*sqlite, "INSERT OR REPLACE INTO kept VALUES(?1, ?2)"};
+  SqliteStatement erase_kept{*sqlite, "DELETE FROM kept WHERE file = ?1"};
+};
+
+void IndexStore::Database::apply(const Change& change) {
+  for (const auto& [path, record] : change.records) {
+    const std::string key = key_of(path);
+    if (record) {
+      const auto data = engine::encode(*record);
+      put_entry.bind(1, bytes_of(key)).bind(2, Blob(data)).run();
+    } else {
+      erase_entry.bind(1, bytes_of(key)).run();
+    }
+  }
+  if (change.knowledge) {
+    const auto data = engine::encode(*change.knowledge);
+    put_meta.bind(1, std::string_view("knowledge")).bind(2, Blob(data)).run();
+  }
+  for (const HeldRow& row : change.rows) {
+    const auto data = engine::encode(row);
+    put_held.bind(1, row.member).bind(2, Blob(data)).run();
+  }
+  for (const KeptVersion& kept : change.kept) {
+    const auto data = engine::encode(kept);
+    put_kept.bind(1, bytes_of(kept.file)).bind(2, Blob(data)).run();
+  }
+  for (const std::string& file : change.forgotten) {
+    erase_kept.bind(1, bytes_of(file)).run();
+  }
+}
+
+IndexStore::IndexStore(std::unique_ptr<Database> database, std::uint64_t epoch, bool fresh)
+    : database_(std::move(database)), epoch_(epoch), fresh_(fresh) {}
+
+IndexStore::~IndexStore() = default;
+
+Result<std::unique_ptr<IndexStore>> IndexStore::open(const std::string& database_file,
+                                                     NodeId self) {
+  return caught([&] {
+    auto sqlite = std::make_unique<SqliteDatabase>(database_file);
+    establish(*sqlite, self);
+    if (const NodeId node = meta(*sqlite, "node"); node != self) {
+      throw SqliteFailure{{ErrorCode::invalid, "open",
+                           database_file + " (it belongs to node " + hex(node) + ", this is node " +
+                               hex(self) + ": a copied folder?)"}};
+    }
+    const std::uint64_t epoch = meta(*sqlite, "epoch");
+    const bool fresh = meta(*sqlite, "scanned") == 0;
+    return std::unique_ptr<IndexStore>(
+        new IndexStore(std::make_unique<Database>(std::move(sqlite)), epoch, fresh));
+  });
+}
+
+Result<std::string> IndexStore::set_aside(const std::string& database_file) {
+  std::string aside;
+  for (int n = 1;; ++n) {
+    aside = database_file + ".damaged-" + std::to_string(n);
+    if (::access(aside.c_str(), F_OK) != 0 && ::access((aside + "-wal").c_str(), F_OK) != 0) {
+      break;
+    }
+  }
+  // The WAL goes along, since it may hold what the file lacks; and first, so that a crash in
+  // between leaves an older index and never a WAL without its database.
+  for (const char* suffix : {"-wal", "-journal", ""}) {
+    const std::string from = database_file + suffix;
+    if (::rename(from.c_str(), (aside + suffix).c_str()) != 0 && errno != ENOENT) {
+      return std::unexpected(system_error("rename", from, errno));
+    }
+  }
+  const std::string folder = database_file.substr(0, database_file.rfind('/') + 1);
+  const Descriptor directory(
+      ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory || ::fsync(directory.get()) != 0) {
+    return std::unexpected(system_error("sync", folder, errno));
+  }
+  return aside;
+}
+
+Result<void> IndexStore::scanned() {
+  return caught([&] {
+    database_->put_meta.bind(1, std::string_view("scanned")).bind(2, std::uint64_t{1}).run();
+  });
+}
+
+Result<engine::Loaded> IndexStore::load() {
+  return caught([&] {
+    const SqliteDatabase& sqlite = *database_->sqlite;
+    engine::Loaded loaded;
+    SqliteStatement entries(sqlite, "SELECT path, data FROM entry ORDER BY path");
+    while (entries.step()) {
+      Path path = path_of(entries.text(0));
+      if (const auto problem = engine::path_problem(path)) {
+        throw damaged(sqlite.file(), *problem);
+      }
+      loaded.records.push_back({std::move(path), decoded<Record>(sqlite, entries.blob(1))});
+    }
+    SqliteStatement knowledge(sqlite, "SELECT value FROM meta WHERE key = 'knowledge'");
+    while (knowledge.step()) {
+      loaded.knowledge = decoded<VersionVector>(sqlite, knowledge.blob(0));
+    }
+    SqliteStatement rows(sqlite, "SELECT data FROM held ORDER BY member");
+    while (rows.step()) {
+      loaded.rows.push_back(decoded<HeldRow>(sqlite, rows.blob(0)));
+    }
+    SqliteStatement kept(sqlite, "SELECT data FROM kept ORDER BY file");
+    while (kept.step()) {
+      loaded.kept.push_back(decoded<KeptVersion>(sqlite, kept.blob(0)));
+    }
+    return loaded;
+  });
+}
+
+Result<void> IndexStore::commit(std::span<const Change> changes) {
+  if (std::ranges::all_of(changes, &Change::empty)) {
+    return {};
+  }
+  return caught([&] {
+    database_->sqlite->transaction([&] {
+      for (const Change& change : changes) {
+        database_->apply(change);
+      }
+    });
+  });
+}
+
+}  // namespace p2psync::storage

@@ -1,0 +1,71 @@
+#pragma once
+// The index on disk: what a node must not forget, in SQLite.
+//
+// One connection, used by one thread: SQLite 3.40 can corrupt a WAL that several connections write
+// or checkpoint at once. It holds the file exclusively (locking_mode=EXCLUSIVE), so nobody else can
+// open it meanwhile, and the WAL's index lies on the heap: nothing is mapped. synchronous=FULL:
+// what commit() has confirmed is on the disk. A crash at any time leaves a prefix of the commits.
+// The directory is opened once and everything is reached through its descriptor: the path may have
+// any length, and a folder that is exchanged while the node runs does not get this node's index.
+//
+// Schema 1 (PRAGMA application_id 0x70327073, user_version 1); values are encoded by
+// engine/codec.h:
+//   meta(key TEXT PRIMARY KEY, value)           node, epoch, scanned: integers; knowledge: blob
+//   entry(path BLOB PRIMARY KEY, data BLOB)     a Record; '/' in a path stands as NUL, which is in
+//                                               no path, so that SQLite's order is the order of
+//                                               paths
+//   held(member INTEGER PRIMARY KEY, data BLOB) a HeldRow
+//   kept(file BLOB PRIMARY KEY, data BLOB)      a KeptVersion
+// Unsigned 64-bit numbers stand as the signed ones with the same bits.
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "engine/error.h"
+#include "engine/node.h"
+#include "engine/record.h"
+
+namespace p2psync::storage {
+
+class IndexStore {
+ public:
+  /// Opens the index, or makes it where there is none (its directory must exist), and checks it:
+  /// linear in its size. Errors:
+  ///   newer    a newer version of the program wrote it
+  ///   corrupt  damaged, or not an index: set_aside() and open again, the folder is read anew then
+  ///   invalid  it belongs to another node: the folder was copied
+  ///   busy     another process has it open
+  [[nodiscard]] static Result<std::unique_ptr<IndexStore>> open(const std::string& database_file,
+                                                                engine::NodeId self);
+  /// Renames a damaged index to `<database_file>.damaged-<n>`, n from 1, and returns that name.
+  [[nodiscard]] static Result<std::string> set_aside(const std::string& database_file);
+
+  ~IndexStore();
+  IndexStore(const IndexStore&) = delete;
+  IndexStore& operator=(const IndexStore&) = delete;
+
+  /// No scan has been completed with this index yet: the files in the folder are imports.
+  [[nodiscard]] bool fresh() const { return fresh_; }
+  /// The first scan is complete; from the next start on, fresh() is false.
+  [[nodiscard]] Result<void> scanned();
+  /// When the index was made, ms since 1970.
+  [[nodiscard]] std::uint64_t epoch() const { return epoch_; }
+
+  /// Everything, records in path order. `corrupt` if some value does not decode.
+  [[nodiscard]] Result<engine::Loaded> load();
+  /// All changes, in order, as one transaction. Durable on success; after an error none is stored,
+  /// and the same changes may be tried again.
+  [[nodiscard]] Result<void> commit(std::span<const engine::Change> changes);
+
+ private:
+  struct Database;
+
+  IndexStore(std::unique_ptr<Database> database, std::uint64_t epoch, bool fresh);
+
+  std::unique_ptr<Database> database_;
+  std::uint64_t epoch_ = 0;
+  bool fresh_ = false;
+};
+
+}  // namespace p2psync::storage
