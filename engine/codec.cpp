@@ -224,14 +224,14 @@ void serialize(Archive& archive, PathEntry& item) {
 
 template <class Archive>
 void serialize(Archive& archive, Entries& message) {
-  auto& [knowledge, ranges, entries] = message;
-  archive(knowledge, ranges, entries);
+  auto& [stream, index, knowledge, ranges, entries] = message;
+  archive(stream, index, knowledge, ranges, entries);
 }
 
 template <class Archive>
 void serialize(Archive& archive, Taken& taken) {
-  auto& [count] = taken;
-  archive(count);
+  auto& [stream, count] = taken;
+  archive(stream, count);
 }
 
 template <class Archive>
@@ -260,8 +260,8 @@ void serialize(Archive& archive, RangeList& list) {
 
 template <class Archive>
 void serialize(Archive& archive, Ranges& ranges) {
-  auto& [knowledge, split, listed] = ranges;
-  archive(knowledge, split, listed);
+  auto& [knowledge, split, listed, answer] = ranges;
+  archive(knowledge, split, listed, answer);
 }
 
 template <class Archive>

@@ -112,6 +112,9 @@ struct Put {
   Wanted wanted;
   std::optional<Signature> expected;
   Source source;
+  /// The hash of what is expected there; zeros: unknown. By it the bytes are recognised when a
+  /// crash or a process that still writes leaves more than a signature to ask.
+  Hash expected_content;
 };
 /// Links the inode at `from` (which must be `expected`) to the free name `name`, durably: a loser
 /// gets its conflict name before its old name is exchanged, and an editor that has it open writes
@@ -126,6 +129,7 @@ struct Link {
 struct Remove {
   Path name;
   Signature expected;
+  Hash expected_content;  ///< as in Put
 };
 using Step = std::variant<Put, Link, Remove>;
 

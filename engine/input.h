@@ -26,7 +26,7 @@ struct Touched {
 };
 /// Read the whole tree: the watcher lost events, the interval is over, or a user asked.
 struct Rescan {};
-/// The last Apply or Look, in the order they were given (storage answers each exactly once).
+/// Answers to an Apply or a Look, in the order they were given (storage answers each exactly once).
 struct ApplyDone {
   std::vector<Applied> jobs;
 };

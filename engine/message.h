@@ -59,8 +59,7 @@ struct Vectors {
   bool answer = false;  ///< sent in reply: do not reply with Vectors again
 };
 
-/// The sender has put in (this message and those before it on this connection) every entry with a
-/// dot of `actor` above `from` and up to `to`.
+/// The stream holds every entry with a dot of `actor` above `from` and up to `to`.
 struct SequenceRange {
   Actor actor;
   std::uint64_t from = 0;
@@ -73,14 +72,20 @@ struct PathEntry {
   Entry entry;
 };
 
+/// One message of a stream. The ranges stand in the last one and hold only if all before it (index
+/// 0, 1, … of the same stream) were taken in: a lost or overtaken message then costs a repetition,
+/// never an event.
 struct Entries {
+  std::uint64_t stream = 0;
+  std::uint64_t index = 0;
   VersionVector knowledge;  ///< the sender's: it says what the absence of a sibling means
   std::vector<SequenceRange> ranges;
   std::vector<PathEntry> entries;
 };
 
-/// How many Entries messages of this connection the receiver has taken in: the sender's window.
+/// How many messages of a stream the receiver has taken in: opens the sender's window.
 struct Taken {
+  std::uint64_t stream = 0;
   std::uint64_t count = 0;
 };
 
@@ -106,6 +111,8 @@ struct Ranges {
   VersionVector knowledge;
   std::vector<RangeDigest> split;
   std::vector<RangeList> listed;
+  bool answer =
+      false;  ///< the lists answer lists: what differs follows as Entries, and no further list
 };
 
 /// The sender's own row, as soon as it grows.

@@ -215,7 +215,12 @@ std::optional<Apply> Reconciler::next(
   std::vector<ApplyJob> removals;
   std::set<Hash> staged_taken;
   std::set<Path> coming;
-  while (!ready_.empty() && flight_.size() < apply_jobs_max) {
+  more_ = false;
+  for (std::size_t planned = 0; !ready_.empty() && flight_.size() < apply_jobs_max; ++planned) {
+    if (planned == plans_a_step_max) {
+      more_ = true;  // let others have their turn
+      break;
+    }
     const Path path = *ready_.begin();
     ready_.erase(ready_.begin());
     if (const auto trouble = troubles_.find(path);
@@ -384,6 +389,9 @@ std::vector<Problem> Reconciler::problems() const {
 }
 
 std::optional<Instant> Reconciler::wake_at() const {
+  if (more_ && flight_.empty()) {
+    return Instant{};
+  }
   std::optional<Instant> earliest;
   for (const auto& [path, trouble] : troubles_) {
     if (!earliest || trouble.retry < *earliest) {

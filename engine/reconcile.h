@@ -19,6 +19,7 @@
 namespace p2psync::engine {
 
 inline constexpr std::size_t apply_jobs_max = 2000;
+inline constexpr std::size_t plans_a_step_max = 4000;
 
 /// Bytes that a path needs and that are not on this disk.
 struct Need {
@@ -102,6 +103,7 @@ class Reconciler {
   std::set<Path, PathLess> ready_;
   std::map<Path, Plan> flight_;
   std::set<Path> busy_names_;
+  bool more_ = false;  ///< the last call stopped at its limit, not at the end
   std::map<Path, Trouble> troubles_;
 };
 

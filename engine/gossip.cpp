@@ -1,0 +1,436 @@
+#include "engine/gossip.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace p2psync::engine {
+namespace {
+
+constexpr Duration forward_after = std::chrono::milliseconds(200);
+constexpr Duration announce_pause = std::chrono::milliseconds(30);
+
+void disconnect(NodeId peer, std::string reason, std::vector<Output>& out) {
+  out.push_back(Disconnect{peer, std::move(reason)});
+}
+
+}  // namespace
+
+Gossip::Gossip(const NodeOptions& options, Replica& replica)
+    : options_(options), replica_(replica), random_(options.seed) {
+  for (const MemberName& member : options.members) {
+    if (member.id != options.self) {
+      peers_[member.id];
+    }
+  }
+  own_pushed_ = 0;
+}
+
+void Gossip::start(Instant now) {
+  tick_at_ = now;
+}
+
+void Gossip::peer_up(Instant now, NodeId id, std::vector<Output>& out) {
+  const auto place = peers_.find(id);
+  if (place == peers_.end()) {
+    disconnect(id, "not a member", out);
+    return;
+  }
+  place->second = Peer();
+  place->second.up = true;
+  send_hello(id, out);
+  happening(now);
+}
+
+void Gossip::send_hello(NodeId id, std::vector<Output>& out) const {
+  Hello hello{protocol_version, options_.cluster, options_.version, options_.members};
+  std::ranges::sort(hello.members);
+  out.push_back(Send{id, std::move(hello), Priority::control});
+}
+
+void Gossip::peer_down(NodeId id) {
+  if (const auto place = peers_.find(id); place != peers_.end()) {
+    Peer gone;
+    gone.last_exchange = place->second.last_exchange;
+    gone.differences = std::move(place->second.differences);
+    gone.hello.version = std::move(place->second.hello.version);
+    place->second = std::move(gone);
+  }
+}
+
+void Gossip::happening(Instant now) {
+  idle_factor_ = 1;
+  tick_at_ = std::min(tick_at_, now + options_.gossip_interval);
+}
+
+void Gossip::on(Instant now, NodeId id, Message message, std::vector<Output>& out) {
+  const auto place = peers_.find(id);
+  if (place == peers_.end() || !place->second.up) {
+    return;  // what was in flight when the connection went
+  }
+  Peer& peer = place->second;
+  if (!peer.greeted && !std::holds_alternative<Hello>(message)) {
+    return;  // nothing counts before the hello
+  }
+  if (auto* hello = std::get_if<Hello>(&message)) {
+    on_hello(now, id, peer, std::move(*hello), out);
+  } else if (const auto* tick = std::get_if<Tick>(&message)) {
+    on_tick(now, id, peer, *tick, out);
+  } else if (const auto* vectors = std::get_if<Vectors>(&message)) {
+    on_vectors(now, id, peer, *vectors, out);
+  } else if (const auto* entries = std::get_if<Entries>(&message)) {
+    on_entries(id, peer, *entries, out);
+    happening(now);
+    forward_at_ = forward_at_.value_or(now + forward_after);
+  } else if (const auto* ranges = std::get_if<Ranges>(&message)) {
+    on_ranges(id, *ranges, out);
+  } else if (const auto* held = std::get_if<Held>(&message)) {
+    if (held->row.member == id) {
+      on_row(id, held->row);
+    }
+  } else if (const auto* taken = std::get_if<Taken>(&message)) {
+    if (peer.stream && taken->stream == peer.stream->id && taken->count > peer.stream->taken) {
+      peer.stream->taken = std::min(taken->count, peer.stream->sent);
+      peer.stream->progress = now;
+      pump(now, id, peer, out);
+    }
+  }
+}
+
+void Gossip::on_hello(Instant now, NodeId id, Peer& peer, Hello hello, std::vector<Output>& out) {
+  if (peer.greeted) {
+    return;
+  }
+  if (hello.protocol != protocol_version) {
+    disconnect(id,
+               "it speaks protocol " + std::to_string(hello.protocol) + ", this node " +
+                   std::to_string(protocol_version),
+               out);
+    return;
+  }
+  if (hello.cluster != options_.cluster) {
+    disconnect(id, "it belongs to the cluster \"" + hello.cluster + "\"", out);
+    return;
+  }
+  peer.greeted = true;
+  peer.differences = list_differences(hello);
+  peer.hello = std::move(hello);
+  for (const std::string& difference : peer.differences) {
+    out.push_back(Note{Note::Level::warn, "member lists differ: " + difference});
+  }
+  greeted_.push_back(id);
+  // The smaller id asks: one exchange at once, not two.
+  if (options_.self < id) {
+    send_tick(now, id, peer, false, random_.next(), out);
+    send_vectors(now, id, peer, false, out);
+  }
+}
+
+std::vector<std::string> Gossip::list_differences(const Hello& hello) const {
+  std::vector<std::string> differences;
+  std::map<NodeId, std::pair<std::string, std::string>> both;
+  for (const MemberName& member : options_.members) {
+    both[member.id].first = member.name;
+  }
+  for (const MemberName& member : hello.members) {
+    both[member.id].second = member.name;
+  }
+  for (const auto& [id, names] : both) {
+    if (names.first.empty()) {
+      differences.push_back(names.second + " is a member there and not here");
+    } else if (names.second.empty()) {
+      differences.push_back(names.first + " is a member here and not there");
+    } else if (names.first != names.second) {
+      differences.push_back(names.first + " is called " + names.second + " there");
+    }
+  }
+  return differences;
+}
+
+void Gossip::send_tick(Instant now, NodeId id, Peer& peer, bool answer, std::uint64_t echo,
+                       std::vector<Output>& out) {
+  const Summary summary = replica_.index().summary();
+  if (!answer) {
+    peer.echo = echo;
+    peer.echo_sent = now;
+  }
+  out.push_back(Send{id,
+                     Tick{summary.fingerprint, summary.live, replica_.matrix_fingerprint(),
+                          settled_, answer, echo},
+                     Priority::control});
+}
+
+void Gossip::on_tick(Instant now, NodeId id, Peer& peer, const Tick& tick,
+                     std::vector<Output>& out) {
+  peer.root = tick.root;
+  peer.settled = tick.settled;
+  peer.last_exchange = now;
+  if (tick.answer) {
+    if (tick.echo == peer.echo) {
+      peer.round_trip = now - peer.echo_sent;
+    }
+  } else {
+    send_tick(now, id, peer, true, tick.echo, out);
+  }
+  const bool equal = tick.root == replica_.index().summary().fingerprint &&
+                     tick.matrix == replica_.matrix_fingerprint();
+  if (equal) {
+    peer.believed.join(replica_.knowledge());
+  } else if (!tick.answer) {
+    happening(now);
+    send_vectors(now, id, peer, false, out);
+  }
+}
+
+void Gossip::send_vectors(Instant now, NodeId id, Peer& peer, bool answer,
+                          std::vector<Output>& out) {
+  Vectors vectors{replica_.knowledge(), {}, replica_.index().summary().fingerprint, answer};
+  for (const auto& [member, row] : replica_.rows()) {
+    vectors.rows.push_back(row);
+  }
+  peer.vectors_sent = now;
+  out.push_back(Send{id, std::move(vectors), Priority::control});
+}
+
+void Gossip::on_row(NodeId id, const HeldRow& row) {
+  if (replica_.join_row(row)) {
+    grown_.push_back(row.member);
+  }
+  if (row.member == id) {
+    peers_.at(id).believed.join(row.held);
+  }
+}
+
+void Gossip::on_vectors(Instant now, NodeId id, Peer& peer, const Vectors& vectors,
+                        std::vector<Output>& out) {
+  for (const HeldRow& row : vectors.rows) {
+    on_row(id, row);
+  }
+  if (!peer.stream) {
+    peer.believed = vectors.knowledge;
+  }
+  if (!vectors.answer) {
+    send_vectors(now, id, peer, true, out);
+  }
+  if (!vectors.knowledge.covers(replica_.knowledge())) {
+    begin_stream(now, id, peer, out);
+  } else if (replica_.knowledge() == vectors.knowledge && vectors.answer &&
+             vectors.root != replica_.index().summary().fingerprint &&
+             (!peer.repaired || now - *peer.repaired >= options_.gossip_interval)) {
+    // Knowledge is equal and the trees are not. This does not happen unless an index was damaged.
+    peer.repaired = now;
+    const Summary all = replica_.index().summary();
+    out.push_back(
+        Send{id, Ranges{replica_.knowledge(), {{"", "", all.live, all.fingerprint}}, {}, false},
+             Priority::control});
+  }
+}
+
+void Gossip::begin_stream(Instant now, NodeId id, Peer& peer, std::vector<Output>& out) {
+  if (peer.stream && now - peer.stream->progress > stream_patience) {
+    peer.stream.reset();
+  }
+  if (!peer.stream) {
+    peer.stream = Stream{random_.next(), peer.believed, peer.believed, 0, 0, now};
+  }
+  pump(now, id, peer, out);
+}
+
+void Gossip::pump(Instant now, NodeId id, Peer& peer, std::vector<Output>& out) {
+  while (peer.stream && peer.stream->sent < peer.stream->taken + entries_window) {
+    Stream& stream = *peer.stream;
+    Entries message;
+    message.stream = stream.id;
+    message.index = stream.sent++;
+    message.knowledge = replica_.knowledge();
+    stream.progress = now;
+    if (fill(peer, message)) {
+      for (const auto& [actor, to] : message.knowledge.items()) {
+        if (const std::uint64_t from = stream.base.at(actor); to > from) {
+          message.ranges.push_back({actor, from, to});
+        }
+      }
+      peer.believed.join(message.knowledge);
+      peer.stream.reset();
+    }
+    out.push_back(Send{id, std::move(message), Priority::control});
+  }
+}
+
+bool Gossip::fill(Peer& peer, Entries& message) const {
+  // All actors in turn. The stream is over only when none has anything above what was sent, in one
+  // go: an entry that changed meanwhile stands above the mark of whoever changed it.
+  std::size_t bytes = 0;
+  std::set<std::string_view> here;
+  Stream& stream = *peer.stream;
+  for (const auto& [actor, newest] : replica_.knowledge().items()) {
+    bool full = false;
+    replica_.for_events(actor, stream.done.at(actor),
+                        [&](std::uint64_t sequence, const Path& path) {
+                          if (bytes >= entries_bytes_max) {
+                            full = true;
+                            return false;
+                          }
+                          if (here.insert(path).second) {
+                            const Entry& entry = replica_.index().find(path)->entry;
+                            bytes += path.size() + 24 * entry.context.items().size() + 64;
+                            for (const Sibling& sibling : entry.versions) {
+                              bytes += 160 + sibling.version.target.size();
+                            }
+                            bytes += 96 * entry.deletions.size();
+                            message.entries.push_back({path, entry});
+                          }
+                          stream.done.add({actor, sequence});
+                          return true;
+                        });
+    if (full) {
+      return false;
+    }
+  }
+  return true;
+}
+
+void Gossip::on_entries(NodeId id, Peer& peer, const Entries& entries, std::vector<Output>& out) {
+  for (const PathEntry& entry : entries.entries) {
+    replica_.merge(entry, entries.knowledge);
+  }
+  Incoming& incoming = peer.incoming;
+  if (entries.index == 0) {
+    incoming = {entries.stream, 0};
+  }
+  if (incoming.id == entries.stream && incoming.next == entries.index) {
+    ++incoming.next;
+    for (const SequenceRange& range : entries.ranges) {
+      replica_.learn(range);
+      peer.believed.add({range.actor, range.to});
+    }
+    out.push_back(Send{id, Taken{incoming.id, incoming.next}, Priority::control});
+  }
+}
+
+std::vector<NodeId> Gossip::shuffled_peers() {
+  std::vector<NodeId> list;
+  for (const auto& [id, peer] : peers_) {
+    if (peer.greeted) {
+      list.push_back(id);
+    }
+  }
+  for (std::size_t i = list.size(); i > 1; --i) {
+    std::swap(list[i - 1], list[random_.below(i)]);
+  }
+  return list;
+}
+
+void Gossip::push(Instant now, std::vector<Output>& out) {
+  const std::uint64_t own = replica_.knowledge().at({options_.self, options_.incarnation});
+  const bool forward = forward_at_ && now >= *forward_at_;
+  if (own == own_pushed_ && !forward) {
+    return;
+  }
+  if (own != own_pushed_) {
+    happening(now);
+  }
+  own_pushed_ = own;
+  if (forward) {
+    forward_at_.reset();
+  }
+  std::size_t count = 0;
+  for (const NodeId id : shuffled_peers()) {
+    Peer& peer = peers_.at(id);
+    if (!peer.believed.covers(replica_.knowledge())) {
+      if (++count > push_peers_max) {
+        break;
+      }
+      begin_stream(now, id, peer, out);
+    }
+  }
+}
+
+void Gossip::announce(Instant now, bool settled, std::vector<Output>& out) {
+  // Peers learn what this node holds as soon as it grows: they need it to know that everybody has a
+  // change.
+  settled_ = settled;
+  const Fingerprint root = replica_.index().summary().fingerprint;
+  const VersionVector& held = replica_.own_row().held;
+  const bool row_news = announced_held_ != held;
+  const bool state_news = settled && (!announced_settled_ || announced_root_ != root);
+  if ((!row_news && !state_news) || now < announced_at_ + announce_pause) {
+    announced_settled_ = announced_settled_ && settled;
+    return;
+  }
+  announced_held_ = held;
+  announced_root_ = root;
+  announced_settled_ = settled;
+  announced_at_ = now;
+  std::size_t count = 0;
+  for (const NodeId id : shuffled_peers()) {
+    if (++count > push_peers_max) {
+      break;
+    }
+    if (row_news) {
+      out.push_back(Send{id, Held{replica_.own_row()}, Priority::control});
+    }
+    if (state_news) {
+      send_tick(now, id, peers_.at(id), false, random_.next(), out);
+    }
+  }
+}
+
+void Gossip::next(Instant now, bool settled, std::vector<Output>& out) {
+  push(now, out);
+  announce(now, settled, out);
+  if (now < tick_at_) {
+    return;
+  }
+  const std::vector<NodeId> candidates = shuffled_peers();
+  const Duration interval = options_.gossip_interval * idle_factor_;
+  // A fifth of jitter, so that nodes started together do not tick together.
+  const auto jitter = static_cast<std::int64_t>(
+      random_.below(static_cast<std::uint64_t>(interval.count()) / 5 + 1));
+  tick_at_ = now + interval * 9 / 10 + Duration(jitter);
+  idle_factor_ = std::min(idle_factor_ * 2, idle_factor_max);
+  for (auto& [id, peer] : peers_) {
+    if (peer.up && !peer.greeted) {
+      send_hello(id, out);
+    }
+  }
+  if (!candidates.empty()) {
+    send_tick(now, candidates.front(), peers_.at(candidates.front()), false, random_.next(), out);
+  }
+}
+
+Instant Gossip::wake_at() const {
+  Instant earliest = tick_at_;
+  if (forward_at_) {
+    earliest = std::min(earliest, *forward_at_);
+  }
+  const Fingerprint root = replica_.index().summary().fingerprint;
+  if (announced_held_ != replica_.own_row().held ||
+      (settled_ && (!announced_settled_ || announced_root_ != root))) {
+    earliest = std::min(earliest, announced_at_ + announce_pause);
+  }
+  return earliest;
+}
+
+bool Gossip::connected(NodeId id) const {
+  const auto peer = peers_.find(id);
+  return peer != peers_.end() && peer->second.greeted;
+}
+
+bool Gossip::in_sync(NodeId id) const {
+  const auto place = peers_.find(id);
+  return place != peers_.end() && place->second.greeted && place->second.settled && settled_ &&
+         place->second.root == replica_.index().summary().fingerprint;
+}
+
+std::vector<PeerStatus> Gossip::peers() const {
+  std::vector<PeerStatus> list;
+  for (const auto& [id, peer] : peers_) {
+    list.push_back({id, peer.greeted, in_sync(id), peer.root, peer.last_exchange, peer.round_trip,
+                    peer.hello.version, peer.differences});
+  }
+  return list;
+}
+
+}  // namespace p2psync::engine

@@ -1,0 +1,390 @@
+#include "engine/node.h"
+
+#include <algorithm>
+
+#include "engine/gossip.h"
+#include "engine/reconcile.h"
+#include "engine/replica.h"
+#include "engine/scan.h"
+#include "engine/transfer.h"
+
+namespace p2psync::engine {
+namespace {
+
+constexpr Duration full_pause = std::chrono::seconds(5);
+constexpr Duration collect_interval = std::chrono::seconds(1);
+constexpr std::size_t reads_a_peer_max =
+    256;  ///< blocks asked for by one peer and not yet answered
+
+}  // namespace
+
+class Node::Impl {
+ public:
+  Impl(NodeOptions options, Loaded loaded, Instant now)
+      : options_(std::move(options)),
+        replica_(options_, std::move(loaded)),
+        reconciler_(replica_),
+        scan_(replica_),
+        gossip_(options_, replica_),
+        next_collect_(now) {}
+
+  std::vector<Output> start(Instant now) {
+    gossip_.start(now);
+    scan_.list("", true);
+    return finish(now);
+  }
+
+  std::vector<Output> step(Instant now, Input input) {
+    std::visit([&](auto& event) { on(now, std::move(event)); }, input);
+    return finish(now);
+  }
+
+  [[nodiscard]] Instant wake_at() const {
+    Instant earliest = gossip_.wake_at();
+    if (!settled() || replica_.tombstones() > 0) {
+      earliest = std::min(earliest, next_collect_);
+    }
+    for (const std::optional<Instant>& wake :
+         {reconciler_.wake_at(), scan_.wake_at(), transfer_.wake_at()}) {
+      if (wake) {
+        earliest = std::min(earliest, *wake);
+      }
+    }
+    return earliest;
+  }
+
+  [[nodiscard]] Status status() const;
+  [[nodiscard]] bool looking() const { return scanning_ || !scan_.idle(); }
+  [[nodiscard]] bool settled() const { return reconciler_.idle() && !reconciler_.in_flight(); }
+  [[nodiscard]] bool all_in_sync() const {
+    return !looking() && settled() &&
+           std::ranges::all_of(options_.members, [this](const MemberName& member) {
+             return member.id == options_.self || gossip_.in_sync(member.id);
+           });
+  }
+  [[nodiscard]] const Record* record(std::string_view path) const {
+    return replica_.index().find(path);
+  }
+
+ private:
+  void on(Instant, Wake) {}
+  void on(Instant now, PeerUp event) { gossip_.peer_up(now, event.peer, out_); }
+  void on(Instant, PeerDown event) {
+    gossip_.peer_down(event.peer);
+    transfer_.peer_down(event.peer);
+    reads_.erase(event.peer);
+  }
+  void on(Instant now, Received event);
+  void on(Instant, Touched event) {
+    for (const Path& name : event.names) {
+      if (name.empty()) {
+        scan_.list("", false);
+      } else {
+        scan_.touch(name);
+      }
+    }
+  }
+  void on(Instant, Rescan) { scan_.list("", true); }
+  void on(Instant now, const Listed& event) { scan_.on(now, event); }
+  void on(Instant now, const LookDone& event) {
+    scan_.on(now, event);
+    for (const Looked& looked : event.names) {
+      reconciler_.retry(looked.name);
+    }
+  }
+  void on(Instant now, const ApplyDone& event);
+  void on(Instant, const Surfaced& event);
+  void on(Instant, BlockRead event) {
+    if (const auto reads = reads_.find(event.peer); reads != reads_.end() && reads->second > 0) {
+      --reads->second;
+      out_.push_back(
+          Send{event.peer, Block{event.request, std::move(event.bytes)}, Priority::data});
+    }
+  }
+  void on(Instant now, const StageOpened& event) {
+    if (event.error) {
+      stage_failed(now, *event.error);
+    }
+    transfer_.on(event);
+  }
+  void on(Instant now, const StageWritten& event);
+
+  void serve(NodeId peer, const Get& get);
+  void stage_failed(Instant now, const Error& error) {
+    storage_error_ = Problem{"", error.message(), now};
+    transfer_.pause(now + full_pause);
+  }
+  void collect(Instant now);
+  std::vector<Output> finish(Instant now);
+
+  const NodeOptions options_;
+  Replica replica_;
+  Reconciler reconciler_;
+  Scan scan_;
+  Transfer transfer_;
+  Gossip gossip_;
+  bool scanning_ = true;  ///< the first scan is not over
+  std::optional<Problem> storage_error_;
+  std::map<NodeId, std::size_t> reads_;
+  Instant next_collect_;
+  VersionVector collected_;
+  std::vector<Output> out_;
+};
+
+void Node::Impl::on(Instant now, Received event) {
+  if (const auto* get = std::get_if<Get>(&event.message)) {
+    if (gossip_.connected(event.peer)) {
+      serve(event.peer, *get);
+    }
+  } else if (auto* block = std::get_if<Block>(&event.message)) {
+    transfer_.on_block(now, event.peer, std::move(*block), out_);
+  } else {
+    gossip_.on(now, event.peer, std::move(event.message), out_);
+  }
+}
+
+void Node::Impl::serve(NodeId peer, const Get& get) {
+  std::size_t& reads = reads_[peer];
+  if (get.length > block_bytes || reads >= reads_a_peer_max) {
+    out_.push_back(Disconnect{peer, "it asks for more than a peer may"});
+    return;
+  }
+  // Only contents that the index lists are served, by what their bytes hash to.
+  Version wanted;
+  wanted.content = get.content;
+  const Source source = replica_.source(wanted);
+  if (std::holds_alternative<Nothing>(source)) {
+    out_.push_back(Send{peer, Block{get.request, nullptr}, Priority::control});
+    return;
+  }
+  ++reads;
+  ReadBlock read{peer, get.request, get.content, source, std::nullopt, get.offset, get.length};
+  if (const auto* at = std::get_if<AtName>(&source)) {
+    read.expected = replica_.shown(at->name)->signature;
+  }
+  out_.push_back(std::move(read));
+}
+
+void Node::Impl::on(Instant now, const ApplyDone& event) {
+  const Reconciler::Outcome outcome = reconciler_.done(now, event);
+  for (const Path& name : outcome.look) {
+    scan_.touch(name);
+  }
+  for (const Path& directory : outcome.list) {
+    scan_.list(directory, false);
+  }
+  if (outcome.no_space) {
+    storage_error_ = Problem{"", "no space left on the disk", now};
+  } else if (std::ranges::any_of(event.jobs, [](const Applied& job) {
+               return !job.results.empty() && std::holds_alternative<Done>(job.results.back());
+             })) {
+    storage_error_.reset();
+  }
+}
+
+void Node::Impl::on(Instant, const Surfaced& event) {
+  const Path& path = replica_.owner(event.name);
+  Version found;
+  found.kind = event.seen.signature.kind;
+  found.content = event.seen.content;
+  found.target = event.seen.target;
+  found.size = event.seen.signature.size;
+  const Record* record = replica_.index().find(path);
+  if (event.seen.content == event.replaced && event.seen.signature.kind == Kind::file) {
+    replica_.keep({event.file, path, found});
+    return;
+  }
+  if (record != nullptr) {
+    for (const Sibling& sibling : record->entry.versions) {
+      if (same_content(sibling.version, found)) {
+        // Its event is known; only its bytes had not reached their name.
+        if (!replica_.available(sibling.version)) {
+          replica_.add_found(found.content, event.file);
+          replica_.mark_dirty(path);
+        } else {
+          replica_.keep({event.file, path, sibling.version});
+        }
+        return;
+      }
+    }
+  }
+  // Written by a process that still had the replaced file: it had seen that version and nothing
+  // later.
+  std::optional<Shown> old;
+  if (record != nullptr) {
+    for (const Sibling& sibling : record->entry.versions) {
+      if (sibling.version.content == event.replaced && sibling.version.kind == Kind::file) {
+        if (!old) {
+          old = Shown{event.name, {}, sibling.version, {}};
+        }
+        old->dots.push_back(sibling.dot);
+      }
+    }
+  }
+  replica_.observe_displaced(path, old, event.name, event.seen, event.file);
+}
+
+void Node::Impl::on(Instant now, const StageWritten& event) {
+  const Transfer::Outcome outcome = transfer_.on(now, event);
+  if (event.state == StageState::complete) {
+    if (outcome.paths.empty()) {
+      out_.push_back(DropStage{event.content});
+      return;
+    }
+    storage_error_.reset();
+    replica_.add_staged(event.content);
+    for (const Path& path : outcome.paths) {
+      reconciler_.content_changed(path);
+    }
+  } else if (event.state == StageState::failed && event.error) {
+    stage_failed(now, *event.error);
+  }
+  for (const NodeId peer : outcome.blamed) {
+    out_.push_back(
+        Note{Note::Level::warn,
+             "a content did not match its hash; blocks came from peer " + std::to_string(peer)});
+  }
+}
+
+void Node::Impl::collect(Instant now) {
+  if (now < next_collect_) {
+    return;
+  }
+  next_collect_ = now + collect_interval;
+  replica_.set_own_held(reconciler_.held());
+  VersionVector stable = replica_.stable(options_.members);
+  if (stable != collected_) {
+    collected_ = std::move(stable);
+    replica_.collect(collected_);
+  }
+}
+
+std::vector<Output> Node::Impl::finish(Instant now) {
+  // Each round hands on what the one before found out; a handful always suffices, since a plan only
+  // waits for what comes from outside.
+  for (int round = 0; round < 4; ++round) {
+    std::vector<Dirty> dirty = replica_.take_dirty();
+    for (const Dirty& path : dirty) {
+      reconciler_.add(path);
+    }
+    std::optional<Apply> apply = reconciler_.next(
+        now, [this](const Path& name) { return scan_.holds(name); },
+        [this](const Path& path, const std::vector<Need>& needs) {
+          transfer_.set_needs(path, needs);
+        });
+    if (apply) {
+      out_.push_back(std::move(*apply));
+    }
+    scan_.next(now, [this](const Path& name) { return reconciler_.busy(name); }, out_);
+    if (dirty.empty() && !apply) {
+      break;
+    }
+  }
+  if (scanning_ && scan_.idle()) {
+    scanning_ = false;
+    replica_.end_imports();
+    out_.push_back(Note{Note::Level::info,
+                        "first scan done: " + std::to_string(replica_.totals().files) + " files"});
+  }
+  collect(now);
+  if (settled()) {
+    replica_.set_own_held(replica_.knowledge());
+  }
+  for (const NodeId peer : gossip_.take_greeted()) {
+    transfer_.peer_up(peer);
+  }
+  for (const NodeId peer : gossip_.take_grown()) {
+    transfer_.peer_grew(peer);
+  }
+  transfer_.next(
+      now,
+      [this](NodeId peer, const Need& need) {
+        const auto row = replica_.rows().find(peer);
+        return row != replica_.rows().end() && std::ranges::any_of(need.dots, [&](const Dot& dot) {
+                 return row->second.held.covers(dot) || dot.actor.node == peer;
+               });
+      },
+      out_);
+  gossip_.next(now, settled(), out_);
+  std::vector<Output> out;
+  if (Change change = replica_.take_change(); !change.empty()) {
+    out.push_back(Persist{std::move(change)});  // first: what follows may tell of it
+  }
+  std::ranges::move(out_, std::back_inserter(out));
+  out_.clear();
+  return out;
+}
+
+Status Node::Impl::status() const {
+  Status status;
+  const Totals& totals = replica_.totals();
+  status.files = totals.files;
+  status.directories = totals.directories;
+  status.symlinks = totals.symlinks;
+  status.bytes = totals.bytes;
+  status.conflicts = totals.conflicts;
+  status.tombstones = replica_.tombstones();
+  status.skipped = scan_.skipped();
+  status.root = replica_.index().summary().fingerprint;
+  status.pending_files = reconciler_.pending_paths();
+  status.pending_bytes = transfer_.pending_bytes();
+  status.peers = gossip_.peers();
+  status.problems = reconciler_.problems();
+  std::ranges::move(scan_.problems(), std::back_inserter(status.problems));
+  const VersionVector held = reconciler_.held();
+  for (const MemberName& member : options_.members) {
+    const auto row = replica_.rows().find(member.id);
+    const bool holds_all =
+        row != replica_.rows().end() && row->second.held.covers(replica_.knowledge());
+    status.safe_to_power_off =
+        status.safe_to_power_off || (member.id != options_.self && holds_all);
+    const bool behind = row == replica_.rows().end() || !row->second.held.covers(held);
+    if (member.id != options_.self && behind && replica_.tombstones() > 0) {
+      status.holding_up.push_back(member.id);
+    }
+  }
+  status.safe_to_power_off = status.safe_to_power_off && !looking();
+  const bool connected = std::ranges::any_of(status.peers, &PeerStatus::connected);
+  const bool all_equal = std::ranges::all_of(
+      status.peers, [](const PeerStatus& peer) { return !peer.connected || peer.in_sync; });
+  if (storage_error_) {
+    status.problems.push_back(*storage_error_);
+    status.state = State::error;
+  } else if (scanning_) {
+    status.state = State::scanning;
+  } else if (!settled() || transfer_.pending_files() > 0) {
+    status.state = State::syncing;
+  } else if (!connected && options_.members.size() > 1) {
+    status.state = State::isolated;
+  } else {
+    status.state = all_equal ? State::in_sync : State::syncing;
+  }
+  return status;
+}
+
+Node::Node(NodeOptions options, Loaded loaded, Instant now)
+    : impl_(std::make_unique<Impl>(std::move(options), std::move(loaded), now)) {}
+Node::~Node() = default;
+std::vector<Output> Node::start(Instant now) {
+  return impl_->start(now);
+}
+std::vector<Output> Node::step(Instant now, Input input) {
+  return impl_->step(now, std::move(input));
+}
+Instant Node::wake_at() const {
+  return impl_->wake_at();
+}
+Status Node::status() const {
+  return impl_->status();
+}
+bool Node::looking() const {
+  return impl_->looking();
+}
+bool Node::all_in_sync() const {
+  return impl_->all_in_sync();
+}
+const Record* Node::record(std::string_view path) const {
+  return impl_->record(path);
+}
+
+}  // namespace p2psync::engine

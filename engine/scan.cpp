@@ -1,0 +1,273 @@
+#include "engine/scan.h"
+
+#include <algorithm>
+
+namespace p2psync::engine {
+namespace {
+
+constexpr Duration fresh_wait = std::chrono::milliseconds(50);
+constexpr Duration unstable_wait = std::chrono::milliseconds(200);
+constexpr Duration error_wait = std::chrono::seconds(2);
+constexpr Duration retry_longest = std::chrono::seconds(30);
+
+/// The first string in path order behind everything below a directory.
+Path behind(std::string_view directory) {
+  return Path(directory) + '\0';
+}
+
+}  // namespace
+
+void Scan::touch(const Path& name) {
+  if (!path_problem(name)) {
+    queue_.insert(name);
+  }
+}
+
+void Scan::list(const Path& directory, bool deep) {
+  bool& wanted = lists_[directory];
+  wanted = wanted || deep;
+}
+
+void Scan::on(Instant now, const Listed& listed) {
+  const auto asked = listing_.find(listed.directory);
+  const bool deep = asked != listing_.end() && asked->second;
+  if (asked != listing_.end()) {
+    listing_.erase(asked);
+  }
+  if (!listed.items) {
+    if (listed.items.error().code == ErrorCode::not_found && !listed.directory.empty()) {
+      touch(listed.directory);
+    } else {
+      problems_.try_emplace(listed.directory,
+                            Problem{listed.directory, listed.items.error().message(), now});
+    }
+    return;
+  }
+  problems_.erase(listed.directory);
+  std::set<std::string, std::less<>> there;
+  std::set<std::string> special;
+  for (const Listing& item : *listed.items) {
+    const Path path = child_of(listed.directory, item.name);
+    if (path == own_directory) {
+      continue;
+    }
+    if (item.special || path_problem(path)) {
+      special.insert(item.name);
+      continue;
+    }
+    there.insert(item.name);
+    const Shown* shown = replica_.shown(path);
+    if (item.signature.kind != Kind::directory) {
+      if (shown == nullptr || shown->signature != item.signature) {
+        touch(path);
+      }
+      continue;
+    }
+    const bool same = shown != nullptr && shown->version.kind == Kind::directory &&
+                      shown->signature.inode == item.signature.inode;
+    if (!same || shown->version.mode != item.signature.mode) {
+      touch(path);
+    }
+    if (deep || !same) {
+      list(path, deep);
+    }
+  }
+  if (special.empty()) {
+    special_.erase(listed.directory);
+  } else {
+    special_[listed.directory] = std::move(special);
+  }
+  touch_missing(listed.directory, there);
+}
+
+void Scan::touch_missing(const Path& directory, const std::set<std::string, std::less<>>& there) {
+  const Path first = directory.empty() ? Path() : directory + "/";
+  const Index::Item* item = replica_.index().at_or_after(first);
+  while (item != nullptr && is_below(item->path, directory)) {
+    const std::string_view rest = std::string_view(item->path).substr(first.size());
+    const std::size_t slash = rest.find('/');
+    if (slash != std::string_view::npos) {
+      const Path child = first + std::string(rest.substr(0, slash));
+      item = replica_.index().at_or_after(behind(child));
+      continue;
+    }
+    for (const Shown& shown : item->record.shown) {
+      if (!there.contains(name_of(shown.name))) {
+        touch(shown.name);
+      }
+    }
+    item = replica_.index().next_after(item->path);
+  }
+}
+
+void Scan::touch_below(const Path& directory) {
+  replica_.index().for_each(directory + "/", behind(directory),
+                            [this](const Path&, const Record& record) {
+                              for (const Shown& shown : record.shown) {
+                                touch(shown.name);
+                              }
+                              return true;
+                            });
+}
+
+void Scan::on(Instant now, const LookDone& done) {
+  --looks_;
+  for (const Looked& looked : done.names) {
+    in_flight_.erase(looked.name);
+    take(now, looked);
+  }
+}
+
+void Scan::take(Instant now, const Looked& looked) {
+  const Path& name = looked.name;
+  const Shown* shown = replica_.shown(name);
+  const bool was_directory = shown != nullptr && shown->version.kind == Kind::directory;
+  if (const auto* error = std::get_if<Error>(&looked.sight)) {
+    problems_.try_emplace(name, Problem{name, error->message(), now});
+    retry(now, name, error_wait);
+    return;
+  }
+  problems_.erase(name);
+  const Path parent(parent_of(name));
+  if (const auto special = special_.find(parent); special != special_.end()) {
+    special->second.erase(std::string(name_of(name)));
+  }
+  if (const auto* seen = std::get_if<Seen>(&looked.sight)) {
+    if (was_directory && seen->signature.kind != Kind::directory) {
+      touch_below(name);
+    }
+    take_seen(now, name, *seen);
+    return;
+  }
+  if (std::holds_alternative<Unstable>(looked.sight)) {
+    retry(now, name, unstable_wait);
+    return;
+  }
+  retries_.erase(name);
+  if (std::holds_alternative<Special>(looked.sight)) {
+    special_[parent].insert(std::string(name_of(name)));
+  }
+  if (shown != nullptr) {
+    absent_.try_emplace(name, now);
+    if (was_directory) {
+      touch_below(name);
+    }
+  }
+}
+
+void Scan::take_seen(Instant now, const Path& name, const Seen& seen) {
+  absent_.erase(name);
+  const Shown* shown = replica_.shown(name);
+  const bool known_directory = shown != nullptr && shown->version.kind == Kind::directory &&
+                               shown->signature.inode == seen.signature.inode;
+  replica_.observe(name, seen);
+  if (seen.signature.kind == Kind::directory && !known_directory) {
+    list(name, false);
+  }
+  if (seen.fresh && seen.signature.kind != Kind::directory) {
+    retry(now, name, fresh_wait);
+  } else {
+    retries_.erase(name);
+  }
+}
+
+void Scan::retry(Instant now, const Path& name, Duration first) {
+  const auto [place, fresh] = retries_.try_emplace(name, Retry{now + first, first});
+  if (!fresh) {
+    place->second.delay = std::min(place->second.delay * 2, retry_longest);
+    place->second.at = now + place->second.delay;
+  }
+}
+
+void Scan::act_on_absences(Instant now) {
+  if (absent_.empty()) {
+    return;
+  }
+  const bool quiet = queue_.empty() && in_flight_.empty() && lists_.empty() && listing_.empty();
+  for (auto place = absent_.begin(); place != absent_.end();) {
+    const bool overdue = now - place->second >= absence_wait && !queue_.contains(place->first) &&
+                         !in_flight_.contains(place->first);
+    if (quiet || overdue) {
+      replica_.observe_absent(place->first);
+      place = absent_.erase(place);
+    } else {
+      ++place;
+    }
+  }
+}
+
+void Scan::next(Instant now, const std::function<bool(const Path&)>& busy,
+                std::vector<Output>& out) {
+  for (auto& [name, again] : retries_) {
+    if (again.at <= now) {
+      queue_.insert(name);
+      again.at = now + retry_longest;  // until its answer says more
+    }
+  }
+  while (!lists_.empty() && listing_.size() < lists_in_flight_max) {
+    const auto first = lists_.begin();
+    if (listing_.contains(first->first)) {
+      break;
+    }
+    out.push_back(List{first->first});
+    listing_.insert(*first);
+    lists_.erase(first);
+  }
+  auto place = queue_.begin();
+  while (looks_ < looks_in_flight_max && place != queue_.end()) {
+    Look look;
+    while (place != queue_.end() && look.names.size() < look_names_max) {
+      const Path& owner = replica_.owner(*place);
+      if (in_flight_.contains(*place) || busy(*place) || busy(owner)) {
+        ++place;
+        continue;
+      }
+      LookAt at{*place, std::nullopt};
+      if (const Shown* shown = replica_.shown(*place);
+          shown != nullptr && shown->signature.ctime != 0) {
+        at.known = Seen{shown->signature, shown->version.content, shown->version.target, false};
+      }
+      in_flight_.insert(*place);
+      look.names.push_back(std::move(at));
+      place = queue_.erase(place);
+    }
+    if (look.names.empty()) {
+      break;
+    }
+    ++looks_;
+    out.push_back(std::move(look));
+  }
+  act_on_absences(now);
+}
+
+std::uint64_t Scan::skipped() const {
+  std::uint64_t count = 0;
+  for (const auto& [directory, names] : special_) {
+    count += names.size();
+  }
+  return count;
+}
+
+std::vector<Problem> Scan::problems() const {
+  std::vector<Problem> list;
+  for (const auto& [path, problem] : problems_) {
+    list.push_back(problem);
+  }
+  return list;
+}
+
+std::optional<Instant> Scan::wake_at() const {
+  std::optional<Instant> earliest;
+  const auto sooner = [&earliest](Instant when) {
+    earliest = earliest ? std::min(*earliest, when) : when;
+  };
+  for (const auto& [name, again] : retries_) {
+    sooner(again.at);
+  }
+  for (const auto& [name, since] : absent_) {
+    sooner(since + absence_wait);
+  }
+  return earliest;
+}
+
+}  // namespace p2psync::engine

@@ -1,0 +1,74 @@
+#pragma once
+// Scan: learns what users did, by looking at names and listing directories.
+//
+// Names to look at come from the watcher, from listings that differ from what is remembered, and
+// from applies that met something unexpected. A look's answer goes to the replica, which makes an
+// event of it if it is news. That something is gone is acted upon last, when no look or listing is
+// outstanding (or after absence_wait): a rename's new name is then known before the old one goes.
+//
+// A look and an apply never have the same name in flight at once, so answers are never stale.
+#include <functional>
+#include <map>
+#include <set>
+#include <vector>
+
+#include "engine/output.h"
+#include "engine/replica.h"
+
+namespace p2psync::engine {
+
+inline constexpr std::size_t look_names_max = 128;  ///< in one Look
+inline constexpr std::size_t looks_in_flight_max = 2;
+inline constexpr std::size_t lists_in_flight_max = 4;
+inline constexpr Duration absence_wait = std::chrono::seconds(2);
+
+class Scan {
+ public:
+  explicit Scan(Replica& replica) : replica_(replica) {}
+
+  void touch(const Path& name);
+  /// Lists a directory, and with `deep` everything below it.
+  void list(const Path& directory, bool deep);
+  void on(Instant now, const Listed& listed);
+  void on(Instant now, const LookDone& done);
+  /// `busy(name)`: an apply is at work there.
+  void next(Instant now, const std::function<bool(const Path&)>& busy, std::vector<Output>& out);
+
+  /// True if an apply must keep off the name.
+  [[nodiscard]] bool holds(const Path& name) const {
+    return in_flight_.contains(name) || absent_.contains(name) || queue_.contains(name);
+  }
+  /// Nothing asked for is outstanding (retries of files that keep changing do not count).
+  [[nodiscard]] bool idle() const {
+    return queue_.empty() && in_flight_.empty() && lists_.empty() && listing_.empty() &&
+           absent_.empty();
+  }
+  [[nodiscard]] std::uint64_t skipped() const;
+  [[nodiscard]] std::vector<Problem> problems() const;
+  [[nodiscard]] std::optional<Instant> wake_at() const;
+
+ private:
+  struct Retry {
+    Instant at;
+    Duration delay;
+  };
+  void take(Instant now, const Looked& looked);
+  void take_seen(Instant now, const Path& name, const Seen& seen);
+  void touch_below(const Path& directory);
+  void touch_missing(const Path& directory, const std::set<std::string, std::less<>>& there);
+  void retry(Instant now, const Path& name, Duration first);
+  void act_on_absences(Instant now);
+
+  Replica& replica_;
+  std::set<Path, PathLess> queue_;
+  std::set<Path> in_flight_;
+  std::size_t looks_ = 0;
+  std::map<Path, bool, PathLess> lists_;
+  std::map<Path, bool> listing_;
+  std::map<Path, Instant, PathLess> absent_;
+  std::map<Path, Retry> retries_;
+  std::map<Path, std::set<std::string>> special_;  ///< by directory
+  std::map<Path, Problem> problems_;
+};
+
+}  // namespace p2psync::engine
