@@ -74,6 +74,11 @@ class World:
         self.scratch = tempfile.mkdtemp(prefix="p2psync-e2e.")
         self.clusters = []
         self.notes = []
+        self.steps = []
+
+    def passed(self, sentence):
+        """A test of several parts has shown this one; it counts on its own."""
+        self.steps.append(sentence)
 
     def note(self, text):
         """A line for the report, shown under the test."""
