@@ -104,8 +104,10 @@ Result<std::unique_ptr<PosixFs>> PosixFs::open(const std::string& folder, Resolu
   }
   std::error_code ignored;
   std::string absolute = std::filesystem::absolute(folder, ignored).string();
-  return std::unique_ptr<PosixFs>(
-      new PosixFs(absolute.empty() ? folder : std::move(absolute), std::move(root), resolution));
+  if (absolute.empty()) {
+    absolute = folder;
+  }
+  return std::unique_ptr<PosixFs>(new PosixFs(std::move(absolute), std::move(root), resolution));
 }
 
 Result<Descriptor> PosixFs::resolve(std::string_view operation, std::string_view path, int flags) {

@@ -7,6 +7,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <thread>
+
 #include "storage/posix_fs.h"
 #include "storage/staging.h"
 #include "storage_folder.h"
@@ -254,6 +257,28 @@ TEST_CASE("posix fs: a lease is refused while a writer has the file open or mapp
   const int reader = ::open(name.c_str(), O_RDONLY | O_CLOEXEC);
   CHECK(lease() == free);
   ::close(reader);
+}
+
+TEST_CASE("posix fs: a writer that comes while a lease is held ends no process") {
+  const Folder folder;
+  folder.write("f", "content");
+  const auto file = folder.fs->open_read("f").value();
+  std::atomic<bool> done = false;
+  std::jthread writer([&] {
+    const std::string name = folder.path + "/f";
+    while (!done) {
+      const int descriptor = ::open(name.c_str(), O_WRONLY | O_CLOEXEC);
+      ::close(descriptor);
+    }
+  });
+  int refused = 0;
+  for (int i = 0; i < 5000; ++i) {
+    refused += file->try_lease() == Lease::refused ? 1 : 0;
+  }
+  done = true;
+  writer.join();
+  CHECK(refused < 5000);
+  CHECK(file->try_lease() != Lease::refused);
 }
 
 TEST_CASE("posix fs: bytes are copied in place, and a source that is too short says so") {
