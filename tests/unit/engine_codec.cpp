@@ -132,16 +132,18 @@ class Maker {
     range = {make<Actor>(), from, from + below(UINT64_MAX - from)};
   }
   void fill(Entries& entries) {
-    entries = {make<VersionVector>(), list(3, [this] { return make<SequenceRange>(); }),
+    entries = {number(), number(), make<VersionVector>(),
+               list(3, [this] { return make<SequenceRange>(); }),
                list(3, [this] { return make<PathEntry>(); })};
   }
-  void fill(Taken& taken) { taken = {number()}; }
+  void fill(Taken& taken) { taken = {number(), number()}; }
   void fill(Ranges& ranges) {
     const auto range = [this](Path& lower, Path& upper) {
       lower = text(5);
       upper = coin() ? lower + text(3) + "x" : "";
     };
     ranges.knowledge = make<VersionVector>();
+    ranges.answer = coin();
     ranges.split = list(3, [&] {
       RangeDigest digest{{}, {}, number(), make<Fingerprint>()};
       range(digest.lower, digest.upper);
@@ -203,10 +205,11 @@ bool same(const PathEntry& a, const PathEntry& b) {
   return a.path == b.path && a.entry == b.entry;
 }
 bool same(const Entries& a, const Entries& b) {
-  return a.knowledge == b.knowledge && a.ranges == b.ranges && same(a.entries, b.entries);
+  return a.stream == b.stream && a.index == b.index && a.knowledge == b.knowledge &&
+         a.ranges == b.ranges && same(a.entries, b.entries);
 }
 bool same(const Taken& a, const Taken& b) {
-  return a.count == b.count;
+  return a.stream == b.stream && a.count == b.count;
 }
 bool same(const RangeDigest& a, const RangeDigest& b) {
   return a.lower == b.lower && a.upper == b.upper && a.count == b.count &&
@@ -219,7 +222,8 @@ bool same(const RangeList& a, const RangeList& b) {
   return a.lower == b.lower && a.upper == b.upper && same(a.items, b.items);
 }
 bool same(const Ranges& a, const Ranges& b) {
-  return a.knowledge == b.knowledge && same(a.split, b.split) && same(a.listed, b.listed);
+  return a.knowledge == b.knowledge && same(a.split, b.split) && same(a.listed, b.listed) &&
+         a.answer == b.answer;
 }
 bool same(const Held& a, const Held& b) {
   return a.row == b.row;
@@ -330,7 +334,7 @@ TEST_CASE("codec: a count beyond the bytes is refused before anything is allocat
   const Encoded huge = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f};
   CHECK(refusal<VersionVector>(huge) == "a count beyond the bytes");
   CHECK(refusal<Entry>(huge) == "a count beyond the bytes");
-  Encoded entries = {0, 0};
+  Encoded entries = {0, 0, 0, 0};
   entries.insert(entries.end(), huge.begin(), huge.end());
   CHECK(refusal<Entries>(entries) == "a count beyond the bytes");
   Encoded hello = {1};
@@ -357,9 +361,9 @@ TEST_CASE("codec: numbers have one form and one size") {
         "a number too long");
   CHECK(refusal<Taken>({0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x81, 0x00}) ==
         "a number too long");
-  CHECK(decode<Taken>(Encoded{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01})
+  CHECK(decode<Taken>(Encoded{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0x00})
             .value()
-            .count == UINT64_MAX);
+            .stream == UINT64_MAX);
   CHECK(refusal<Hello>({0x80, 0x80, 0x80, 0x80, 0x10, 0, 0, 0}) == "a number too large");
   CHECK(refusal<Block>({0, 2}) == "a bool that is neither");
 }
