@@ -7,7 +7,7 @@ import socket
 import sqlite3
 
 import tree
-from cluster import check, until
+from cluster import Failure, check, until
 
 
 def config_with(node, replace=None, add=""):
@@ -125,14 +125,25 @@ def test_a_copied_folder_belongs_to_another_node(world):
     cluster.agree()
 
 
+def database_of(node):
+    for name in os.listdir(node.path(".p2psync")):
+        path = node.path(b".p2psync/" + name)
+        if os.path.isfile(path) and read_start(path) == b"SQLite format 3\0":
+            return os.fsdecode(path)
+    raise Failure("no database in the state directory")
+
+
+def read_start(path):
+    with open(path, "rb") as file:
+        return file.read(16)
+
+
 def test_a_state_directory_of_a_newer_version(world):
     cluster = world.cluster(2).start()
     cluster[1].write("x", "y")
     cluster.agree()
     cluster[1].stop()
-    databases = [name for name in os.listdir(cluster[1].path(".p2psync")) if name.endswith((b".db", b".sqlite"))]
-    check(len(databases) == 1, f"databases: {databases}")
-    database = os.fsdecode(cluster[1].path(b".p2psync/" + databases[0]))
+    database = database_of(cluster[1])
     with sqlite3.connect(database) as connection:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         connection.execute("PRAGMA user_version = 99")
@@ -192,15 +203,16 @@ def test_member_lists_that_differ_are_told_and_sync_goes_on(world):
     cluster.start()
     for node in cluster.nodes:
         until(lambda: all(node.exists(f"of node{n}") for n in (1, 2, 3)), f"all three files on {node.name}")
-    until(lambda: b"node3" in cluster[1].p2psync("status").stdout, "node1 to say that its list lacks node3")
-    text = until(lambda: (lambda s: s if "list" in s else "")(cluster[2].p2psync("status").stdout.decode()),
-                 "node2 to say that node1 has another list")
-    check("node1" in text and "node3" in text, f"node2 does not say how the lists differ: {text}")
+    for asked, about in ((cluster[1], "node2"), (cluster[2], "node1")):
+        told = until(lambda: asked.peer(about)["list_differences"], f"{asked.name} to say how {about}'s list differs")
+        check("node3" in " ".join(told), f"{asked.name} says of {about}'s list: {told}")
+        check(b"node3" in asked.p2psync("status").stdout, f"the table of {asked.name} does not name node3")
     # node1 is told: the difference goes.
     cluster[1].stop()
     cluster[1].config = cluster[2].config
     cluster[1].start()
     cluster.agree()
+    check(not cluster[2].peer("node1")["list_differences"], "node2 still sees a difference")
 
 
 def test_a_stopped_peer_costs_nobody_anything(world):
