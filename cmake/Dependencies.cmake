@@ -32,8 +32,10 @@ p2psync_header_library(cereal cereal/cereal.hpp libcereal-dev)
 p2psync_header_library(asio asio.hpp libasio-dev)
 # Asio 1.22 does not recognise clang's coroutines by itself. Its frame recycling breaks with nested awaits
 # across threads and saves nothing here.
+# It also finds out whether std::aligned_alloc exists from what happens to be included before it: said here,
+# or one file allocates with it and another frees with operator delete.
 target_compile_definitions(p2psync_asio_headers INTERFACE ASIO_STANDALONE ASIO_HAS_CO_AWAIT=1
-                           ASIO_HAS_STD_COROUTINE=1 ASIO_NO_DEPRECATED)
+                           ASIO_HAS_STD_COROUTINE=1 ASIO_HAS_STD_ALIGNED_ALLOC=1 ASIO_NO_DEPRECATED)
 target_link_libraries(p2psync_asio_headers INTERFACE Threads::Threads)
 p2psync_header_library(tomlplusplus toml++/toml.h libtomlplusplus-dev)
 target_compile_definitions(p2psync_tomlplusplus_headers INTERFACE TOML_EXCEPTIONS=0)

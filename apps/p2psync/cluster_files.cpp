@@ -10,6 +10,7 @@
 #include <system_error>
 #include <utility>
 
+#include "apps/p2psync/file_descriptor.h"
 #include "apps/p2psync/key_id.h"
 #include "net/tls.h"
 
@@ -26,23 +27,6 @@ Error already_there(const std::string& file) {
   return system_error("write", file, EEXIST);
 }
 
-/// Closes on every way out.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) {
-      ::close(fd_);
-    }
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  [[nodiscard]] int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
 /// Durable, whole or not at all, and only if nothing has the name.
 Result<void> write_new(const std::string& file, std::string_view text) {
   const std::string temporary = fmt::format("{}.{}.tmp", file, ::getpid());
@@ -51,8 +35,9 @@ Result<void> write_new(const std::string& file, std::string_view text) {
     ::unlink(temporary.c_str());
     return std::unexpected(system_error(operation, file, number));
   };
-  const Descriptor out(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
-  if (out.get() < 0) {
+  const FileDescriptor out(
+      ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+  if (!out) {
     return std::unexpected(system_error("write", file, errno));
   }
   while (!text.empty()) {
@@ -210,8 +195,8 @@ Result<std::vector<Member>> write_cluster_files(const std::string& directory,
   if (const auto written = write_new(config, cluster_toml(cluster, members)); !written) {
     return std::unexpected(written.error());
   }
-  const Descriptor opened(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (opened.get() < 0 || ::fsync(opened.get()) != 0) {
+  const FileDescriptor opened(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!opened || ::fsync(opened.get()) != 0) {
     return std::unexpected(system_error("sync", directory, errno));
   }
   return members;

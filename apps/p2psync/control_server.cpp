@@ -1,0 +1,150 @@
+#include "apps/p2psync/control_server.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <asio/buffer.hpp>
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/experimental/as_tuple.hpp>
+#include <asio/read_until.hpp>
+#include <asio/use_awaitable.hpp>
+#include <asio/write.hpp>
+#include <memory>
+#include <utility>
+
+#include "apps/p2psync/control_socket.h"
+
+namespace p2psync::app {
+namespace {
+
+constexpr std::size_t connections_max = 32;
+constexpr auto request_time_max = std::chrono::seconds(5);
+constexpr auto use_result = asio::experimental::as_tuple(asio::use_awaitable);
+
+}  // namespace
+
+ControlServer::ControlServer(asio::io_context& context, Handler handler)
+    : handler_(std::move(handler)), context_(context), file_(context), abstract_(context) {}
+
+Result<void> ControlServer::bind(Acceptor& acceptor, const std::string& name) {
+  asio::error_code error;
+  acceptor.open(asio::local::stream_protocol(), error);
+  if (!error) {
+    acceptor.bind(asio::local::stream_protocol::endpoint(name), error);
+  }
+  if (!error) {
+    acceptor.listen(static_cast<int>(connections_max), error);
+  }
+  if (error) {
+    return std::unexpected(system_error("listen on", "the control socket", error.value()));
+  }
+  return {};
+}
+
+Result<void> ControlServer::listen(int state_directory, const std::string& canonical_folder) {
+  const std::string path = control_path(state_directory);
+  ::unlink(path.c_str());
+  if (auto bound = bind(file_, path); !bound) {
+    return bound;
+  }
+  // The directory's mode already keeps others out between bind and here.
+  if (::chmod(path.c_str(), 0600) != 0) {
+    return std::unexpected(system_error("set the mode of", "the control socket", errno));
+  }
+  asio::co_spawn(context_, accept(&file_), asio::detached);
+  // Only for a folder that has vanished: without it (another network namespace took none, it is
+  // the only user of the name) the node runs all the same.
+  if (bind(abstract_, abstract_control_name(canonical_folder))) {
+    asio::co_spawn(context_, accept(&abstract_), asio::detached);
+  }
+  return {};
+}
+
+void ControlServer::changed() {
+  for (asio::steady_timer& timer : waiting_) {
+    timer.cancel();
+  }
+}
+
+void ControlServer::stop() {
+  stopped_ = true;
+  asio::error_code ignored;
+  file_.close(ignored);
+  abstract_.close(ignored);
+  changed();
+}
+
+asio::awaitable<void> ControlServer::accept(Acceptor* acceptor) {
+  while (!stopped_) {
+    auto [error, socket] = co_await acceptor->async_accept(use_result);
+    if (error == asio::error::operation_aborted || !acceptor->is_open()) {
+      co_return;
+    }
+    if (error) {
+      // Out of descriptors, most likely: others may close some.
+      asio::steady_timer pause(context_, std::chrono::milliseconds(100));
+      co_await pause.async_wait(use_result);
+      continue;
+    }
+    if (connections_ < connections_max && same_user(socket.native_handle())) {
+      asio::co_spawn(context_, serve(std::move(socket)), asio::detached);
+    }
+  }
+}
+
+asio::awaitable<void> ControlServer::serve(Socket given) {
+  ++connections_;
+  const auto socket = std::make_shared<Socket>(std::move(given));
+  asio::steady_timer patience(context_, request_time_max);
+  patience.async_wait([socket](asio::error_code error) {
+    if (!error) {
+      socket->close(error);
+    }
+  });
+  std::string line;
+  const auto [read_error, length] = co_await asio::async_read_until(
+      *socket, asio::dynamic_buffer(line, request_bytes_max), '\n', use_result);
+  patience.cancel();
+  if (!read_error) {
+    auto request = Json::parse(std::string_view(line).substr(0, length));
+    const Json response = co_await answer(request ? std::move(*request) : Json());
+    const std::string text = response.dump() + "\n";
+    co_await asio::async_write(*socket, asio::buffer(text), use_result);
+  }
+  --connections_;
+}
+
+asio::awaitable<Json> ControlServer::answer(Json request) {
+  Json::Object response;
+  if (request["command"].text() != "status") {
+    response.emplace_back("error", "unknown request");
+    co_return response;
+  }
+  if (const Json& wait = request["wait_s"]; !wait.is_null()) {
+    const auto limit = std::chrono::duration<double>(
+        std::clamp(wait.number(), 0.0, static_cast<double>(wait_max.count())));
+    const bool settled =
+        co_await wait_until_settled(std::chrono::duration_cast<std::chrono::nanoseconds>(limit));
+    response.emplace_back("settled", settled);
+  }
+  response.emplace_back("status", handler_.status());
+  co_return response;
+}
+
+asio::awaitable<bool> ControlServer::wait_until_settled(std::chrono::nanoseconds limit) {
+  handler_.look();
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  while (!handler_.settled()) {
+    if (stopped_ || std::chrono::steady_clock::now() >= deadline) {
+      co_return false;
+    }
+    const auto timer = waiting_.emplace(waiting_.end(), context_, deadline);
+    co_await timer->async_wait(use_result);
+    waiting_.erase(timer);
+  }
+  co_return true;
+}
+
+}  // namespace p2psync::app

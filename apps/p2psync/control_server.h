@@ -1,0 +1,61 @@
+#pragma once
+// The control socket's server: answers questions about the running node.
+//
+// Lives on the daemon's io_context and its one thread. It knows nothing of the node: the handler
+// does. A request that waits is looked at again whenever changed() says that something happened.
+// Limits: 32 connections at once, 4 KiB and 5 s for a request.
+#include <asio/awaitable.hpp>
+#include <asio/io_context.hpp>
+#include <asio/local/stream_protocol.hpp>
+#include <asio/steady_timer.hpp>
+#include <chrono>
+#include <functional>
+#include <list>
+#include <string>
+
+#include "apps/p2psync/json.h"
+#include "engine/error.h"
+
+namespace p2psync::app {
+
+class ControlServer {
+ public:
+  struct Handler {
+    std::function<Json()> status;
+    std::function<void()> look;     ///< take in now what has changed on the disk
+    std::function<bool()> settled;  ///< looked, and every member holds the same tree
+  };
+
+  /// Longest that one may wait.
+  static constexpr std::chrono::seconds wait_max = std::chrono::hours(24);
+
+  ControlServer(asio::io_context& context, Handler handler);
+
+  /// Binds both names (see control_socket.h). The caller holds the lock on the state directory, so
+  /// a socket that is there is left over and replaced.
+  [[nodiscard]] Result<void> listen(int state_directory, const std::string& canonical_folder);
+  /// Something happened to the node: waiting requests look again. Costs nothing when none waits.
+  void changed();
+  /// Takes no more questions and answers those that wait.
+  void stop();
+
+ private:
+  using Socket = asio::local::stream_protocol::socket;
+  using Acceptor = asio::local::stream_protocol::acceptor;
+
+  Result<void> bind(Acceptor& acceptor, const std::string& name);
+  asio::awaitable<void> accept(Acceptor* acceptor);
+  asio::awaitable<void> serve(Socket socket);
+  asio::awaitable<Json> answer(Json request);
+  asio::awaitable<bool> wait_until_settled(std::chrono::nanoseconds limit);
+
+  Handler handler_;
+  asio::io_context& context_;
+  Acceptor file_;
+  Acceptor abstract_;
+  std::list<asio::steady_timer> waiting_;
+  std::size_t connections_ = 0;
+  bool stopped_ = false;
+};
+
+}  // namespace p2psync::app

@@ -1,0 +1,36 @@
+#pragma once
+// The document of `status --json` (interface.md): what the engine says of itself, with the names,
+// addresses, times and totals that only the daemon knows. Pure.
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/p2psync/config.h"
+#include "apps/p2psync/json.h"
+#include "engine/status.h"
+
+namespace p2psync::app {
+
+/// What the daemon adds.
+struct DaemonStatus {
+  std::string folder;
+  engine::Instant started;
+  engine::Instant now;
+  std::chrono::system_clock::time_point wall_now;
+  std::uint64_t sent_bytes = 0;
+  std::uint64_t received_bytes = 0;
+  /// It cannot go on: the state is `error`.
+  bool broken = false;
+  std::vector<engine::Problem> problems;  ///< the daemon's own; path "" where none is concerned
+};
+
+[[nodiscard]] Json status_document(const Config& config, const engine::Status& status,
+                                   const DaemonStatus& daemon);
+
+[[nodiscard]] std::string_view state_name(engine::State state);
+/// RFC 3339 in UTC, to the second.
+[[nodiscard]] std::string time_text(std::chrono::system_clock::time_point time);
+
+}  // namespace p2psync::app

@@ -1,0 +1,200 @@
+#include "apps/p2psync/status_table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "apps/p2psync/quantity.h"
+
+namespace p2psync::app {
+namespace {
+
+enum class Colour : std::uint8_t { none, good, busy, bad, faint, bold };
+
+/// Columns that text takes on a terminal, taking each code point for one.
+std::size_t columns(std::string_view text) {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+}
+
+std::string printable(std::string_view text) {
+  std::string out = to_utf8(text);
+  std::ranges::replace_if(out, [](unsigned char c) { return c < 0x20 || c == 0x7F; }, '?');
+  return out;
+}
+
+std::string counted(std::int64_t count, std::string_view one, std::string_view many) {
+  return fmt::format("{} {}", count, count == 1 ? one : many);
+}
+
+std::string milliseconds_text(const Json& value) {
+  return value.is_null() ? "-"
+                         : duration_text(std::chrono::nanoseconds(
+                               static_cast<std::int64_t>(value.number() * 1e6)));
+}
+
+class Table {
+ public:
+  explicit Table(const TableStyle& style) : style_(style) {}
+
+  [[nodiscard]] std::string painted(std::string_view text, Colour colour) const {
+    static constexpr std::array<std::string_view, 6> codes{"", "32", "33", "31", "2", "1"};
+    const std::string_view code = codes[static_cast<std::size_t>(colour)];
+    return !style_.colour || code.empty() ? std::string(text)
+                                          : fmt::format("\033[{}m{}\033[0m", code, text);
+  }
+  void fact(std::string_view name, std::string_view value) {
+    text_ += fmt::format("{:<12}{}\n", name, value);
+  }
+  void line(std::string_view text) { text_ += fmt::format("{}\n", text); }
+
+  struct Cell {
+    std::string text;
+    Colour colour = Colour::none;
+  };
+  /// Columns as wide as their widest cell.
+  void rows(const std::vector<std::vector<Cell>>& rows) {
+    std::vector<std::size_t> widths;
+    for (const auto& row : rows) {
+      widths.resize(std::max(widths.size(), row.size()));
+      for (std::size_t i = 0; i < row.size(); ++i) {
+        widths[i] = std::max(widths[i], columns(row[i].text));
+      }
+    }
+    for (const auto& row : rows) {
+      std::string line;
+      for (std::size_t i = 0; i < row.size(); ++i) {
+        line += painted(row[i].text, row[i].colour);
+        if (i + 1 < row.size()) {
+          line.append(widths[i] - columns(row[i].text) + 2, ' ');
+        }
+      }
+      text_ += line + "\n";
+    }
+  }
+  [[nodiscard]] std::string take() { return std::move(text_); }
+
+ private:
+  const TableStyle& style_;
+  std::string text_;
+};
+
+Colour colour_of(std::string_view state) {
+  return state == "in_sync" ? Colour::good : state == "error" ? Colour::bad : Colour::busy;
+}
+
+std::string progress_bar(std::int64_t left, std::int64_t most) {
+  constexpr std::int64_t width = 24;
+  const std::int64_t done = most <= 0 ? 0 : std::clamp<std::int64_t>(most - left, 0, most);
+  const auto filled = static_cast<std::size_t>(most <= 0 ? 0 : done * width / most);
+  return fmt::format("  [{:#<{}}{:.<{}}] {}%", "", filled, "",
+                     width - static_cast<std::int64_t>(filled), most <= 0 ? 0 : done * 100 / most);
+}
+
+void add_facts(Table& table, const Json& status, const TableStyle& style) {
+  const std::string& state = status["state"].text();
+  table.fact("node",
+             fmt::format("{}  {}", table.painted(printable(status["node"].text()), Colour::bold),
+                         table.painted(state, colour_of(state))));
+  table.fact("folder", printable(status["folder"].text()));
+  table.fact("holds",
+             fmt::format("{}, {}, {}, {}", counted(status["files"].integer(), "file", "files"),
+                         counted(status["directories"].integer(), "directory", "directories"),
+                         counted(status["symlinks"].integer(), "symlink", "symlinks"),
+                         size_text(static_cast<std::uint64_t>(status["bytes"].integer()))));
+  const std::int64_t conflicts = status["conflicts"].integer();
+  table.fact("conflicts", table.painted(counted(conflicts, "copy", "copies"),
+                                        conflicts == 0 ? Colour::none : Colour::busy));
+  const std::int64_t pending = status["pending"]["bytes"].integer();
+  const std::int64_t pending_files = status["pending"]["files"].integer();
+  table.fact("pending", pending_files == 0
+                            ? "nothing"
+                            : fmt::format("{}, {}{}", counted(pending_files, "file", "files"),
+                                          size_text(static_cast<std::uint64_t>(pending)),
+                                          style.colour && style.most_bytes > 0
+                                              ? progress_bar(pending, style.most_bytes)
+                                              : ""));
+  table.fact(
+      "traffic",
+      fmt::format("{} sent, {} received",
+                  size_text(static_cast<std::uint64_t>(status["sent_bytes"].integer())),
+                  size_text(static_cast<std::uint64_t>(status["received_bytes"].integer()))));
+  table.fact("digest", status["root_digest"].text());
+  std::string power = status["safe_to_power_off"].boolean()
+                          ? "another member holds all that is here"
+                          : "no other member holds all that is here yet";
+  if (const std::int64_t open = status["still_open"].integer(); open > 0) {
+    power += fmt::format("; {} still open", counted(open, "replaced file", "replaced files"));
+  }
+  table.fact("safety", power);
+  if (const std::int64_t skipped = status["skipped"].integer(); skipped > 0) {
+    table.fact("skipped",
+               fmt::format("{} (never synchronised)", counted(skipped, "name", "names")));
+  }
+}
+
+void add_peers(Table& table, const Json& status) {
+  using Cell = Table::Cell;
+  std::vector<std::vector<Cell>> rows{{{"peer", Colour::faint},
+                                       {"address", Colour::faint},
+                                       {"connection", Colour::faint},
+                                       {"in sync", Colour::faint},
+                                       {"round trip", Colour::faint},
+                                       {"last exchange", Colour::faint}}};
+  for (const Json& peer : status["peers"].items()) {
+    const bool connected = peer["connected"].boolean();
+    const bool in_sync = peer["in_sync"].boolean();
+    const std::string& address = peer["address"].text();
+    const std::string last = milliseconds_text(peer["last_exchange_ms_ago"]);
+    rows.push_back({{printable(peer["name"].text()), Colour::bold},
+                    {address.empty() ? "-" : printable(address)},
+                    {connected ? "up" : "down", connected ? Colour::good : Colour::bad},
+                    {in_sync ? "yes" : "no", in_sync ? Colour::good : Colour::busy},
+                    {connected ? milliseconds_text(peer["rtt_ms"]) : "-"},
+                    {last == "-" ? "never" : last + " ago"}});
+  }
+  if (rows.size() > 1) {
+    table.line("");
+    table.rows(rows);
+  }
+}
+
+void add_troubles(Table& table, const Json& status) {
+  for (const Json& peer : status["peers"].items()) {
+    const auto& differences = peer["list_differences"].items();
+    if (differences.empty()) {
+      continue;
+    }
+    table.line("");
+    table.line(
+        table.painted(fmt::format("the member list of {} differs:", printable(peer["name"].text())),
+                      Colour::busy));
+    for (const Json& difference : differences) {
+      table.line("  " + printable(difference.text()));
+    }
+  }
+  if (const auto& errors = status["errors"].items(); !errors.empty()) {
+    table.line("");
+    table.line(table.painted(
+        counted(static_cast<std::int64_t>(errors.size()), "problem:", "problems:"), Colour::bad));
+    for (const Json& error : errors) {
+      const std::string path = printable(error["path"].text());
+      table.line(fmt::format("  {}{}{} (since {})", path, path.empty() ? "" : ": ",
+                             printable(error["message"].text()), error["since"].text()));
+    }
+  }
+}
+
+}  // namespace
+
+std::string status_table(const Json& status, const TableStyle& style) {
+  Table table(style);
+  add_facts(table, status, style);
+  add_peers(table, status);
+  add_troubles(table, status);
+  return table.take();
+}
+
+}  // namespace p2psync::app

@@ -1,0 +1,150 @@
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <asio/executor_work_guard.hpp>
+#include <asio/post.hpp>
+#include <atomic>
+#include <filesystem>
+#include <future>
+#include <string>
+#include <thread>
+
+#include "apps/p2psync/control_server.h"
+#include "apps/p2psync/control_socket.h"
+#include "apps/p2psync/file_descriptor.h"
+#include "tests/unit/app_scratch.h"
+
+using namespace p2psync;
+using namespace p2psync::app;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// A server on a thread of its own, as the daemon's is.
+class Running {
+ public:
+  explicit Running(const std::string& folder)
+      : server_(context_, {.status = [this] { return Json(Json::Object{{"looks", looks.load()}}); },
+                           .look =
+                               [this] {
+                                 ++looks;
+                                 looked.set_value();
+                               },
+                           .settled = [this] { return settled.load(); }}) {
+    std::filesystem::create_directories(folder + "/.p2psync");
+    state_ = FileDescriptor(::open((folder + "/.p2psync").c_str(), O_PATH | O_DIRECTORY));
+    REQUIRE(server_.listen(state_.get(), canonical_folder(folder)).has_value());
+    thread_ = std::thread([this] { context_.run(); });
+  }
+  ~Running() {
+    stop();
+    thread_.join();
+  }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+  void settle() {
+    asio::post(context_, [this] {
+      settled = true;
+      server_.changed();
+    });
+  }
+  void stop() {
+    asio::post(context_, [this] { server_.stop(); });
+  }
+
+  std::atomic<int> looks = 0;
+  std::promise<void> looked;
+  std::atomic<bool> settled = false;
+
+ private:
+  asio::io_context context_;
+  ControlServer server_;
+  FileDescriptor state_;
+  std::thread thread_;
+};
+
+const Json status(Json::Object{{"command", "status"}});
+const Json waiting(Json::Object{{"command", "status"}, {"wait_s", 3600}});
+
+}  // namespace
+
+TEST_CASE("control: a question has its answer, also below a path longer than a socket's name") {
+  const Scratch scratch;
+  const std::string folder =
+      scratch.at(std::string(200, 'd') + "/" + std::string(200, 'e') + "/data");
+  const Running running(folder);
+  const auto answer = ask_node(folder, status, 10s);
+  REQUIRE(answer.has_value());
+  CHECK(answer->dump() == R"({"status":{"looks":0}})");
+  struct stat file{};
+  REQUIRE(::stat((folder + "/.p2psync/control.sock").c_str(), &file) == 0);
+  CHECK((file.st_mode & 0777) == 0600);
+}
+
+TEST_CASE("control: a socket that a crash left is replaced") {
+  const Scratch scratch;
+  {
+    const Running crashed(scratch.at("data"));
+  }
+  CHECK(std::filesystem::exists(scratch.at("data/.p2psync/control.sock")));
+  CHECK(ask_node(scratch.at("data"), status, 10s).error().code == ErrorCode::not_found);
+  const Running running(scratch.at("data"));
+  CHECK(ask_node(scratch.at("data"), status, 10s).has_value());
+}
+
+TEST_CASE("control: a node whose folder has vanished still answers") {
+  const Scratch scratch;
+  const Running running(scratch.at("data"));
+  std::filesystem::remove_all(scratch.at("data"));
+  CHECK(ask_node(scratch.at("data"), status, 10s).has_value());
+}
+
+TEST_CASE("control: nobody answers where no node runs") {
+  const Scratch scratch;
+  CHECK(ask_node(scratch.at("data"), status, 10s).error().code == ErrorCode::not_found);
+}
+
+TEST_CASE("control: who waits makes the node look, and is answered when it has settled") {
+  const Scratch scratch;
+  Running running(scratch.at("data"));
+  auto answer =
+      std::async(std::launch::async, [&] { return ask_node(scratch.at("data"), waiting, 100s); });
+  running.looked.get_future().wait();
+  CHECK(answer.wait_for(0s) == std::future_status::timeout);
+  running.settle();
+  const auto got = answer.get();
+  REQUIRE(got.has_value());
+  CHECK(got->dump() == R"({"settled":true,"status":{"looks":1}})");
+}
+
+TEST_CASE("control: who waits is answered at the limit") {
+  const Scratch scratch;
+  const Running running(scratch.at("data"));
+  const Json brief(Json::Object{{"command", "status"}, {"wait_s", 0.01}});
+  const auto got = ask_node(scratch.at("data"), brief, 100s);
+  REQUIRE(got.has_value());
+  CHECK(!(*got)["settled"].boolean());
+}
+
+TEST_CASE("control: who waits is answered when the node stops") {
+  const Scratch scratch;
+  Running running(scratch.at("data"));
+  auto answer =
+      std::async(std::launch::async, [&] { return ask_node(scratch.at("data"), waiting, 100s); });
+  running.looked.get_future().wait();
+  running.stop();
+  const auto got = answer.get();
+  REQUIRE(got.has_value());
+  CHECK(!(*got)["settled"].boolean());
+}
+
+TEST_CASE("control: what is no request gets an error for an answer") {
+  const Scratch scratch;
+  const Running running(scratch.at("data"));
+  for (const Json& request : {Json(), Json("status"), Json(Json::Object{{"command", "explode"}})}) {
+    const auto answer = ask_node(scratch.at("data"), request, 10s);
+    REQUIRE(answer.has_value());
+    CHECK((*answer)["error"].text() == "unknown request");
+  }
+}

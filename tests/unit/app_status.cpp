@@ -1,0 +1,130 @@
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <string>
+
+#include "apps/p2psync/status_document.h"
+#include "apps/p2psync/status_table.h"
+
+using namespace p2psync;
+using namespace p2psync::app;
+using namespace std::chrono_literals;
+
+namespace {
+
+Config config() {
+  Config out;
+  for (const engine::NodeId node : {1U, 2U, 3U}) {
+    out.members.push_back(
+        {"node" + std::to_string(node), std::string(64, 'a'), node,
+         node == 3 ? std::nullopt : std::optional(Address{"host" + std::to_string(node), 7744})});
+  }
+  return out;
+}
+
+const engine::Instant now{1000s};
+
+engine::Status status() {
+  engine::Status out;
+  out.state = engine::State::syncing;
+  out.files = 2;
+  out.directories = 1;
+  out.bytes = 2048;
+  out.conflicts = 1;
+  out.root = {.low = 0xab, .high = 0xcd};
+  out.safe_to_power_off = true;
+  out.pending_files = 1;
+  out.pending_bytes = 512;
+  out.holding_up = {3};
+  engine::PeerStatus three{.peer = 3};
+  engine::PeerStatus two{.peer = 2,
+                         .connected = true,
+                         .in_sync = true,
+                         .root = engine::Fingerprint{.low = 0xab, .high = 0xcd},
+                         .last_exchange = now - 230ms,
+                         .round_trip = 400us,
+                         .version = "0.1.0",
+                         .list_differences = {"node4 is not in its list"}};
+  out.peers = {three, two};
+  out.problems = {{"a/\xff", "permission denied", now - 5s}};
+  return out;
+}
+
+DaemonStatus daemon_status() {
+  return {.folder = "/data",
+          .started = now - 12500ms,
+          .now = now,
+          .wall_now = std::chrono::sys_days(std::chrono::year(2026) / 1 / 2) + 3h + 4min + 10s,
+          .sent_bytes = 100,
+          .received_bytes = 3'000'000'000,
+          .broken = false,
+          .problems = {}};
+}
+
+}  // namespace
+
+TEST_CASE("status: the document is that of the contract") {
+  const std::string expected =
+      R"({"node":"node1","id":")" + std::string(64, 'a') +
+      R"(","version":")" P2PSYNC_VERSION R"(","uptime_s":12.5,"folder":"/data","state":"syncing",)"
+      R"("files":2,"directories":1,"symlinks":0,"bytes":2048,"conflicts":1,"tombstones":0,)"
+      R"("skipped":0,"root_digest":"00000000000000cd00000000000000ab","still_open":0,)"
+      R"("safe_to_power_off":true,"pending":{"files":1,"bytes":512},"holding_up":["node3"],)"
+      R"("peers":[{"name":"node2","address":"host2:7744","connected":true,"in_sync":true,)"
+      R"("root_digest":"00000000000000cd00000000000000ab","last_exchange_ms_ago":230,)"
+      R"("rtt_ms":0.4,"version":"0.1.0","list_differences":["node4 is not in its list"]},)"
+      R"({"name":"node3","address":"","connected":false,"in_sync":false,"root_digest":null,)"
+      R"("last_exchange_ms_ago":null,"rtt_ms":null,"version":"","list_differences":[]}],)"
+      R"("sent_bytes":100,"received_bytes":3000000000,"errors":[{"path":"a/)"
+      "\uFFFD"
+      R"(","path_bytes":"YS//","message":"permission denied","since":"2026-01-02T03:04:05Z"}]})";
+  CHECK(status_document(config(), status(), daemon_status()).dump() == expected);
+}
+
+TEST_CASE("status: a broken node says error, whatever the engine last said, and is not safe") {
+  DaemonStatus broken = daemon_status();
+  broken.broken = true;
+  broken.problems = {{"", "the folder is gone", now}};
+  const Json document = status_document(config(), status(), broken);
+  CHECK(document["state"].text() == "error");
+  CHECK(!document["safe_to_power_off"].boolean());
+  CHECK(document["errors"].items()[0]["message"].text() == "the folder is gone");
+}
+
+TEST_CASE("status: the table says the same to people") {
+  const Json document = status_document(config(), status(), daemon_status());
+  CHECK(status_table(document, {}) ==
+        "node        node1  syncing\n"
+        "folder      /data\n"
+        "holds       2 files, 1 directory, 0 symlinks, 2.0 KiB\n"
+        "conflicts   1 copy\n"
+        "pending     1 file, 512 B\n"
+        "traffic     100 B sent, 2.8 GiB received\n"
+        "digest      00000000000000cd00000000000000ab\n"
+        "safety      another member holds all that is here\n"
+        "\n"
+        "peer   address     connection  in sync  round trip  last exchange\n"
+        "node2  host2:7744  up          yes      0.4 ms      230 ms ago\n"
+        "node3  -           down        no       -           never\n"
+        "\n"
+        "the member list of node2 differs:\n"
+        "  node4 is not in its list\n"
+        "\n"
+        "1 problem:\n"
+        "  a/\uFFFD: permission denied (since 2026-01-02T03:04:05Z)\n");
+}
+
+TEST_CASE("status: colour and a progress bar only where asked for") {
+  const Json document = status_document(config(), status(), daemon_status());
+  CHECK(!status_table(document, {}).contains('\033'));
+  const std::string table = status_table(document, {.colour = true, .most_bytes = 2048});
+  CHECK(table.contains("\033[33msyncing\033[0m"));
+  CHECK(table.contains("[##################......] 75%"));
+}
+
+TEST_CASE("status: names cannot write to the terminal") {
+  engine::Status sly = status();
+  sly.problems[0].path = "a\033[2Jb\n";
+  const std::string table = status_table(status_document(config(), sly, daemon_status()), {});
+  CHECK(table.contains("  a?[2Jb?: permission denied"));
+}
