@@ -215,8 +215,12 @@ TEST_CASE("staging: blocks are read from names, kept versions and complete conte
   CHECK(read(engine::Staged{}, 0, 5) == "null");
   REQUIRE(stage.staging.write(content.block(1, true)).state == StageState::complete);
   CHECK(read(engine::Staged{}, block_bytes, 5) == tail);
+  engine::Signature uncertain = signature;
+  uncertain.ctime = 0;
+  CHECK(read(engine::AtName{"name"}, block_bytes, 5, uncertain) == tail);
   stage.write("name", "other");
   CHECK(read(engine::AtName{"name"}, 0, 5, signature) == "null");
+  CHECK(read(engine::AtName{"name"}, 0, 5, uncertain) == "null");
 }
 
 TEST_CASE("staging: a file that changes while a block is read is not served") {
