@@ -20,6 +20,11 @@ std::unexpected<Error> failed(std::string_view operation, std::string_view path,
   return std::unexpected(system_error(operation, path, number));
 }
 
+/// Not what the operation is for: no errno says it, PosixFs says it so.
+std::unexpected<Error> wrong_kind(std::string_view operation, std::string_view path) {
+  return std::unexpected(Error{ErrorCode::changed, std::string(operation), std::string(path)});
+}
+
 /// The answer of a system call as the program gets it.
 Result<void> answer(std::string_view operation, std::string_view path, const Sys<void>& done) {
   if (!done) {
@@ -128,6 +133,9 @@ class SimFile final : public File {
     if (offset < bytes.size()) {
       fs_.disk_.write(inode_, offset, std::string(bytes, offset, length));
     }
+    if (offset + length > bytes.size()) {
+      return wrong_kind("copy", path_);  // it became shorter
+    }
     return {};
   }
 
@@ -213,7 +221,7 @@ Result<std::vector<DirItem>> SimFs::list(std::string_view directory) {
   }
   const Inode& inode = disk_.inode(*found);
   if (inode.special || inode.kind != Kind::directory) {
-    return failed("list", directory, inode.kind == Kind::symlink ? ELOOP : ENOTDIR);
+    return failed("list", directory, ENOTDIR);
   }
   std::vector<DirItem> items;
   for (const auto& [name, number] : inode.names) {
@@ -232,11 +240,8 @@ Result<std::unique_ptr<File>> SimFs::open(std::string_view operation, std::strin
     return failed("open", path, found.error());
   }
   const Inode& inode = disk_.inode(*found);
-  if (inode.special) {
-    return failed("open", path, EINVAL);
-  }
-  if (inode.kind != Kind::file) {
-    return failed("open", path, inode.kind == Kind::symlink ? ELOOP : EISDIR);
+  if (inode.special || inode.kind != Kind::file) {
+    return wrong_kind("open", path);
   }
   return std::make_unique<SimFile>(*this, *found, std::string(path), writer);
 }
@@ -269,7 +274,7 @@ Result<std::string> SimFs::read_link(std::string_view path) {
     return failed("readlink", path, found.error());
   }
   if (disk_.inode(*found).kind != Kind::symlink) {
-    return failed("readlink", path, EINVAL);
+    return wrong_kind("readlink", path);
   }
   return disk_.inode(*found).bytes;
 }
@@ -304,8 +309,8 @@ Result<void> SimFs::rename(std::string_view from, std::string_view to, RenameMod
   if (const int number = enter("rename", to)) {
     return failed("rename", to, number);
   }
-  if (mode == RenameMode::exchange && !exchange) {
-    return failed("rename", to, EINVAL);
+  if (mode != RenameMode::replace && !exchange) {
+    return std::unexpected(Error{ErrorCode::unsupported, "rename", std::string(to), EINVAL});
   }
   return answer("rename", to, disk_.rename(from, to, mode));
 }
@@ -333,7 +338,7 @@ Result<void> SimFs::set_directory_mode(std::string_view path, std::uint16_t mode
     return failed("chmod", path, found.error());
   }
   if (disk_.inode(*found).kind != Kind::directory) {
-    return failed("chmod", path, disk_.inode(*found).kind == Kind::symlink ? ELOOP : ENOTDIR);
+    return failed("chmod", path, ENOTDIR);
   }
   disk_.set_mode(*found, mode);
   return {};
@@ -369,7 +374,7 @@ Result<void> SimFs::sync_directory(std::string_view directory) {
   }
   const Inode& inode = disk_.inode(*found);
   if (inode.special || inode.kind != Kind::directory) {
-    return failed("fsync", directory, inode.kind == Kind::symlink ? ELOOP : ENOTDIR);
+    return failed("fsync", directory, ENOTDIR);
   }
   return {};
 }

@@ -80,7 +80,7 @@ class SimFs final : public storage::Fs {
   // --- Settings and counters
   Hook before_call;
   Fault fault;
-  bool exchange = true;                 ///< false: RENAME_EXCHANGE is EINVAL, as on NFS
+  bool exchange = true;                 ///< false: renames take no flag at all, as on NFS
   bool may_chown = true;                ///< false: set_owner does nothing, as for plain users
   std::optional<storage::Lease> lease;  ///< forces every lease's answer
   std::uint32_t uid = 1000;             ///< of what the program creates

@@ -18,17 +18,6 @@ bool is_directory(const Inode& inode) {
   return inode.kind == Kind::directory && !inode.special;
 }
 
-/// One step down, as the kernel's lookup judges it.
-Sys<void> enterable(const Inode& inode) {
-  if (inode.kind == Kind::symlink) {
-    return std::unexpected(ELOOP);
-  }
-  if (!is_directory(inode)) {
-    return std::unexpected(ENOTDIR);
-  }
-  return {};
-}
-
 }  // namespace
 
 Disk::Disk() {
@@ -286,8 +275,8 @@ Sys<Disk::Place> Disk::place(std::string_view path) const {
     const auto slash = path.find('/');
     at.name = path.substr(0, slash);
     invariant(!at.name.empty() && at.name != "." && at.name != "..", "path is normal");
-    if (const auto enter = enterable(inodes_.at(at.directory)); !enter) {
-      return std::unexpected(enter.error());
+    if (!is_directory(inodes_.at(at.directory))) {
+      return std::unexpected(ENOTDIR);
     }
     if (at.name.size() > engine::name_bytes_max) {
       return std::unexpected(ENAMETOOLONG);

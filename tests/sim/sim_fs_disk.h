@@ -5,8 +5,8 @@
 // numbers are the lowest that are free (ext4 also gives a freed number to the next file, which is
 // what programs that trust inode numbers trip over), names are in byte order, time is `now`.
 //
-// No symbolic link is ever followed: one in the middle of a path is ELOOP, as openat2 with
-// RESOLVE_NO_SYMLINKS says. Errors are the kernel's errno values. Permissions are not modelled;
+// No symbolic link is ever followed: one in the middle of a path is ENOTDIR, as PosixFs says.
+// Errors are the kernel's errno values. Permissions are not modelled;
 // faults are injected above, in SimFs.
 #include <cstdint>
 #include <expected>

@@ -1,0 +1,133 @@
+#include "storage/applier.h"
+
+#include <algorithm>
+#include <set>
+#include <tuple>
+
+#include "engine/path.h"
+#include "storage/apply_batch.h"
+#include "storage/scanner.h"
+#include "storage/staging.h"
+
+namespace p2psync::storage {
+
+Applier::Applier(Fs& fs, ApplierOptions options)
+    : fs_(fs), options_(options), names_(fs), limbo_(fs, options.grace) {}
+
+std::vector<engine::Applied> Applier::apply(const engine::Apply& batch) {
+  return ApplyBatch(fs_, options_, names_, limbo_, [this] { return ++number_; }, batch).run();
+}
+
+std::vector<std::string> Applier::expire(const Retention& retention) {
+  return storage::expire(fs_, retention,
+                         [this](const std::string& file) { return limbo_.holds(file); });
+}
+
+std::vector<engine::Surfaced> Applier::recover(const Recorded& recorded) {
+  if (const auto kept = fs_.list(versions_directory); kept && !kept->empty()) {
+    names_.start_after(kept->back().name);
+  }
+  const auto left = fs_.list(staging_directory);
+  if (!left) {
+    return limbo_.revisit();
+  }
+  std::vector<std::string> slots;
+  // The newest first: of two intents that speak of one file, the newer one moved it last.
+  std::set<std::uint64_t, std::greater<>> intents;
+  for (const DirItem& item : *left) {
+    if (const auto slot = number_in("slot-", item.name)) {
+      slots.push_back(item.name);
+      number_ = std::max(number_, *slot);
+    } else if (const auto intent = number_in("intent-", item.name)) {
+      intents.insert(*intent);
+      number_ = std::max(number_, *intent);
+    }
+  }
+  bool all_read = true;
+  for (const std::uint64_t number : intents) {
+    all_read = recover_intent(number, recorded) && all_read;
+  }
+  for (const std::string& slot : slots) {
+    recover_slot(slot, all_read);
+  }
+  return limbo_.revisit();
+}
+
+bool Applier::recover_intent(std::uint64_t number, const Recorded& recorded) {
+  const auto items = read_intent(fs_, number);
+  if (!items) {
+    if (items.error().code == ErrorCode::corrupt) {
+      std::ignore = fs_.unlink(intent_path(number));
+    }
+    return false;
+  }
+  for (const IntentItem& item : *items) {
+    recover_item(item, number, recorded);
+  }
+  if (fs_.sync_directory(versions_directory)) {
+    limbo_.close(number, ++number_);
+  }
+  return true;
+}
+
+void Applier::recover_item(const IntentItem& item, std::uint64_t number, const Recorded& recorded) {
+  const std::string kept = kept_path(item.file);
+  const auto slot = item.slot.empty() ? std::nullopt : std::optional(fs_.stat(item.slot));
+  if (slot && !*slot && (*slot).error().code != ErrorCode::not_found) {
+    limbo_.keep_stray(item, number, item.slot);
+    return;
+  }
+  if (slot && *slot && (*slot)->signature.inode != item.slot_inode) {
+    if ((*slot)->special || (*slot)->signature.kind == engine::Kind::directory) {
+      if (!limbo_.put_back(item, item.slot)) {
+        limbo_.keep_stray(item, number, item.slot);
+      }
+      return;
+    }
+    const auto mode = fs_.can_exchange() ? RenameMode::no_replace : RenameMode::replace;
+    if (!fs_.rename(item.slot, kept, mode)) {
+      limbo_.keep_stray(item, number, item.slot);
+      return;
+    }
+  } else if (slot && *slot) {
+    // Not laid. Without exchange the old file may be linked aside already; it still has its name.
+    const auto aside = fs_.stat(kept);
+    const auto there = fs_.stat(item.name);
+    if (aside && there && aside->signature.inode == there->signature.inode) {
+      std::ignore = fs_.unlink(kept);
+      return;
+    }
+  }
+  limbo_.restore(item, number, recorded(item.file));
+}
+
+/// A slot that no intent says anything else of is ours: a copy, or a staged content, whole or not.
+void Applier::recover_slot(const std::string& name, bool all_intents_read) {
+  const std::string path = engine::child_of(staging_directory, name);
+  const auto stat = fs_.stat(path);
+  if (!stat || limbo_.is_stray(path)) {
+    return;
+  }
+  if (stat->signature.kind == engine::Kind::directory) {
+    std::ignore = fs_.remove_directory(path);  // one that holds anything is no slot of ours: stays
+    return;
+  }
+  if (stat->signature.kind == engine::Kind::file && stat->links == 1) {
+    const auto content = staged_in(name);
+    const auto seen = see(fs_, path);
+    if (!seen) {
+      return;  // next time
+    }
+    if (content && seen->content == *content) {
+      drop_slot(fs_, {path, {}, {}});
+      return;
+    }
+    if (!all_intents_read) {
+      std::ignore = fs_.rename(path, kept_path(names_.next()), RenameMode::replace);
+      return;
+    }
+  }
+  std::ignore = fs_.unlink(path);
+}
+
+}  // namespace p2psync::storage

@@ -1,0 +1,261 @@
+// The order of a batch: what is done when, and what is answered. The steps are in apply_step.cpp.
+#include "storage/apply_batch.h"
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+#include <variant>
+
+#include "engine/path.h"
+#include "storage/staging.h"
+
+namespace p2psync::storage {
+
+using engine::Done;
+using engine::Kind;
+using engine::Put;
+using engine::Remove;
+
+namespace {
+
+bool is_removal(const engine::Step& step) {
+  return std::holds_alternative<Remove>(step);
+}
+
+bool lays_file(const engine::Step& step) {
+  const auto* put = std::get_if<Put>(&step);
+  return put != nullptr && put->wanted.kind == Kind::file;
+}
+
+bool is_done(const std::optional<engine::StepResult>& result) {
+  return result && std::holds_alternative<Done>(*result);
+}
+
+}  // namespace
+
+ApplyBatch::ApplyBatch(Fs& fs, const ApplierOptions& options, VersionNames& names, Limbo& limbo,
+                       std::function<std::uint64_t()> next_number, const engine::Apply& batch)
+    : fs_(fs),
+      options_(options),
+      names_(names),
+      limbo_(limbo),
+      next_number_(std::move(next_number)),
+      exchange_(fs.can_exchange()) {
+  std::size_t files = 0;
+  for (const engine::ApplyJob& job : batch.jobs) {
+    Job& made = jobs_.emplace_back();
+    made.job = &job;
+    for (const engine::Step& step : job.steps) {
+      made.works.emplace_back().step = &step;
+      files += lays_file(step) ? 1 : 0;
+    }
+  }
+  sync_each_ = files <= single_fsyncs_max;
+}
+
+std::vector<engine::Applied> ApplyBatch::run() {
+  stage();
+  if (const auto written = intend(); !written) {
+    // Without it a crash could not tell a user's bytes from ours: nothing is displaced, and what is
+    // not known to be durable is not laid.
+    for (Job& job : jobs_) {
+      for (Work& work : job.works) {
+        if (!work.result && (work.item || work.slot)) {
+          fail(work, written.error());
+        }
+      }
+    }
+  }
+  for (Job& job : jobs_) {
+    advance(job, false);
+  }
+  // Removals follow all that is laid, so that a rename is never seen as nothing; what is below a
+  // directory goes before it, and '/' sorts first.
+  std::vector<Job*> removing;
+  for (Job& job : jobs_) {
+    removing.push_back(&job);
+  }
+  std::ranges::sort(removing, [](const Job* a, const Job* b) {
+    return engine::PathLess()(b->job->path, a->job->path);
+  });
+  for (Job* job : removing) {
+    advance(*job, true);
+  }
+  for (Job& job : jobs_) {
+    for (Work& work : job.works) {
+      if (work.slot) {
+        drop_slot(fs_, *work.slot);
+      }
+    }
+  }
+  sync_touched();
+  sign();
+  if (intent_ != 0 && all_synced_) {
+    limbo_.close(intent_, next_number_());
+  }
+  return answer();
+}
+
+void ApplyBatch::stage() {
+  for (Job& job : jobs_) {
+    for (Work& work : job.works) {
+      stage(job, work);
+      if (work.result) {
+        break;
+      }
+    }
+  }
+}
+
+void ApplyBatch::stage(Job& job, Work& work) {
+  if (const auto* gone = std::get_if<Remove>(work.step)) {
+    if (gone->expected.kind != Kind::directory) {
+      work.item = {gone->name, "", 0, names_.next(), gone->expected, gone->expected_content};
+    }
+    return;
+  }
+  const auto* put = std::get_if<Put>(work.step);
+  if (put == nullptr) {
+    return;
+  }
+  std::optional<Stat> replaced;
+  if (put->expected) {
+    auto now = check(job, put->name, *put->expected);
+    if (!now) {
+      work.result = std::move(now.error());
+      return;
+    }
+    replaced = *now;
+  }
+  const bool onto_directory = put->expected && put->expected->kind == Kind::directory;
+  if (put->wanted.kind == Kind::directory && (!put->expected || onto_directory)) {
+    return;  // made in its place
+  }
+  auto slot = make_slot(fs_, *put, next_number_(), replaced, sync_each_);
+  if (!slot) {
+    work.result = std::move(slot.error());
+    return;
+  }
+  if (put->expected && !onto_directory) {
+    work.item = {put->name,     slot->path,     slot->signature.inode,
+                 names_.next(), *put->expected, put->expected_content};
+  }
+  work.slot = std::move(*slot);
+}
+
+Result<void> ApplyBatch::intend() {
+  std::vector<IntentItem> items;
+  bool anything = false;
+  for (const Job& job : jobs_) {
+    for (const Work& work : job.works) {
+      anything = anything || work.slot.has_value();
+      if (!work.result && work.item) {
+        items.push_back(*work.item);
+      }
+    }
+  }
+  if (!items.empty()) {
+    intent_ = next_number_();
+    if (auto written = write_intent(fs_, intent_, items, sync_each_); !written) {
+      std::ignore = fs_.unlink(intent_path(std::exchange(intent_, 0)));
+      return written;
+    }
+  }
+  if (!sync_each_ && (anything || !items.empty())) {
+    if (auto synced = fs_.sync_all(); !synced) {
+      if (intent_ != 0) {
+        std::ignore = fs_.unlink(intent_path(std::exchange(intent_, 0)));
+      }
+      return synced;
+    }
+  }
+  return {};
+}
+
+/// Goes on with a job: up to its first removal, or to its end.
+void ApplyBatch::advance(Job& job, bool removals) {
+  while (!job.ended && job.next < job.works.size()) {
+    Work& work = job.works[job.next];
+    if (!removals && is_removal(*work.step)) {
+      return;
+    }
+    if (!work.result) {
+      auto outcome = carry_out(job, work);
+      work.result = outcome ? engine::StepResult(std::move(*outcome)) : std::move(outcome.error());
+    }
+    job.ended = !is_done(work.result);
+    ++job.next;
+  }
+}
+
+void ApplyBatch::sync_touched() {
+  std::map<std::string, std::vector<Work*>, std::less<>> touched;
+  for (Job& job : jobs_) {
+    for (Work& work : job.works) {
+      if (work.laid || is_done(work.result)) {
+        touched[work.touched].push_back(&work);
+      }
+      if (work.moved_in) {
+        touched[std::string(versions_directory)].push_back(&work);
+      }
+    }
+  }
+  for (const auto& [directory, works] : touched) {
+    const auto synced = fs_.sync_directory(directory);
+    // Not found: a later step or a user removed it, and what it held with it.
+    if (synced || synced.error().code == ErrorCode::not_found) {
+      continue;
+    }
+    all_synced_ = false;
+    for (Work* work : works) {
+      fail(*work, synced.error());
+    }
+  }
+}
+
+/// The signatures to answer with. Anything but ctime differs: a user was here, and what we laid is
+/// the last that we can vouch for.
+void ApplyBatch::sign() {
+  for (Job& job : jobs_) {
+    for (Work& work : job.works) {
+      if (!work.laid || !is_done(work.result)) {
+        continue;
+      }
+      const auto now = fs_.stat(work.laid->name);
+      const bool ours =
+          now && !now->special && same_but_ctime(now->signature, work.laid->signature);
+      std::get<Done>(*work.result).signature = ours ? now->signature : work.laid->signature;
+    }
+  }
+}
+
+/// A result that hides what the step displaced: those bytes surface by themselves.
+void ApplyBatch::fail(Work& work, engine::StepResult result) {
+  if (is_done(work.result)) {
+    if (const auto& out = std::get<Done>(*work.result).displaced; out && !out->as_expected) {
+      limbo_.surface({work.item->name, out->file, out->seen, work.item->content});
+    }
+  }
+  work.result = std::move(result);
+}
+
+std::vector<engine::Applied> ApplyBatch::answer() {
+  std::vector<engine::Applied> answers;
+  for (Job& job : jobs_) {
+    engine::Applied& applied = answers.emplace_back();
+    applied.path = job.job->path;
+    bool ended = false;
+    for (Work& work : job.works) {
+      if (ended) {
+        fail(work, engine::Obstructed{});  // not answered: only what it displaced comes out
+        continue;
+      }
+      invariant(work.result.has_value(), "a job goes on to its end or its first failure");
+      applied.results.push_back(*work.result);
+      ended = !is_done(work.result);
+    }
+  }
+  return answers;
+}
+
+}  // namespace p2psync::storage

@@ -1,0 +1,227 @@
+#include "storage/slot.h"
+
+#include <fmt/format.h>
+
+#include <tuple>
+#include <variant>
+
+#include "engine/path.h"
+#include "storage/hash.h"
+#include "storage/scanner.h"
+#include "storage/staging.h"
+#include "storage/versions.h"
+
+namespace p2psync::storage {
+
+using engine::Kind;
+using engine::Put;
+using engine::SourceGone;
+
+namespace {
+
+std::unexpected<engine::StepResult> because(engine::StepResult result) {
+  return std::unexpected(std::move(result));
+}
+
+/// The source is not there, or not what it was.
+std::unexpected<engine::StepResult> gone_or(const Error& error) {
+  const bool gone = error.code == ErrorCode::not_found || error.code == ErrorCode::changed;
+  return because(gone ? engine::StepResult(SourceGone{}) : engine::StepResult(error));
+}
+
+/// Mode, time and owner, each only where it differs. The owner last: afterwards the file may not be
+/// ours to change.
+Result<void> dress(File& file, const engine::Wanted& wanted, const std::optional<Stat>& replaced) {
+  const auto now = file.stat();
+  if (!now) {
+    return std::unexpected(now.error());
+  }
+  if (now->signature.mode != wanted.mode) {
+    if (auto done = file.set_mode(wanted.mode); !done) {
+      return done;
+    }
+  }
+  if (now->signature.mtime != wanted.mtime) {
+    if (auto done = file.set_mtime(wanted.mtime); !done) {
+      return done;
+    }
+  }
+  if (replaced && (replaced->uid != now->uid || replaced->gid != now->gid)) {
+    file.set_owner(replaced->uid, replaced->gid);
+  }
+  return {};
+}
+
+/// What is written under `path` becomes what is wanted.
+Stepped<Slot> dressed(Fs& fs, const Put& put, std::string path, const std::optional<Stat>& replaced,
+                      bool sync) {
+  const auto file = fs.open_read(path);
+  if (!file) {
+    return because(file.error());
+  }
+  auto done = dress(**file, put.wanted, replaced);
+  if (done && sync) {
+    done = (*file)->sync();
+  }
+  if (!done) {
+    return because(std::move(done.error()));
+  }
+  const auto ready = (*file)->stat();
+  if (!ready) {
+    return because(ready.error());
+  }
+  if (ready->signature.size != put.wanted.size) {
+    return because(SourceGone{});
+  }
+  return Slot{std::move(path), ready->signature, {}};
+}
+
+/// Reads the copy and not the source: what a user writes there meanwhile cannot slip between.
+Stepped<void> copy(Fs& fs, const std::string& from, const std::string& to,
+                   const engine::Wanted& wanted) {
+  const auto source = fs.open_read(from);
+  if (!source) {
+    return gone_or(source.error());
+  }
+  const auto made = fs.create(to);
+  if (!made) {
+    return because(made.error());
+  }
+  if (const auto copied = (*made)->copy_from(**source, 0, wanted.size); !copied) {
+    return gone_or(copied.error());
+  }
+  const auto hash = hash_file(**made, wanted.size);
+  if (!hash) {
+    return gone_or(hash.error());
+  }
+  if (*hash != wanted.content) {
+    return because(SourceGone{});
+  }
+  return {};
+}
+
+Stepped<Slot> make_found(Fs& fs, const Put& put, const std::string& file, bool sync) {
+  const std::string path = kept_path(file);
+  {
+    const auto open = fs.open_read(path);
+    if (!open) {
+      return gone_or(open.error());
+    }
+    auto done = dress(**open, put.wanted, std::nullopt);
+    if (done && sync) {
+      done = (*open)->sync();
+    }
+    if (!done) {
+      return because(std::move(done.error()));
+    }
+  }
+  // A process may have it open still: only now, with its time set, does a write show.
+  const auto seen = see(fs, path);
+  if (!seen) {
+    return gone_or(seen.error());
+  }
+  if (seen->content != put.wanted.content) {
+    return because(SourceGone{});
+  }
+  return Slot{path, seen->signature, file};
+}
+
+Stepped<Slot> make_link(Fs& fs, const Put& put, std::string path,
+                        const std::optional<Stat>& replaced) {
+  auto done = fs.make_symlink(put.wanted.target, path);
+  if (done) {
+    done = fs.set_link_mtime(path, put.wanted.mtime);
+  }
+  if (!done) {
+    return because(std::move(done.error()));
+  }
+  auto ready = fs.stat(path);
+  if (ready && replaced && (replaced->uid != ready->uid || replaced->gid != ready->gid)) {
+    fs.set_link_owner(path, replaced->uid, replaced->gid);
+  }
+  if (!ready) {
+    return because(ready.error());
+  }
+  return Slot{std::move(path), ready->signature, {}};
+}
+
+Stepped<Slot> make_directory(Fs& fs, std::string path) {
+  // Writable until it has its name: moving a directory means writing to it.
+  if (const auto made = fs.make_directory(path, 0700); !made) {
+    return because(made.error());
+  }
+  const auto ready = fs.stat(path);
+  if (!ready) {
+    return because(ready.error());
+  }
+  return Slot{std::move(path), ready->signature, {}};
+}
+
+Stepped<Slot> make_file(Fs& fs, const Put& put, std::string path,
+                        const std::optional<Stat>& replaced, bool sync) {
+  if (const auto* at = std::get_if<engine::AtName>(&put.source)) {
+    if (auto copied = copy(fs, at->name, path, put.wanted); !copied) {
+      return because(std::move(copied.error()));
+    }
+  } else if (const auto* kept = std::get_if<engine::Kept>(&put.source)) {
+    if (auto copied = copy(fs, kept_path(kept->file), path, put.wanted); !copied) {
+      return because(std::move(copied.error()));
+    }
+  } else if (put.wanted.size == 0) {
+    if (const auto made = fs.create(path); !made) {
+      return because(made.error());
+    }
+  } else {
+    return because(SourceGone{});
+  }
+  return dressed(fs, put, std::move(path), replaced, sync);
+}
+
+}  // namespace
+
+Stepped<Slot> make_slot(Fs& fs, const Put& put, std::uint64_t number,
+                        const std::optional<Stat>& replaced, bool sync) {
+  const auto* kept = std::get_if<engine::Kept>(&put.source);
+  invariant(kept == nullptr || !kept->file.contains('/'), "a kept version is a plain file name");
+  if (put.wanted.kind == Kind::file && kept != nullptr && kept->move) {
+    return make_found(fs, put, kept->file, sync);
+  }
+  std::string path = engine::child_of(staging_directory, fmt::format("slot-{}", number));
+  Stepped<Slot> slot;
+  if (put.wanted.kind == Kind::directory) {
+    slot = make_directory(fs, path);
+  } else if (put.wanted.kind == Kind::symlink) {
+    slot = make_link(fs, put, path, replaced);
+  } else if (std::holds_alternative<engine::Staged>(put.source) && put.wanted.size != 0) {
+    path += '-' + to_hex(put.wanted.content);
+    if (const auto moved = fs.rename(staged_path(put.wanted.content), path, RenameMode::replace);
+        !moved) {
+      return gone_or(moved.error());
+    }
+    slot = dressed(fs, put, path, replaced, sync);
+  } else {
+    slot = make_file(fs, put, path, replaced, sync);
+  }
+  if (!slot) {
+    drop_slot(fs, {path, {}, {}});
+  }
+  return slot;
+}
+
+void drop_slot(Fs& fs, const Slot& slot) {
+  if (!slot.found.empty()) {
+    return;  // it is where it was
+  }
+  if (const auto content = staged_in(engine::name_of(slot.path))) {
+    std::ignore = fs.rename(slot.path, staged_path(*content), RenameMode::replace);
+  } else if (!fs.unlink(slot.path)) {
+    std::ignore = fs.remove_directory(slot.path);
+  }
+}
+
+std::optional<engine::Hash> staged_in(std::string_view file) {
+  const auto dash = file.rfind('-');
+  return dash == std::string_view::npos ? std::nullopt : from_hex(file.substr(dash + 1));
+}
+
+}  // namespace p2psync::storage

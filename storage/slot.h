@@ -1,0 +1,35 @@
+#pragma once
+// Slots: contents made ready in `.p2psync/tmp`, one exchange away from their name.
+//
+// `slot-<n>` is a copy, a symlink or a directory; `slot-<n>-<hash>` was staged under that hash and
+// goes back there if it is not laid. A content that was found (Kept with move) is made ready where
+// it is, below `.p2psync/versions`, since that very inode is somebody's only copy.
+#include <expected>
+#include <optional>
+#include <string>
+
+#include "storage/fs.h"
+
+namespace p2psync::storage {
+
+struct Slot {
+  std::string path;
+  engine::Signature signature;  ///< as made ready; what stands at the name after laying it
+  std::string found;            ///< the name in `.p2psync/versions` if it is a found content
+};
+
+/// The value, or what the step answers instead.
+template <class T>
+using Stepped = std::expected<T, engine::StepResult>;
+
+/// Makes ready what `put` wants. `replaced` is what stands at the name now: its owner and group are
+/// kept. With `sync` the content is durable on return. On failure nothing is left of it.
+[[nodiscard]] Stepped<Slot> make_slot(Fs& fs, const engine::Put& put, std::uint64_t number,
+                                      const std::optional<Stat>& replaced, bool sync);
+
+/// Takes back a slot that was not laid.
+void drop_slot(Fs& fs, const Slot& slot);
+/// The staged content that a slot of this file name was made of.
+[[nodiscard]] std::optional<engine::Hash> staged_in(std::string_view file);
+
+}  // namespace p2psync::storage
