@@ -25,12 +25,16 @@ inline std::vector<engine::Message> one_of_every_message() {
       Hello{protocol_version, "demo", "0.1.0", {{1, "node1"}, {2, "node2"}}},
       Tick{{1, 2}, 3, {4, 5}, true, true, 6},
       Vectors{vector, {{1, 99, vector}}, {7, 8}, true},
-      Entries{vector, {{{1, 2}, 0, 3}}, {{"a/b", entry}}},
+      Entries{.stream = 9,
+              .index = 2,
+              .knowledge = vector,
+              .ranges = {{{1, 2}, 0, 3}},
+              .entries = {{"a/b", entry}}},
       Ranges{vector, {{"a", "b", 3, {1, 2}}}, {{"c", "d", {{1, {2, 3}}}}}},
       Held{{1, 99, vector}},
       Get{5, version.content, 262144, block_bytes},
       Block{5, std::make_shared<const std::vector<std::uint8_t>>(100, std::uint8_t{9})},
-      Taken{4},
+      Taken{.stream = 9, .count = 4},
   };
 }
 

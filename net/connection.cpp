@@ -1,0 +1,251 @@
+#include "net/connection.h"
+
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/sslerr.h>
+
+#include <algorithm>
+#include <asio/experimental/as_tuple.hpp>
+#include <asio/use_awaitable.hpp>
+#include <asio/write.hpp>
+
+#include "net/address.h"
+
+namespace p2psync::net {
+namespace {
+
+using asio::ip::tcp;
+using Clock = std::chrono::steady_clock;
+
+constexpr auto token = asio::experimental::as_tuple(asio::use_awaitable);
+
+constexpr int keepalive_idle_s = 10;
+constexpr int keepalive_interval_s = 5;
+constexpr int keepalive_count = 4;
+constexpr int user_timeout_ms = 30'000;
+/// What the kernel holds unsent has overtaken every control message that comes after it.
+constexpr int unsent_bytes_max = 256 * 1024;
+/// A read under a limit overdraws it by no more than this part of a second.
+constexpr std::uint64_t reads_per_second = 8;
+constexpr std::size_t limited_read_bytes_min = 1024;
+
+void set_option(int socket, int level, int name, int value) {
+  // Each only makes a failure show earlier or a wait shorter: without it, things still work.
+  (void)::setsockopt(socket, level, name, &value, sizeof(value));
+}
+
+}  // namespace
+
+Traffic::Traffic(std::uint64_t upload_limit, std::uint64_t download_limit)
+    : upload(upload_limit), download(download_limit) {
+  if (download_limit != 0) {
+    read_bytes_max = std::clamp<std::size_t>(download_limit / reads_per_second,
+                                             limited_read_bytes_min, FrameReader::read_bytes);
+  }
+}
+
+Connection::Connection(tcp::socket socket, asio::ssl::context& context,
+                       std::shared_ptr<Traffic> traffic, Origin origin)
+    : stream_(std::move(socket), context),
+      traffic_(std::move(traffic)),
+      origin_(origin),
+      writable_(stream_.get_executor()),
+      read_pause_(stream_.get_executor()),
+      heard_(Clock::now()) {
+  asio::error_code ignored;  // a peer that has left already shows in the first read
+  remote_ = stream_.lowest_layer().remote_endpoint(ignored);
+  set_socket_options();
+}
+
+void Connection::set_socket_options() {
+  const int socket = stream_.lowest_layer().native_handle();
+  set_option(socket, IPPROTO_TCP, TCP_NODELAY, 1);
+  set_option(socket, SOL_SOCKET, SO_KEEPALIVE, 1);
+  set_option(socket, IPPROTO_TCP, TCP_KEEPIDLE, keepalive_idle_s);
+  set_option(socket, IPPROTO_TCP, TCP_KEEPINTVL, keepalive_interval_s);
+  set_option(socket, IPPROTO_TCP, TCP_KEEPCNT, keepalive_count);
+  set_option(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, user_timeout_ms);
+  set_option(socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, unsent_bytes_max);
+}
+
+std::string Connection::remote_text() const {
+  return Address{remote_.address().to_string(), remote_.port()}.text();
+}
+
+asio::awaitable<std::optional<KeyId>> Connection::shake_hands() {
+  const auto role =
+      origin_ == Origin::dialled ? asio::ssl::stream_base::client : asio::ssl::stream_base::server;
+  const auto [error] = co_await stream_.async_handshake(role, token);
+  meter();
+  if (error) {
+    fail(error);
+    co_return std::nullopt;
+  }
+  auto key = peer_key(stream_.native_handle());
+  if (!key) {
+    close(key.error().message());
+    co_return std::nullopt;
+  }
+  co_return *key;
+}
+
+asio::awaitable<bool> Connection::fill() {
+  while (!closed_) {
+    const Instant ready = traffic_->download.ready_at(Clock::now());
+    if (ready <= Clock::now()) {
+      break;
+    }
+    reading_paused_ = true;
+    read_pause_.expires_at(ready);
+    co_await read_pause_.async_wait(token);
+    reading_paused_ = false;
+    heard_ = Clock::now();  // we did not listen
+  }
+  if (closed_) {
+    co_return false;
+  }
+  const std::span<std::uint8_t> space = frames_.space();
+  const auto [error, bytes] = co_await stream_.async_read_some(
+      asio::buffer(space.data(), std::min(space.size(), traffic_->read_bytes_max)), token);
+  traffic_->download.spend(meter());
+  if (error) {
+    fail(error);
+  }
+  if (closed_) {
+    co_return false;
+  }
+  frames_.filled(bytes);
+  heard_ = Clock::now();
+  pinged_ = false;
+  co_return true;
+}
+
+std::optional<Frame> Connection::next() {
+  if (closed_) {
+    return std::nullopt;
+  }
+  auto frame = frames_.next();
+  if (!frame) {
+    close(frame.error().message());
+    return std::nullopt;
+  }
+  return *frame;
+}
+
+asio::awaitable<std::optional<Frame>> Connection::next_awaited() {
+  while (true) {
+    if (auto frame = next()) {
+      co_return frame;
+    }
+    if (!co_await fill()) {
+      co_return std::nullopt;
+    }
+  }
+}
+
+void Connection::push(SendQueue::Bytes frame, engine::Priority priority) {
+  if (!closed_) {
+    queue_.push(std::move(frame), priority);
+    writable_.cancel();
+  }
+}
+
+asio::awaitable<void> Connection::write_loop(std::shared_ptr<Connection> self) {
+  while (!self->closed_) {
+    const Instant now = Clock::now();
+    const Instant data_at = self->traffic_->upload.ready_at(now);
+    const bool data = self->queue_.data_is_next();
+    const SendQueue::Bytes batch = self->queue_.take(data_at <= now);
+    if (batch.empty()) {
+      self->writable_.expires_at(data ? data_at : Instant::max());
+      co_await self->writable_.async_wait(token);
+      continue;
+    }
+    if (data) {
+      self->traffic_->upload.spend(batch.size());
+    }
+    const auto [error, bytes] =
+        co_await asio::async_write(self->stream_, asio::buffer(batch), token);
+    self->meter();
+    if (error) {
+      self->fail(error);
+    } else if (self->progress_ && !self->closed_) {
+      self->progress_();
+    }
+  }
+}
+
+void Connection::close(std::string reason) {
+  if (closed_) {
+    return;
+  }
+  closed_ = true;
+  reason_ = std::move(reason);
+  asio::error_code ignored;
+  stream_.lowest_layer().close(ignored);
+  writable_.cancel();
+  read_pause_.cancel();
+}
+
+void Connection::tend(Instant now, std::chrono::nanoseconds ping_after,
+                      std::chrono::nanoseconds silence_max) {
+  const auto silence = now - heard_;
+  if (closed_ || reading_paused_ || silence < ping_after) {
+    return;
+  }
+  if (silence >= silence_max) {
+    close("no answer for " +
+          std::to_string(std::chrono::duration_cast<std::chrono::seconds>(silence).count()) + " s");
+  } else if (!pinged_) {
+    pinged_ = true;
+    push(make_frame(FrameKind::ping, {}), engine::Priority::control);
+  }
+}
+
+std::uint64_t Connection::meter() {
+  // TLS talks to the socket through a pair of BIOs, which count.
+  SSL* session = stream_.native_handle();
+  const std::uint64_t in = BIO_number_read(SSL_get_rbio(session));
+  const std::uint64_t out = BIO_number_written(SSL_get_wbio(session));
+  const std::uint64_t fresh = in - metered_in_;
+  traffic_->received_bytes += fresh;
+  traffic_->sent_bytes += out - metered_out_;
+  metered_in_ = in;
+  metered_out_ = out;
+  return fresh;
+}
+
+void Connection::fail(const asio::error_code& error) {
+  if (error == asio::error::eof || error == asio::ssl::error::stream_truncated ||
+      error == asio::error::connection_reset || error == asio::error::broken_pipe) {
+    ended_by_peer_ = !closed_;
+    close("closed by the other end");
+  } else {
+    close(describe(error));
+  }
+}
+
+std::string Connection::describe(const asio::error_code& error) {
+  if (error.category() != asio::error::get_ssl_category()) {
+    return error.message();
+  }
+  switch (ERR_GET_REASON(static_cast<unsigned long>(error.value()))) {
+    case SSL_R_CERTIFICATE_VERIFY_FAILED:
+      if (const KeyId* key = refused_key(stream_.native_handle())) {
+        return "the key with id " + key->hex() + " is not another member's";
+      }
+      break;
+    case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE: return "it has no certificate";
+    case SSL_R_WRONG_VERSION_NUMBER:
+    case SSL_R_HTTP_REQUEST:
+    case SSL_R_HTTPS_PROXY_REQUEST: return "it does not speak TLS";
+    case SSL_R_UNSUPPORTED_PROTOCOL:
+    case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION: return "it does not speak TLS 1.3";
+    case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+      return "it does not accept this node's key: is the id in its member list?";
+    default: break;
+  }
+  return error.message();
+}
+
+}  // namespace p2psync::net

@@ -1,0 +1,104 @@
+#pragma once
+// One TLS connection: handshake, frames in, frames out. Who the other end is and what the frames
+// mean is transport.h's business.
+//
+// One coroutine reads (shake_hands, fill, next), another runs write_loop; close() may be called
+// from anywhere on the io thread and ends both. Errors close the connection: reason() says why, the
+// first reason counts.
+#include <asio/awaitable.hpp>
+#include <asio/io_context.hpp>
+#include <asio/ip/tcp.hpp>
+#include <asio/ssl.hpp>
+#include <asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "net/frame.h"
+#include "net/send_queue.h"
+#include "net/tls.h"
+#include "net/token_bucket.h"
+
+namespace p2psync::net {
+
+/// Shared by all connections of a transport.
+struct Traffic {
+  std::uint64_t sent_bytes = 0;
+  std::uint64_t received_bytes = 0;
+  TokenBucket upload;
+  TokenBucket download;
+  std::size_t read_bytes_max = FrameReader::read_bytes;  ///< less under a low download limit
+
+  Traffic(std::uint64_t upload_limit, std::uint64_t download_limit);
+};
+
+enum class Origin : std::uint8_t { dialled, accepted };
+
+class Connection {
+ public:
+  Connection(asio::ip::tcp::socket socket, asio::ssl::context& context,
+             std::shared_ptr<Traffic> traffic, Origin origin);
+
+  /// The TLS handshake: whose key the other end holds.
+  [[nodiscard]] asio::awaitable<std::optional<KeyId>> shake_hands();
+  /// Waits for more bytes; false once it is closed.
+  [[nodiscard]] asio::awaitable<bool> fill();
+  /// The next whole frame, if it has come. Good until fill().
+  [[nodiscard]] std::optional<Frame> next();
+  /// fill() until there is a frame; nothing once it is closed.
+  [[nodiscard]] asio::awaitable<std::optional<Frame>> next_awaited();
+  /// It has said Hello: larger frames may come.
+  void greet() {
+    greeted_ = true;
+    frames_.greeted();
+  }
+  [[nodiscard]] bool greeted() const { return greeted_; }
+
+  void push(SendQueue::Bytes frame, engine::Priority priority);
+  static asio::awaitable<void> write_loop(std::shared_ptr<Connection> self);
+  /// Called when bytes have left the queue. At most until close().
+  void on_progress(std::function<void()> callback) { progress_ = std::move(callback); }
+
+  void close(std::string reason);
+  [[nodiscard]] bool closed() const { return closed_; }
+  [[nodiscard]] const std::string& reason() const { return reason_; }
+  /// The other end closed it, without an alert.
+  [[nodiscard]] bool ended_by_peer() const { return ended_by_peer_; }
+
+  /// Asks a peer that has been silent for a time, and gives it up after another.
+  void tend(Instant now, std::chrono::nanoseconds ping_after, std::chrono::nanoseconds silence_max);
+
+  [[nodiscard]] Origin origin() const { return origin_; }
+  [[nodiscard]] const asio::ip::tcp::endpoint& remote() const { return remote_; }
+  [[nodiscard]] std::string remote_text() const;
+  [[nodiscard]] const SendQueue& queue() const { return queue_; }
+
+ private:
+  void set_socket_options();
+  /// Counts what the TLS records took, both ways; returns what came in since the last time.
+  std::uint64_t meter();
+  void fail(const asio::error_code& error);
+  [[nodiscard]] std::string describe(const asio::error_code& error);
+
+  asio::ssl::stream<asio::ip::tcp::socket> stream_;
+  std::shared_ptr<Traffic> traffic_;
+  Origin origin_;
+  asio::ip::tcp::endpoint remote_;
+  FrameReader frames_;
+  SendQueue queue_;
+  asio::steady_timer writable_;    ///< cancelled when there is something to write
+  asio::steady_timer read_pause_;  ///< the download limit's
+  bool reading_paused_ = false;
+  std::function<void()> progress_;
+  std::uint64_t metered_in_ = 0;
+  std::uint64_t metered_out_ = 0;
+  Instant heard_;  ///< when the last bytes came
+  bool pinged_ = false;
+  bool greeted_ = false;
+  bool closed_ = false;
+  bool ended_by_peer_ = false;
+  std::string reason_;
+};
+
+}  // namespace p2psync::net

@@ -1,0 +1,77 @@
+#pragma once
+// Dials one member whenever it is not connected: name looked up anew and all its addresses tried at
+// each attempt, then a pause that doubles up to retry_max, with jitter, and starts over after a
+// connection that lasted.
+#include <asio/awaitable.hpp>
+#include <asio/ip/tcp.hpp>
+#include <asio/steady_timer.hpp>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+
+#include "net/address.h"
+#include "net/lookup.h"
+#include "net/token_bucket.h"
+#include "net/transport.h"
+
+namespace p2psync::net {
+
+/// What came of a connection, once it is over.
+struct Meeting {
+  enum class Outcome : std::uint8_t {
+    refused,      ///< no handshake, or not with whom it should be
+    superfluous,  ///< the pair has another connection
+    up,           ///< it was the pair's connection for a while
+  };
+  Outcome outcome = Outcome::refused;
+  std::string reason;
+};
+
+class DialerHost {
+ public:
+  virtual ~DialerHost() = default;
+  /// It is not connected.
+  [[nodiscard]] virtual bool wanted(engine::NodeId member) const = 0;
+  /// The whole life of a connection.
+  virtual asio::awaitable<Meeting> meet(asio::ip::tcp::socket socket, engine::NodeId expected) = 0;
+  virtual void dialling_failed(engine::NodeId member, const std::string& text) = 0;
+};
+
+class Dialer {
+ public:
+  Dialer(asio::any_io_executor executor, engine::NodeId member, std::optional<Address> address,
+         const TransportTiming& timing, std::uint64_t seed);
+
+  static asio::awaitable<void> run(std::shared_ptr<DialerHost> host, std::shared_ptr<Dialer> self);
+  /// The connection with the member is over, whoever dialled it.
+  void lost(std::chrono::nanoseconds lasted);
+  /// It may also be here.
+  void hint(const asio::ip::tcp::endpoint& where);
+  void stop();
+
+ private:
+  static asio::awaitable<void> attempt(std::shared_ptr<DialerHost> host,
+                                       std::shared_ptr<Dialer> self);
+  /// Connected, or the reason why not.
+  static asio::awaitable<std::optional<std::string>> connect(std::shared_ptr<Dialer> self,
+                                                             asio::ip::tcp::endpoint where);
+  /// The next attempt comes a little later than the last one did.
+  void put_off();
+
+  asio::any_io_executor executor_;
+  engine::NodeId member_;
+  std::optional<Address> address_;
+  std::optional<asio::ip::tcp::endpoint> hint_;
+  TransportTiming timing_;
+  std::minstd_rand jitter_;
+  std::chrono::nanoseconds delay_{0};
+  Instant not_before_{};
+  asio::steady_timer wake_;
+  std::shared_ptr<Lookup> lookup_;
+  std::shared_ptr<asio::ip::tcp::socket> socket_;  ///< while it connects
+  bool stopped_ = false;
+};
+
+}  // namespace p2psync::net

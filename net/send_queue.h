@@ -1,0 +1,43 @@
+#pragma once
+// What a connection still has to send: control before data, each in the order given.
+//
+// A value with no I/O. Cost: O(1) a frame; small frames are copied once, into a common write.
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include "engine/output.h"
+
+namespace p2psync::net {
+
+class SendQueue {
+ public:
+  using Bytes = std::vector<std::uint8_t>;
+
+  void push(Bytes frame, engine::Priority priority);
+  /// The next bytes to write, whole frames: one large frame, or small ones together. Empty if there
+  /// is nothing, or nothing but data and that may not go now.
+  [[nodiscard]] Bytes take(bool with_data);
+  /// What take(true) would give is data.
+  [[nodiscard]] bool data_is_next() const { return control_.frames.empty() && has_data(); }
+
+  [[nodiscard]] bool has_data() const { return !data_.frames.empty(); }
+  [[nodiscard]] std::size_t control_bytes() const { return control_.bytes; }
+  [[nodiscard]] std::size_t data_bytes() const { return data_.bytes; }
+  [[nodiscard]] std::size_t bytes() const { return control_.bytes + data_.bytes; }
+
+  static constexpr std::size_t small_bytes_max = 16 * 1024;
+  static constexpr std::size_t gathered_bytes_max = 64 * 1024;
+
+ private:
+  struct Lane {
+    std::deque<Bytes> frames;
+    std::size_t bytes = 0;
+    Bytes pop();
+    [[nodiscard]] bool fits(std::size_t gathered) const;
+  };
+  Lane control_;
+  Lane data_;
+};
+
+}  // namespace p2psync::net

@@ -1,0 +1,261 @@
+#include "net/transport.h"
+
+#include <algorithm>
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/experimental/as_tuple.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include "net/transport_core.h"
+#include "net/wire.h"
+
+namespace p2psync::net {
+namespace {
+
+using asio::ip::tcp;
+using engine::NodeId;
+using engine::Priority;
+using Clock = std::chrono::steady_clock;
+using Level = engine::Note::Level;
+
+constexpr auto token = asio::experimental::as_tuple(asio::use_awaitable);
+
+}  // namespace
+
+// --- Starting and stopping
+
+Transport::Core::Core(asio::io_context& io, const PrivateKey& key, TransportOptions options,
+                      TransportEvents events)
+    : io_(io),
+      key_(key),
+      self_(key.id()),
+      options_(std::move(options)),
+      events_(std::move(events)),
+      traffic_(std::make_shared<Traffic>(options_.upload_limit, options_.download_limit)),
+      tending_(io) {}
+
+Result<void> Transport::Core::start() {
+  for (const Member& member : options_.members) {
+    if (member.id == self_) {
+      continue;
+    }
+    std::optional<Address> address;
+    if (!member.address.empty()) {
+      auto parsed = parse_address(member.address);
+      if (!parsed) {
+        return std::unexpected(parsed.error());
+      }
+      address = std::move(*parsed);
+    }
+    const NodeId node = member.id.node();
+    Peer peer{.id = member.id, .name = member.name, .pair_token = random_number()};
+    peer.dialer = std::make_shared<Dialer>(io_.get_executor(), node, std::move(address),
+                                           options_.timing, random_number());
+    if (node == self_.node() || !peers_.emplace(node, std::move(peer)).second) {
+      return std::unexpected(Error{ErrorCode::invalid, "add member with id", member.id.hex()});
+    }
+    allowed_.push_back(member.id);
+  }
+  auto context = make_context(key_, allowed_);
+  if (!context) {
+    return std::unexpected(context.error());
+  }
+  context_.emplace(context->release());
+  for (const std::string& address : options_.listen) {
+    auto listeners = Listener::open(io_, address);
+    if (!listeners) {
+      return std::unexpected(listeners.error());
+    }
+    std::ranges::move(*listeners, std::back_inserter(listeners_));
+  }
+  const auto self = shared_from_this();
+  for (const auto& listener : listeners_) {
+    asio::co_spawn(io_, Listener::run(self, listener), asio::detached);
+  }
+  for (const auto& [node, peer] : peers_) {
+    asio::co_spawn(io_, Dialer::run(self, peer.dialer), asio::detached);
+  }
+  asio::co_spawn(io_, tend(self), asio::detached);
+  return {};
+}
+
+void Transport::Core::stop() {
+  if (stopped_) {
+    return;
+  }
+  stopped_ = true;
+  tending_.cancel();
+  for (const auto& listener : listeners_) {
+    listener->stop();
+  }
+  for (const auto& [node, peer] : peers_) {
+    peer.dialer->stop();
+  }
+  for (const auto& connection : connections_) {
+    connection->close("this node stops");
+  }
+}
+
+// --- What the node and the dialers ask
+
+bool Transport::Core::send(NodeId node, const engine::Message& message, Priority priority) {
+  Peer* peer = find(node);
+  if (stopped_ || peer == nullptr || peer->current == nullptr || peer->current->closed()) {
+    return false;
+  }
+  Connection& connection = *peer->current;
+  const SendQueue& queue = connection.queue();
+  if (priority == Priority::data && queue.data_bytes() >= data_queue_bytes_max) {
+    peer->refused_data = true;
+    return false;
+  }
+  auto frame = encode_message(message);
+  if (!frame_within_limit(frame)) {
+    log(Level::error, "a message for " + peer->name + " is too large: kind " +
+                          std::to_string(frame[header_bytes - 1]) + ", " +
+                          std::to_string(frame.size()) + " bytes");
+    connection.close("a message for it is too large");
+    return false;
+  }
+  if (priority == Priority::control &&
+      queue.control_bytes() + frame.size() > control_queue_bytes_max) {
+    connection.close("it does not read: too much is waiting to be sent");
+    return false;
+  }
+  connection.push(std::move(frame), priority);
+  return true;
+}
+
+void Transport::Core::progress(NodeId node) {
+  Peer* peer = find(node);
+  if (peer->refused_data && peer->current != nullptr &&
+      peer->current->queue().data_bytes() <= data_queue_bytes_max / 2) {
+    peer->refused_data = false;
+    if (!stopped_ && events_.drained) {
+      events_.drained(node);
+    }
+  }
+}
+
+void Transport::Core::disconnect(NodeId node, std::string reason) {
+  const Peer* peer = find(node);
+  if (peer != nullptr && peer->current != nullptr) {
+    peer->current->close(std::move(reason));
+  }
+}
+
+void Transport::Core::hint(NodeId node, const tcp::endpoint& where) {
+  if (const Peer* peer = find(node)) {
+    peer->dialer->hint(where);
+  }
+}
+
+bool Transport::Core::wanted(NodeId member) const {
+  return !stopped_ && peers_.at(member).current == nullptr;
+}
+
+void Transport::Core::dialling_failed(NodeId member, const std::string& text) {
+  Peer& peer = peers_.at(member);
+  if (peer.current != nullptr) {
+    return;  // it has come to us meanwhile
+  }
+  const bool news = text != peer.last_trouble;
+  peer.last_trouble = text;
+  log(news ? Level::info : Level::debug, "cannot reach " + peer.name + ": " + text);
+}
+
+asio::awaitable<void> Transport::Core::tend(std::shared_ptr<Core> self) {
+  const TransportTiming& timing = self->options_.timing;
+  const auto interval =
+      std::min<std::chrono::nanoseconds>(std::chrono::seconds(1), timing.ping_after / 4);
+  while (!self->stopped_) {
+    for (const auto& [node, peer] : self->peers_) {
+      if (peer.current != nullptr) {
+        peer.current->tend(Clock::now(), timing.ping_after, timing.silence_max);
+      }
+    }
+    self->tending_.expires_after(interval);
+    co_await self->tending_.async_wait(token);
+  }
+}
+
+const Connection* Transport::Core::current(NodeId node) const {
+  const auto found = peers_.find(node);
+  return found != peers_.end() ? found->second.current.get() : nullptr;
+}
+
+Peer* Transport::Core::find(NodeId node) {
+  const auto found = peers_.find(node);
+  return found != peers_.end() ? &found->second : nullptr;
+}
+
+std::vector<std::string> Transport::Core::listening() const {
+  std::vector<std::string> addresses;
+  for (const auto& listener : listeners_) {
+    addresses.push_back(listener->address());
+  }
+  return addresses;
+}
+
+void Transport::Core::log(Level level, const std::string& text) const {
+  if (!stopped_ && events_.log) {
+    events_.log(level, text);
+  }
+}
+
+void Transport::Core::gated_log(const std::string& text) {
+  if (const auto line = gate_.pass(Clock::now(), text)) {
+    log(Level::warn, *line);
+  }
+}
+
+// --- Outside
+
+Transport::Transport(std::shared_ptr<Core> core) : core_(std::move(core)) {}
+
+Transport::~Transport() {
+  core_->stop();
+}
+
+Result<std::unique_ptr<Transport>> Transport::start(asio::io_context& io, const PrivateKey& key,
+                                                    TransportOptions options,
+                                                    TransportEvents events) {
+  auto core = std::make_shared<Core>(io, key, std::move(options), std::move(events));
+  if (auto started = core->start(); !started) {
+    return std::unexpected(started.error());
+  }
+  return std::unique_ptr<Transport>(new Transport(std::move(core)));
+}
+
+bool Transport::send(NodeId peer, const engine::Message& message, Priority priority) {
+  return core_->send(peer, message, priority);
+}
+void Transport::disconnect(NodeId peer, std::string reason) {
+  core_->disconnect(peer, std::move(reason));
+}
+void Transport::hint(NodeId peer, const tcp::endpoint& where) {
+  core_->hint(peer, where);
+}
+void Transport::stop() {
+  core_->stop();
+}
+
+bool Transport::connected(NodeId peer) const {
+  const Connection* connection = core_->current(peer);
+  return connection != nullptr && !connection->closed();
+}
+std::size_t Transport::queued_bytes(NodeId peer) const {
+  const Connection* connection = core_->current(peer);
+  return connection != nullptr ? connection->queue().bytes() : 0;
+}
+std::vector<std::string> Transport::listening() const {
+  return core_->listening();
+}
+std::uint64_t Transport::sent_bytes() const {
+  return core_->traffic().sent_bytes;
+}
+std::uint64_t Transport::received_bytes() const {
+  return core_->traffic().received_bytes;
+}
+
+}  // namespace p2psync::net

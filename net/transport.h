@@ -1,0 +1,117 @@
+#pragma once
+// The members' connections: one live TLS connection for each pair, dialled from both sides, and
+// messages through it.
+//
+// Members without a listener that can be reached dial; members with an address are dialled; both at
+// once is usual. Of a pair, the node with the smaller id decides which connection it is:
+//
+//   the larger   -> ready (8 bytes: its token)   on every connection of the pair, after TLS
+//   the smaller  -> welcome                      on the chosen one; closes the others
+//
+// The larger node draws a new token whenever it is welcomed. So a `ready` with the token of the
+// connection that is up crossed with its welcome and is superfluous, while one with another token
+// says that the larger node has lost that connection (or was restarted), and the new one replaces
+// it. The first that is ready wins; nothing flaps. `welcome` also tells a client that the server
+// took its certificate, which TLS 1.3 does not.
+//
+// A peer that says nothing for `ping_after` is asked with a ping, and one that then says nothing
+// until `silence_max` is given up: time-outs do not rest on what the engine sends.
+//
+// Threads: everything on the io_context's one thread, callbacks too. Callbacks come from
+// io_context::run only, never from within a call of this class. They may call it, stop() included.
+// The io_context must outlive the Transport. Errors: start() returns those of the configuration and
+// of listening; later ones concern a connection, which is closed, logged and dialled again.
+#include <asio/io_context.hpp>
+#include <asio/ip/tcp.hpp>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/error.h"
+#include "engine/message.h"
+#include "engine/output.h"
+#include "net/tls.h"
+
+namespace p2psync::net {
+
+struct Member {
+  KeyId id;
+  std::string name;
+  std::string address;  ///< "host:port", looked up again at each try; "" is not dialled
+};
+
+struct TransportTiming {
+  std::chrono::nanoseconds connect_max = std::chrono::seconds(5);    ///< for each address of a name
+  std::chrono::nanoseconds handshake_max = std::chrono::seconds(5);  ///< TLS, ready and welcome
+  std::chrono::nanoseconds retry_min = std::chrono::milliseconds(100);
+  std::chrono::nanoseconds retry_max = std::chrono::seconds(10);
+  std::chrono::nanoseconds ping_after = std::chrono::seconds(10);
+  std::chrono::nanoseconds silence_max = std::chrono::seconds(30);
+};
+
+struct TransportOptions {
+  std::vector<Member> members;      ///< the node itself may be among them
+  std::vector<std::string> listen;  ///< "host:port"; ":port" is every interface; port 0 is any
+  std::uint64_t upload_limit = 0;   ///< bytes a second of data messages, 0 = none
+  std::uint64_t download_limit = 0;
+  TransportTiming timing;
+};
+
+struct TransportEvents {
+  std::function<void(engine::NodeId)> up;
+  /// After every up, and before the next up of that member.
+  std::function<void(engine::NodeId, const std::string& reason)> down;
+  std::function<void(engine::NodeId, engine::Message)> received;
+  /// Data was refused (see send), and now half of its room is free. May be empty.
+  std::function<void(engine::NodeId)> drained;
+  std::function<void(engine::Note::Level, const std::string&)> log;
+};
+
+inline constexpr std::size_t data_queue_bytes_max = 8 * 1024 * 1024;
+inline constexpr std::size_t control_queue_bytes_max = 64 * 1024 * 1024;
+inline constexpr std::size_t half_open_max = 64;
+/// Nodes of a demo share an address, and so do containers behind one.
+inline constexpr std::size_t half_open_per_address_max = 16;
+
+class Transport {
+ public:
+  /// Listens on all addresses (or fails, with the address and the reason) and begins to dial.
+  [[nodiscard]] static Result<std::unique_ptr<Transport>> start(asio::io_context& io,
+                                                                const PrivateKey& key,
+                                                                TransportOptions options,
+                                                                TransportEvents events);
+  ~Transport();
+  Transport(const Transport&) = delete;
+  Transport& operator=(const Transport&) = delete;
+
+  /// False if it will not be sent: no connection, or data while data_queue_bytes_max are waiting
+  /// already (`drained` tells when to go on). Control is always taken, but a peer for whom
+  /// control_queue_bytes_max are waiting is disconnected, and so is one for whom a message is too
+  /// large. Of what was taken, all arrives in order within its priority, or the connection goes.
+  bool send(engine::NodeId peer, const engine::Message& message, engine::Priority priority);
+  /// Closes the connection, if there is one; `down` follows, and the member is dialled again later.
+  void disconnect(engine::NodeId peer, std::string reason);
+  /// Dials this member here, now and whenever it is lost: for what finds members on the LAN.
+  void hint(engine::NodeId peer, const asio::ip::tcp::endpoint& where);
+  /// Closes everything. No callback comes any more. Work of the io_context ends by itself.
+  void stop();
+
+  [[nodiscard]] bool connected(engine::NodeId peer) const;
+  /// Waiting to be sent, both priorities.
+  [[nodiscard]] std::size_t queued_bytes(engine::NodeId peer) const;
+  /// "127.0.0.1:7744", with the ports that were chosen.
+  [[nodiscard]] std::vector<std::string> listening() const;
+  /// What crossed the sockets since the start: TLS records, handshakes of strangers too.
+  [[nodiscard]] std::uint64_t sent_bytes() const;
+  [[nodiscard]] std::uint64_t received_bytes() const;
+
+ private:
+  class Core;
+  explicit Transport(std::shared_ptr<Core> core);
+  std::shared_ptr<Core> core_;
+};
+
+}  // namespace p2psync::net
