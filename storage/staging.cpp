@@ -39,12 +39,19 @@ Result<void> unlink_if_there(Fs& fs, std::string_view path) {
   return removed;
 }
 
-Result<std::unique_ptr<File>> open_or_create(Fs& fs, const std::string& path) {
+/// The unfinished file. A block that comes for a content that is complete makes it unfinished
+/// again: whoever sends blocks waits for the check at their end.
+Result<std::unique_ptr<File>> open_unfinished(Fs& fs, const engine::Hash& content) {
+  const std::string path = unfinished_path(content);
   auto file = fs.open_write(path);
-  if (!file && file.error().code == ErrorCode::not_found) {
-    return fs.create(path);
+  if (file || file.error().code != ErrorCode::not_found) {
+    return file;
   }
-  return file;
+  const auto reopened = fs.rename(staged_path(content), path, RenameMode::replace);
+  if (!reopened && reopened.error().code != ErrorCode::not_found) {
+    return std::unexpected(reopened.error());
+  }
+  return reopened ? fs.open_write(path) : fs.create(path);
 }
 
 /// Is it the file that was described? A ctime of 0 says that it was not known for certain: then the
@@ -193,7 +200,7 @@ Result<StageState> Staging::put(const engine::WriteBlock& request) {
     matches = sha256(bytes) == request.content;  // before it costs a file
   }
   if (matches) {
-    const auto file = open_or_create(fs_, unfinished);
+    const auto file = open_unfinished(fs_, request.content);
     if (!file) {
       return std::unexpected(file.error());
     }

@@ -101,6 +101,10 @@ TEST_CASE("staging: stopped between the last block and its check, it is checked 
     REQUIRE(stage.staging.write(second).state == StageState::incomplete);
     CHECK(stage.staging.open(content.opening()).blocks == Blocks{true, true});
     CHECK(stage.content(staged_path(content.hash)) == content.bytes);
+    // The engine fetches the last block again, to have the whole checked.
+    CHECK(stage.staging.write(content.block(1, true)).state == StageState::complete);
+    CHECK(stage.content(staged_path(content.hash)) == content.bytes);
+    CHECK(stage.fs->list(staging_directory)->size() == 1);
   }
   SUBCASE("wrong bytes are dropped") {
     second.bytes = content.block(0).bytes;
