@@ -40,7 +40,7 @@ class Staging {
   [[nodiscard]] engine::StageOpened open(const engine::OpenStage& request);
   /// Creates the unfinished file if need be. With `last` the whole is checked: complete, or
   /// mismatch and nothing of it is left. On failure (no_space above all) what was written before
-  /// stays.
+  /// stays. A content that is complete takes blocks too and is checked anew.
   [[nodiscard]] engine::StageWritten write(const engine::WriteBlock& request);
   void drop(const engine::DropStage& request);
   /// No bytes: they are not here any more, or not those that `expected` described.
