@@ -10,9 +10,9 @@
 #include <system_error>
 #include <utility>
 
-#include "apps/p2psync/file_descriptor.h"
 #include "apps/p2psync/key_id.h"
 #include "net/tls.h"
+#include "storage/descriptor.h"
 
 namespace p2psync::app {
 namespace {
@@ -35,7 +35,7 @@ Result<void> write_new(const std::string& file, std::string_view text) {
     ::unlink(temporary.c_str());
     return std::unexpected(system_error(operation, file, number));
   };
-  const FileDescriptor out(
+  const storage::Descriptor out(
       ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
   if (!out) {
     return std::unexpected(system_error("write", file, errno));
@@ -100,27 +100,28 @@ folder = "/data"                      # the synchronised directory; created if a
 key    = "/run/secrets/p2psync_key"   # this node's private key
 # listen = "0.0.0.0:7744"             # default: all interfaces, the port of this member's address
 
-# From here on the values are the defaults. Durations: ms, s, m, h, d. Sizes: B, KiB, MiB, GiB, TiB.
+# From here on all is optional, and the values are the defaults. Durations: ms, s, m, h,
+# d. Sizes: B, KiB, MiB, GiB, TiB.
 
-[gossip]
+# [gossip]
 # interval = "1s"             # how often digests are compared with one random peer
 
-[scan]
+# [scan]
 # watch    = true             # follow the kernel's change events
 # interval = "1h"             # and read the whole tree this often
 
-[transfer]
+# [transfer]
 # upload_limit   = 0          # bytes a second, 0 = none
 # download_limit = 0
 
-[versions]
+# [versions]
 # keep      = "30d"           # how long replaced and deleted files stay restorable; "0" keeps none
 # max_bytes = "10GiB"
 
-[http]
+# [http]
 # listen = "127.0.0.1:7745"   # status page; "" turns it off
 
-[log]
+# [log]
 # level  = "info"             # error warn info debug
 # format = "text"             # text json
 )";
@@ -195,7 +196,7 @@ Result<std::vector<Member>> write_cluster_files(const std::string& directory,
   if (const auto written = write_new(config, cluster_toml(cluster, members)); !written) {
     return std::unexpected(written.error());
   }
-  const FileDescriptor opened(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const storage::Descriptor opened(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!opened || ::fsync(opened.get()) != 0) {
     return std::unexpected(system_error("sync", directory, errno));
   }

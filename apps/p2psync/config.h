@@ -37,7 +37,7 @@ struct Config {
   std::size_t self = 0;  ///< index into members; meaningful only if the key was read
   std::string folder;    ///< as given; absolute or relative to the working directory
   std::string key_file;
-  Address listen;  ///< meaningful only if set or if the key was read
+  Address listen;  ///< no host: all interfaces; meaningful only if set or if the key was read
 
   std::chrono::nanoseconds gossip_interval = std::chrono::seconds(1);
   bool watch = true;

@@ -14,7 +14,7 @@
 #include <filesystem>
 #include <system_error>
 
-#include "apps/p2psync/file_descriptor.h"
+#include "storage/descriptor.h"
 
 namespace p2psync::app {
 namespace {
@@ -32,21 +32,21 @@ bool connect_to(int socket, std::string_view name) {
   return ::connect(socket, reinterpret_cast<const sockaddr*>(&address), length) == 0;
 }
 
-FileDescriptor new_socket() {
-  return FileDescriptor(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+storage::Descriptor new_socket() {
+  return storage::Descriptor(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
 }
 
 /// Connected to the node on this folder, or closed.
-FileDescriptor connect_to_node(const std::string& folder) {
-  const FileDescriptor state(
+storage::Descriptor connect_to_node(const std::string& folder) {
+  const storage::Descriptor state(
       ::open((folder + "/.p2psync").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (state) {
-    FileDescriptor socket = new_socket();
+    storage::Descriptor socket = new_socket();
     if (socket && connect_to(socket.get(), control_path(state.get()))) {
       return socket;
     }
   }
-  FileDescriptor socket = new_socket();
+  storage::Descriptor socket = new_socket();
   if (socket && connect_to(socket.get(), abstract_control_name(canonical_folder(folder))) &&
       same_user(socket.get())) {
     return socket;
@@ -110,7 +110,7 @@ Result<Json> ask_node(const std::string& folder, const Json& request,
   const auto nobody = [&](ErrorCode code) {
     return std::unexpected(Error{code, "ask the node on", folder, 0});
   };
-  const FileDescriptor socket = connect_to_node(folder);
+  const storage::Descriptor socket = connect_to_node(folder);
   if (!socket) {
     return nobody(ErrorCode::not_found);
   }

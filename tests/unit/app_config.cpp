@@ -67,7 +67,7 @@ TEST_CASE("config: what is left out has the documented default") {
   CHECK(config->members[0].address == Address{"node1", 7744});
   CHECK(config->members[0].node == 0xaaaaaaaaaaaaaaaaU);
   CHECK(config->me().name == "node2");
-  CHECK(config->listen == Address{"0.0.0.0", 7745});
+  CHECK(config->listen == Address{"", 7745});
   CHECK(config->folder == "/data");
   CHECK(config->gossip_interval == 1s);
   CHECK(config->watch);

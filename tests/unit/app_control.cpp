@@ -12,7 +12,7 @@
 
 #include "apps/p2psync/control_server.h"
 #include "apps/p2psync/control_socket.h"
-#include "apps/p2psync/file_descriptor.h"
+#include "storage/descriptor.h"
 #include "tests/unit/app_scratch.h"
 
 using namespace p2psync;
@@ -33,7 +33,7 @@ class Running {
                                },
                            .settled = [this] { return settled.load(); }}) {
     std::filesystem::create_directories(folder + "/.p2psync");
-    state_ = FileDescriptor(::open((folder + "/.p2psync").c_str(), O_PATH | O_DIRECTORY));
+    state_ = storage::Descriptor(::open((folder + "/.p2psync").c_str(), O_PATH | O_DIRECTORY));
     REQUIRE(server_.listen(state_.get(), canonical_folder(folder)).has_value());
     thread_ = std::thread([this] { context_.run(); });
   }
@@ -60,7 +60,7 @@ class Running {
  private:
   asio::io_context context_;
   ControlServer server_;
-  FileDescriptor state_;
+  storage::Descriptor state_;
   std::thread thread_;
 };
 
