@@ -214,19 +214,30 @@ ApplyBatch::Outcome ApplyBatch::link(Job& job, Work& work, const engine::Link& l
   return Done{};
 }
 
-/// The link caught something that a user had just saved, which has its own name. If the name is not
-/// our link any more, it is a user's and stays.
+/// The link caught something that a user had just written, which has its own name. What is not
+/// surely that second name of it is a user's and stays.
 void ApplyBatch::take_link_back(const engine::Link& link, std::uint64_t inode) {
-  const std::string kept = kept_path(names_.next());
+  const auto caught = [&](std::string_view path) {
+    const auto stat = fs_.stat(path);
+    return stat && stat->signature.inode == inode;
+  };
+  if (!caught(link.from)) {
+    return;
+  }
+  const std::string file = names_.next();
+  const std::string kept = kept_path(file);
   if (!fs_.rename(link.name, kept, aside())) {
     return;
   }
-  const auto out = fs_.stat(kept);
-  const auto source = fs_.stat(link.from);
-  if (!out || out->signature.inode != inode || out->special) {
-    std::ignore = fs_.rename(kept, link.name, aside());
-  } else if (source && source->signature.inode == inode) {
-    std::ignore = fs_.unlink(kept);
+  if (caught(kept)) {
+    if (caught(link.from)) {
+      std::ignore = fs_.unlink(kept);
+    }
+  } else if (!fs_.rename(kept, link.name, aside())) {
+    const IntentItem item{link.name, "", 0, file, {}, {}};
+    if (auto out = limbo_.settle(item, intent_)) {
+      limbo_.surface({link.name, file, std::move(out->seen), {}});
+    }
   }
 }
 

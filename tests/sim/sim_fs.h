@@ -91,6 +91,7 @@ class SimFs final : public storage::Fs {
 
   // --- The disk
   [[nodiscard]] Disk& disk() { return disk_; }
+  [[nodiscard]] const Disk& disk() const { return disk_; }
   /// As after a reboot; see Disk::image.
   [[nodiscard]] Disk image() const { return disk_.image(); }
   /// Another disk is in the machine: all handles, the users' too, are void.

@@ -1,0 +1,248 @@
+// A crash, or a fault, at every system call of a batch: every content is somewhere, and no name
+// shows anything but a whole one.
+#include <cerrno>
+#include <functional>
+
+#include "tests/unit/storage_apply_scene.h"
+
+namespace p2psync::tests {
+namespace {
+
+using namespace engine;
+using storage::Applier;
+
+constexpr std::uint64_t call_max = 1000;
+
+void crash_at(Scene& scene, std::uint64_t call) {
+  scene.disk.calls = 0;
+  scene.disk.before_call = [&scene, call](std::string_view, std::string_view) {
+    if (scene.disk.calls == call) {
+      throw sim::Crash{};
+    }
+  };
+}
+
+/// True: it ran to its end. Otherwise a new process can begin.
+bool survives(Scene& scene, const std::function<void()>& run) {
+  try {
+    run();
+  } catch (const sim::Crash&) {
+    scene.disk.before_call = nullptr;
+    scene.disk.restart();
+    return false;
+  }
+  scene.disk.before_call = nullptr;
+  return true;
+}
+
+/// Nothing was lost, nothing is half, nothing is invented.
+void check_contents(const Scene& scene) {
+  for (const std::string& bytes : scene.old_bytes) {
+    CHECK(scene.holds(bytes));
+  }
+  for (const std::string& bytes : scene.new_bytes) {
+    CHECK(scene.holds(bytes));
+  }
+  for (const auto& [path, node] : scene.disk.tree()) {
+    CHECK((node.kind == Kind::directory || scene.old_bytes.contains(node.bytes) ||
+           scene.new_bytes.contains(node.bytes)));
+  }
+}
+
+void check_recovered(Scene& scene) {
+  check_contents(scene);
+  CHECK(scene.surfaced.empty());
+  for (const auto& [path, node] : scene.disk.tree(storage::staging_directory)) {
+    CHECK(storage::from_hex(engine::name_of(path)).has_value());  // staged, whole
+    CHECK(storage::sha256(node.bytes) == storage::from_hex(engine::name_of(path)));
+  }
+}
+
+TEST_CASE("apply: a crash at any system call loses nothing, nor does one while recovering") {
+  for (const bool exchange : {true, false}) {
+    bool over = false;
+    for (std::uint64_t call = 1; !over; ++call) {
+      REQUIRE(call < call_max);
+      bool recovered = false;
+      for (std::uint64_t second = 1; !recovered; ++second) {
+        REQUIRE(second < call_max);
+        Scene scene(exchange);
+        crash_at(scene, call);
+        over = survives(scene, [&] {
+          Applier applier(scene.disk);
+          std::ignore = applier.apply(scene.apply);
+        });
+        INFO("crash at call " << call << ", then at " << second << " of the recovery");
+        check_contents(scene);
+        crash_at(scene, second);
+        recovered = survives(scene, [&] {
+          Applier applier(scene.disk);
+          scene.add(applier.recover(nothing_recorded));
+        });
+        if (!recovered) {
+          check_contents(scene);
+          Applier applier(scene.disk);
+          scene.add(applier.recover(nothing_recorded));
+        }
+        check_recovered(scene);
+      }
+    }
+  }
+}
+
+TEST_CASE("apply: after a crash at any call the same batch can be planned again and done") {
+  bool over = false;
+  for (std::uint64_t call = 1; !over; ++call) {
+    REQUIRE(call < call_max);
+    Scene scene;
+    crash_at(scene, call);
+    over = survives(scene, [&] {
+      Applier applier(scene.disk);
+      std::ignore = applier.apply(scene.apply);
+    });
+    INFO("crash at call " << call);
+    Applier applier(scene.disk);
+    scene.add(applier.recover(nothing_recorded));
+    for (const char* name : {"a", "b", "c", "f"}) {
+      const std::string wanted = std::string("new ") + name;
+      const Hash hash = storage::sha256(std::string_view(wanted));
+      if (scene.disk.read(name) == wanted) {
+        continue;
+      }
+      REQUIRE(exists(scene.disk, storage::staged_path(hash)));
+      const auto results =
+          apply_one(applier, {put_at(scene.disk, name, wanted_file(wanted), Staged{})});
+      CHECK(only<Done>(results) != nullptr);
+      CHECK(scene.disk.read(name) == wanted);
+    }
+  }
+}
+
+TEST_CASE("apply: an editor that writes after the crash surfaces at the next start") {
+  bool over = false;
+  for (std::uint64_t call = 1; !over; ++call) {
+    REQUIRE(call < call_max);
+    for (const char* name : {"b", "d", "e", "g"}) {
+      Scene scene;
+      auto editor = scene.disk.open_writer(name);
+      REQUIRE(editor.has_value());
+      crash_at(scene, call);
+      over = survives(scene, [&] {
+        Applier applier(scene.disk);
+        std::ignore = applier.apply(scene.apply);
+      });
+      INFO("crash at call " << call << ", editor on " << name);
+      if (call % 2 == 0) {
+        editor->write(0, "later");
+      }
+      Applier applier(scene.disk);
+      scene.add(applier.recover(nothing_recorded));
+      if (call % 2 == 1) {
+        editor->write(0, "later");
+      }
+      editor.reset();
+      scene.settle(applier);
+      CHECK(scene.owns_up_to("later"));
+      CHECK(applier.still_open() == 0);
+    }
+  }
+}
+
+TEST_CASE("apply: what the index has on record does not surface twice") {
+  Scene scene;
+  auto editor = scene.disk.open_writer("b");
+  std::string file;
+  {
+    Applier applier(scene.disk);
+    scene.answers = applier.apply(scene.apply);
+    file = std::get<Done>(scene.answers[1].results[0]).displaced->file;
+    CHECK(std::get<Done>(scene.answers[1].results[0]).displaced->still_open);
+    CHECK(applier.still_open() == 1);
+    CHECK(applier.revisit().empty());
+    editor->write(0, "more");
+    const auto surfaced = applier.revisit();
+    REQUIRE(surfaced.size() == 1);
+    CHECK(surfaced[0].file == file);
+    CHECK(surfaced[0].name == "b");
+    CHECK(surfaced[0].replaced == storage::sha256(std::string_view("old b")));
+    CHECK(applier.revisit().empty());
+  }
+  const Hash recorded = storage::sha256(std::string_view("moreb"));
+  CHECK(scene.disk.read(storage::kept_path(file)) == "moreb");
+  scene.disk.restart();
+  {
+    Applier applier(scene.disk);
+    const auto again = applier.recover(nothing_recorded);
+    REQUIRE(again.size() == 1);  // nobody had recorded it
+    CHECK(again[0].seen.content == recorded);
+    CHECK(again[0].replaced == storage::sha256(std::string_view("old b")));
+  }
+  scene.disk.restart();
+  Applier applier(scene.disk);
+  CHECK(applier.recover([&](const std::string&) { return std::optional(recorded); }).empty());
+  CHECK(applier.still_open() == 1);
+  editor.reset();
+  CHECK(applier.revisit().empty());
+  CHECK(applier.still_open() == 0);
+  CHECK(names_in(scene.disk, storage::staging_directory) == 0);
+}
+
+TEST_CASE("apply: where a lease proves nothing, a replaced file is hashed again after the grace") {
+  OnSimDisk disk;
+  disk.disk.lease = storage::Lease::unknown;
+  make_file(disk.fs, "a", "old");
+  make_file(disk.fs, "b", "old b");
+  auto mapped = disk.disk.open_writer("a");
+  Applier applier(disk.fs);
+  const auto results =
+      apply_one(applier, {put_file(disk.fs, "a", "new"), put_file(disk.fs, "b", "new b")});
+  CHECK(std::get<Done>(results[0]).displaced->still_open);
+  CHECK(applier.still_open() == 2);
+  // A write through a mapping that the time does not show.
+  const auto& kept = std::get<Done>(results[0]).displaced->file;
+  mapped->write(0, "OLD");
+  disk.disk.utimes(storage::kept_path(kept), old_time);
+  disk.disk.disk().now += 59'000'000'000;
+  const auto early = applier.revisit();
+  disk.disk.disk().now += 2'000'000'000;
+  auto late = applier.revisit();
+  late.insert(late.end(), early.begin(), early.end());
+  REQUIRE(late.size() == 1);
+  CHECK(late[0].file == kept);
+  CHECK(late[0].seen.content == storage::sha256(std::string_view("OLD")));
+  CHECK(applier.still_open() == 0);
+}
+
+TEST_CASE("apply: any call may fail, once or from then on, and nothing is lost nor claimed") {
+  for (const int number : {EIO, ENOSPC, EACCES}) {
+    for (const bool for_good : {false, true}) {
+      bool over = false;
+      for (std::uint64_t call = 1; !over; ++call) {
+        REQUIRE(call < call_max);
+        Scene scene;
+        scene.disk.fault = [&](std::string_view, std::string_view) {
+          return scene.disk.calls == call || (for_good && scene.disk.calls > call) ? number : 0;
+        };
+        INFO("errno " << number << " at call " << call << (for_good ? " and ever after" : ""));
+        {
+          Applier applier(scene.disk);
+          scene.answers = applier.apply(scene.apply);
+          over = scene.disk.calls < call;
+          check_contents(scene);
+          scene.check_answers();
+          scene.disk.fault = nullptr;
+          scene.settle(applier);
+          CHECK(applier.still_open() == 0);
+          CHECK(scene.surfaced.empty());
+        }
+        scene.disk.restart();
+        Applier applier(scene.disk);
+        scene.add(applier.recover(nothing_recorded));
+        check_recovered(scene);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace p2psync::tests
