@@ -177,8 +177,8 @@ void serialize(Archive& archive, MemberName& member) {
 
 template <class Archive>
 void serialize(Archive& archive, Hello& hello) {
-  auto& [protocol, cluster, version, members] = hello;
-  archive(protocol, cluster, version, members);
+  auto& [protocol, cluster, version, members, answer] = hello;
+  archive(protocol, cluster, version, members, answer);
   if constexpr (loading<Archive>) {
     const auto descent =
         std::ranges::adjacent_find(members, std::ranges::greater_equal{}, &MemberName::id);

@@ -39,12 +39,12 @@ void Gossip::peer_up(Instant now, NodeId id, std::vector<Output>& out) {
   }
   place->second = Peer();
   place->second.up = true;
-  send_hello(id, out);
+  send_hello(id, false, out);
   happening(now);
 }
 
-void Gossip::send_hello(NodeId id, std::vector<Output>& out) const {
-  Hello hello{protocol_version, options_.cluster, options_.version, options_.members};
+void Gossip::send_hello(NodeId id, bool answer, std::vector<Output>& out) const {
+  Hello hello{protocol_version, options_.cluster, options_.version, options_.members, answer};
   std::ranges::sort(hello.members);
   out.push_back(Send{id, std::move(hello), Priority::control});
 }
@@ -100,6 +100,9 @@ void Gossip::on(Instant now, NodeId id, Message message, std::vector<Output>& ou
 
 void Gossip::on_hello(Instant now, NodeId id, Peer& peer, Hello hello, std::vector<Output>& out) {
   if (peer.greeted) {
+    if (!hello.answer) {
+      send_hello(id, true, out);  // ours was lost: the other side cannot go on without it
+    }
     return;
   }
   if (hello.protocol != protocol_version) {
@@ -392,7 +395,7 @@ void Gossip::next(Instant now, bool settled, std::vector<Output>& out) {
   idle_factor_ = std::min(idle_factor_ * 2, idle_factor_max);
   for (auto& [id, peer] : peers_) {
     if (peer.up && !peer.greeted) {
-      send_hello(id, out);
+      send_hello(id, false, out);
     }
   }
   if (!candidates.empty()) {

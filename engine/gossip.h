@@ -101,7 +101,7 @@ class Gossip {
                      Ranges& reply);
   [[nodiscard]] std::vector<std::string> list_differences(const Hello& hello) const;
   [[nodiscard]] std::vector<NodeId> shuffled_peers();
-  void send_hello(NodeId id, std::vector<Output>& out) const;
+  void send_hello(NodeId id, bool answer, std::vector<Output>& out) const;
   void happening(Instant now);
 
   const NodeOptions options_;

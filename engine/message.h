@@ -30,7 +30,8 @@ struct Hello {
   std::string cluster;  ///< its name; another cluster is another cluster
   std::string version;  ///< of the program, for people
   std::vector<MemberName>
-      members;  ///< ascending by id; lists may differ while one is being changed
+      members;          ///< ascending by id; lists may differ while one is being changed
+  bool answer = false;  ///< repeated because the other side still greets
 };
 
 /// One row of the matrix of what members hold. `epoch` is when the member's index was made (ms

@@ -1,6 +1,7 @@
 #include "engine/node.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "engine/gossip.h"
 #include "engine/reconcile.h"
@@ -104,6 +105,10 @@ class Node::Impl {
   void on(Instant now, const StageOpened& event) {
     if (event.error) {
       stage_failed(now, *event.error);
+    }
+    if (!event.blocks.empty() && std::ranges::all_of(event.blocks, std::identity())) {
+      on(now, StageWritten{event.content, 0, StageState::complete, std::nullopt});
+      return;
     }
     transfer_.on(event);
   }

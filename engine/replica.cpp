@@ -291,7 +291,8 @@ void Replica::observe(const Path& name, const Seen& seen) {
 void Replica::observe_absent(const Path& name) {
   if (const Shown* now = shown(name)) {
     const Shown old = *now;
-    remove(owner(name), old);
+    const Path path = owner(name);  // a copy: the map it stands in changes
+    remove(path, old);
   }
 }
 

@@ -157,12 +157,9 @@ void Scan::take(Instant now, const Looked& looked) {
 
 void Scan::take_seen(Instant now, const Path& name, const Seen& seen) {
   absent_.erase(name);
-  const Shown* shown = replica_.shown(name);
-  const bool known_directory = shown != nullptr && shown->version.kind == Kind::directory &&
-                               shown->signature.inode == seen.signature.inode;
   replica_.observe(name, seen);
-  if (seen.signature.kind == Kind::directory && !known_directory) {
-    list(name, false);
+  if (seen.signature.kind == Kind::directory) {
+    list(name, false);  // sets the watch on it too, which a rename or a new inode has lost
   }
   if (seen.fresh && seen.signature.kind != Kind::directory) {
     retry(now, name, fresh_wait);

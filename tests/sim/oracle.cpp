@@ -1,0 +1,104 @@
+#include "tests/sim/oracle.h"
+
+#include <algorithm>
+
+namespace p2psync::sim {
+namespace {
+
+std::string brief(const std::string& content) {
+  return content.substr(0, 24) + (content.size() > 24 ? "..." : "");
+}
+
+}  // namespace
+
+std::string lineage_of(std::string_view name) {
+  const std::size_t slash = name.rfind('/');
+  const std::size_t start = slash == std::string_view::npos ? 0 : slash + 1;
+  const std::size_t at = name.find(".conflict-", start);
+  return std::string(at == std::string_view::npos ? name : name.substr(0, at));
+}
+
+std::string Oracle::key(const TreeNode& node) {
+  return (node.kind == engine::Kind::symlink ? "link:" : "file:") + node.bytes;
+}
+
+void Oracle::wrote(std::string_view name, const TreeNode& node) {
+  if (node.kind == engine::Kind::directory) {
+    return;
+  }
+  contents_.insert(key(node));
+  lineages_[lineage_of(name)].push_back({key(node), node.mode, node.mtime, State::live});
+}
+
+void Oracle::superseded(std::string_view name, const TreeNode& shown) {
+  if (shown.kind == engine::Kind::directory) {
+    return;
+  }
+  const std::string content = key(shown);
+  Event* exact = nullptr;
+  std::size_t same = 0;
+  for (Event& event : lineages_[lineage_of(name)]) {
+    if (event.content != content || event.state == State::superseded) {
+      continue;
+    }
+    ++same;
+    if (event.mode == shown.mode && event.mtime == shown.mtime) {
+      exact = &event;
+    }
+  }
+  for (Event& event : lineages_[lineage_of(name)]) {
+    if (event.content == content && event.state != State::superseded) {
+      event.state = same == 1 || &event == exact ? State::superseded : State::ambiguous;
+    }
+  }
+}
+
+std::vector<std::string> Oracle::judge(const Tree& tree) const {
+  std::vector<std::string> wrong;
+  std::map<std::string, std::map<std::string, std::size_t>> held;
+  for (const auto& [name, node] : tree) {
+    if (node.kind == engine::Kind::directory) {
+      continue;
+    }
+    if (!known(node)) {
+      wrong.push_back("invented or torn bytes at " + name + ": " + brief(key(node)));
+    }
+    ++held[lineage_of(name)][key(node)];
+  }
+  for (const auto& [lineage, events] : lineages_) {
+    std::map<std::string, std::pair<bool, bool>> owed;  // required, allowed
+    for (const Event& event : events) {
+      auto& [required, allowed] = owed[event.content];
+      required = required || event.state == State::live;
+      allowed = allowed || event.state != State::superseded;
+    }
+    const auto here = held.find(lineage);
+    for (const auto& [content, what] : owed) {
+      const std::size_t count =
+          here == held.end() || !here->second.contains(content) ? 0 : here->second.at(content);
+      if (what.first && count == 0) {
+        wrong.push_back("lost update: " + brief(content) + " of " + lineage);
+      } else if (!what.second && count > 0) {
+        wrong.push_back("resurrection: " + brief(content) + " of " + lineage);
+      } else if (count > 1) {
+        wrong.push_back("spurious copy: " + brief(content) + " of " + lineage + " is there " +
+                        std::to_string(count) + " times");
+      }
+    }
+    if (here != held.end()) {
+      for (const auto& [content, count] : here->second) {
+        if (!owed.contains(content)) {
+          wrong.push_back("bytes of another path: " + brief(content) + " at " + lineage);
+        }
+      }
+    }
+  }
+  for (const auto& [lineage, contents] : held) {
+    if (!lineages_.contains(lineage)) {
+      wrong.push_back("a path that nobody wrote: " + lineage);
+    }
+  }
+  return wrong;
+}
+
+}  // namespace p2psync::sim

@@ -1,0 +1,50 @@
+#pragma once
+// The oracle: the model of what users did, above the simulated disks and outside the program.
+//
+// It sees only what a user sees. Every write is an event with unique bytes; acting on a name
+// supersedes the event that the name showed at that instant. At quiescence each node must hold, at
+// a path or at a conflict name of it, exactly the live events: those that no user action superseded
+// (Held = Live).
+//
+// Events with equal bytes at one path (two renames to one name, a chmod) cannot always be told
+// apart from outside: acting on one makes the others ambiguous, which means allowed and not
+// required.
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/sim/sim_fs.h"
+
+namespace p2psync::sim {
+
+/// The path that a name belongs to: itself without the endings of conflict copies.
+[[nodiscard]] std::string lineage_of(std::string_view name);
+
+class Oracle {
+ public:
+  /// A user made this appear at the name.
+  void wrote(std::string_view name, const TreeNode& node);
+  /// A user overwrote, renamed away or deleted what the name showed.
+  void superseded(std::string_view name, const TreeNode& shown);
+  /// Bytes that some event wrote: anything else on a disk was torn or invented.
+  [[nodiscard]] bool known(const TreeNode& node) const { return contents_.contains(key(node)); }
+  /// What is wrong with this tree, one line each; empty when Held = Live.
+  [[nodiscard]] std::vector<std::string> judge(const Tree& tree) const;
+
+ private:
+  enum class State : std::uint8_t { live, superseded, ambiguous };
+  struct Event {
+    std::string content;
+    std::uint16_t mode = 0;
+    std::int64_t mtime = 0;
+    State state = State::live;
+  };
+  static std::string key(const TreeNode& node);
+
+  std::map<std::string, std::vector<Event>> lineages_;
+  std::set<std::string> contents_;
+};
+
+}  // namespace p2psync::sim
