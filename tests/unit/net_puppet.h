@@ -1,0 +1,94 @@
+#pragma once
+// A member's connection driven by hand: what a peer may do that a Transport never does.
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/ssl.hpp>
+#include <memory>
+
+#include "net/connection.h"
+#include "tests/unit/net_cluster.h"
+
+namespace p2psync::net {
+
+class Puppet {
+ public:
+  /// Dials `node`; `spoil` changes the TLS context first.
+  Puppet(asio::io_context& io, const PrivateKey& key, const TestNode& node,
+         const std::function<void(SSL_CTX*)>& spoil = {})
+      : self_(key.id().node()), node_(node.id()), allowed_{node.key().id()} {
+    auto made = make_context(key, allowed_);
+    REQUIRE(made.has_value());
+    if (spoil) {
+      spoil(made->get());
+    }
+    context_ = std::make_unique<asio::ssl::context>(made->release());
+    asio::ip::tcp::socket socket(io);
+    socket.connect(node.endpoint());
+    connection = std::make_shared<Connection>(std::move(socket), *context_,
+                                              std::make_shared<Traffic>(0, 0), Origin::dialled);
+  }
+  ~Puppet() { connection->close("the test is over"); }
+  Puppet(const Puppet&) = delete;
+  Puppet& operator=(const Puppet&) = delete;
+
+  /// TLS, then ready or welcome as it should be; reads on while `reads`.
+  void behave(asio::io_context& io) {
+    asio::co_spawn(io, live(this, connection, io.get_executor()), asio::detached);
+  }
+  /// Raw bytes, in a frame or not.
+  void say(std::vector<std::uint8_t> bytes) {
+    connection->push(std::move(bytes), engine::Priority::control);
+  }
+  void resume(asio::io_context& io) {
+    reads = true;
+    asio::co_spawn(io, read(this, connection), asio::detached);
+  }
+
+  std::shared_ptr<Connection> connection;
+  bool shaken = false;  ///< the handshake succeeded
+  bool open = false;    ///< ready and welcome were said
+  bool reads = true;
+  bool over = false;
+  bool opens = true;  ///< false: says nothing after the handshake
+  std::size_t frames = 0;
+
+ private:
+  static asio::awaitable<void> live(Puppet* self, std::shared_ptr<Connection> connection,
+                                    asio::any_io_executor executor) {
+    const auto key = co_await connection->shake_hands();
+    if (!key) {
+      self->over = true;
+      co_return;
+    }
+    self->shaken = true;
+    asio::co_spawn(executor, Connection::write_loop(connection), asio::detached);
+    if (self->opens && self->self_ > self->node_) {
+      self->say(make_frame(FrameKind::ready, std::vector<std::uint8_t>(ready_body_bytes, 1)));
+    }
+    const auto frame = co_await connection->next_awaited();
+    if (frame && self->opens) {
+      self->open = true;
+      if (frame->kind == FrameKind::ready) {
+        self->say(make_frame(FrameKind::welcome, {}));
+      }
+    }
+    co_await read(self, connection);
+  }
+  static asio::awaitable<void> read(Puppet* self, std::shared_ptr<Connection> connection) {
+    while (self->reads) {
+      if (!co_await connection->next_awaited()) {
+        self->over = true;
+        co_return;
+      }
+      ++self->frames;
+      connection->greet();
+    }
+  }
+
+  engine::NodeId self_;
+  engine::NodeId node_;
+  AllowedKeys allowed_;
+  std::unique_ptr<asio::ssl::context> context_;
+};
+
+}  // namespace p2psync::net
