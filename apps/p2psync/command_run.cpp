@@ -1,0 +1,52 @@
+// p2psync run: a node in the foreground.
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <cstdlib>
+#include <memory>
+
+#include "apps/p2psync/command.h"
+#include "apps/p2psync/daemon.h"
+#include "apps/p2psync/log.h"
+
+namespace p2psync::app {
+namespace {
+
+int run(Config config) {
+  const auto key = net::PrivateKey::read(config.key_file);
+  if (!key) {
+    return fail(key.error().message());
+  }
+  set_up_log(config);
+  auto folder = open_folder(config);
+  if (!folder) {
+    return fail(fmt::format("{}: {}", config.folder, folder.error().message()));
+  }
+  // On the heap: threads that outlive a stop must find everything as it was until the process ends.
+  auto daemon = std::make_unique<Daemon>(std::move(config), std::move(*folder));
+  if (const auto started = daemon->start(*key); !started) {
+    return fail(started.error().message());
+  }
+  if (!daemon->run()) {
+    spdlog::default_logger()->flush();
+    std::_Exit(exit_done);
+  }
+  return exit_done;
+}
+
+}  // namespace
+
+void describe_run(CLI::App& app, Action& action) {
+  CLI::App* command =
+      app.add_subcommand("run", "Runs a node in the foreground until SIGTERM or SIGINT");
+  const auto options = std::make_shared<ConfigOptions>();
+  add_config_options(*command, *options);
+  command->callback([options, &action] {
+    action = [options] {
+      auto config = load(*options, KeyUse::judge);
+      return config ? run(std::move(*config)) : exit_wrong;
+    };
+  });
+}
+
+}  // namespace p2psync::app

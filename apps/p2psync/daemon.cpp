@@ -1,0 +1,332 @@
+#include "apps/p2psync/daemon.h"
+
+#include <fmt/format.h>
+#include <sys/random.h>
+
+#include <algorithm>
+#include <csignal>
+#include <utility>
+
+#include "apps/p2psync/log.h"
+#include "apps/p2psync/status_document.h"
+
+namespace p2psync::app {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Level = engine::Note::Level;
+
+std::uint64_t random_number() {
+  std::uint64_t number = 0;
+  invariant(::getrandom(&number, sizeof(number), 0) == sizeof(number), "the kernel has randomness");
+  return number;
+}
+
+engine::NodeOptions node_options(const Config& config, const storage::IndexStore& index) {
+  engine::NodeOptions options;
+  options.cluster = config.cluster;
+  options.version = P2PSYNC_VERSION;
+  options.self = config.me().node;
+  for (const Member& member : config.members) {
+    options.members.push_back({member.node, member.name});
+  }
+  std::ranges::sort(options.members);
+  options.gossip_interval = config.gossip_interval;
+  options.seed = random_number();
+  options.incarnation = random_number();
+  options.index_epoch = index.epoch();
+  options.fresh_index = index.fresh();
+  options.keep_versions = config.keep_versions.count() > 0;
+  return options;
+}
+
+}  // namespace
+
+Daemon::Daemon(Config config, Folder folder)
+    : config_(std::move(config)),
+      folder_(std::move(folder)),
+      started_(Clock::now()),
+      node_(node_options(config_, *folder_.index), std::move(folder_.loaded), started_),
+      index_(context_, *folder_.index,
+             [this] { log_note(Level::error, index_.problem()->message()); }),
+      disk_(context_, *folder_.fs, *folder_.applier, folder_.watcher.get(),
+            [this](engine::Input answer) { disk_answered(std::move(answer)); }),
+      watch_(context_, *folder_.lock, folder_.watcher.get(), config_.scan_interval, watch_events()),
+      outbox_(index_,
+              [this](const engine::Send& send) {
+                return transport_->send(send.peer, send.message, send.priority);
+              }),
+      control_(context_, control_handler()),
+      signals_(context_, SIGTERM, SIGINT),
+      wake_(context_),
+      revisit_(context_),
+      expire_(context_),
+      stop_(context_) {}
+
+Result<void> Daemon::start(const net::PrivateKey& key) {
+  auto transport = net::Transport::start(context_, key, transport_options(), transport_events());
+  if (!transport) {
+    return std::unexpected(transport.error());
+  }
+  transport_ = std::move(*transport);
+  if (auto listening = control_.listen(folder_.state.get(), folder_.path); !listening) {
+    transport_->stop();
+    return listening;
+  }
+  signals_.async_wait([this](asio::error_code error, int number) {
+    if (!error) {
+      log_note(Level::info, number == SIGTERM ? "SIGTERM: stopping" : "SIGINT: stopping");
+      stop();
+    }
+  });
+  log_note(Level::info,
+           fmt::format("{} of cluster {}: folder {}, listening on {}", config_.me().name,
+                       config_.cluster, folder_.path, fmt::join(transport_->listening(), ", ")));
+  for (const engine::Note& note : folder_.notes) {
+    log_note(note.level, note.text);
+  }
+  if (config_.max_delete_percent) {
+    log_note(Level::warn, "scan.max_delete has no effect in this version");
+  }
+  perform(node_.start(started_));
+  for (engine::Surfaced& surfaced : std::exchange(folder_.surfaced, {})) {
+    input(std::move(surfaced));
+  }
+  set_wake_timer();
+  watch_.start();
+  keep_house();
+  expire_versions();
+  return {};
+}
+
+bool Daemon::run() {
+  context_.run();
+  return all_done_;
+}
+
+net::TransportOptions Daemon::transport_options() const {
+  net::TransportOptions options;
+  for (const Member& member : config_.members) {
+    const auto id = net::KeyId::parse(member.key_id);
+    invariant(id.has_value(), "the configuration's ids were judged");
+    options.members.push_back(
+        {*id, member.name, member.address ? member.address->text() : std::string()});
+  }
+  options.listen = {config_.listen.text()};
+  options.upload_limit = config_.upload_limit;
+  options.download_limit = config_.download_limit;
+  return options;
+}
+
+net::TransportEvents Daemon::transport_events() {
+  net::TransportEvents events;
+  events.up = [this](engine::NodeId peer) {
+    outbox_.up(peer);
+    input(engine::PeerUp{peer});
+  };
+  events.down = [this](engine::NodeId peer, const std::string&) {
+    outbox_.down(peer);
+    input(engine::PeerDown{peer});
+  };
+  events.received = [this](engine::NodeId peer, engine::Message message) {
+    input(engine::Received{peer, std::move(message)});
+  };
+  events.drained = [this](engine::NodeId peer) { outbox_.drained(peer); };
+  events.log = [](Level level, const std::string& text) { log_note(level, text); };
+  return events;
+}
+
+DiskWatch::Events Daemon::watch_events() {
+  return {.touched =
+              [this](std::vector<engine::Path> names) { input(engine::Touched{std::move(names)}); },
+          .rescan = [this] { input(engine::Rescan{}); },
+          .folder_lost = [this](const Error& error) { break_down(error.message()); },
+          .uncovered = [](const std::string& what) { log_note(Level::warn, what); }};
+}
+
+ControlServer::Handler Daemon::control_handler() {
+  return {.status = [this] { return status(); },
+          .look =
+              [this] {
+                if (phase_ == Phase::running) {
+                  watch_.drain();
+                }
+              },
+          .settled =
+              [this] {
+                return phase_ == Phase::running && node_.all_in_sync() && !node_.looking() &&
+                       index_.idle();
+              }};
+}
+
+void Daemon::input(engine::Input input) {
+  if (phase_ != Phase::running) {
+    return;
+  }
+  perform(node_.step(Clock::now(), std::move(input)));
+  if (!scan_recorded_ && folder_.index->fresh() && !node_.looking()) {
+    scan_recorded_ = true;
+    index_.record_scanned();
+  }
+  set_wake_timer();
+  control_.changed();
+}
+
+void Daemon::disk_answered(engine::Input answer) {
+  if (phase_ == Phase::stopping) {
+    // What the disk shows by now is recorded; whatever else it calls for is the next start's.
+    for (engine::Output& output : node_.step(Clock::now(), std::move(answer))) {
+      if (auto* persist = std::get_if<engine::Persist>(&output)) {
+        perform(std::move(*persist));
+      }
+    }
+    return;
+  }
+  // Names that are missing because the folder is gone were not deleted.
+  const bool seen = std::holds_alternative<engine::LookDone>(answer) ||
+                    std::holds_alternative<engine::Listed>(answer);
+  if (!seen || watch_.folder_is_ours()) {
+    input(std::move(answer));
+  }
+}
+
+void Daemon::perform(std::vector<engine::Output> outputs) {
+  for (engine::Output& output : outputs) {
+    std::visit([this](auto& request) { perform(std::move(request)); }, output);
+  }
+}
+
+void Daemon::perform(engine::Send send) {
+  outbox_.send(std::move(send));
+}
+
+void Daemon::perform(engine::Disconnect disconnect) {
+  transport_->disconnect(disconnect.peer, std::move(disconnect.reason));
+}
+
+void Daemon::perform(engine::Persist persist) {
+  index_.persist(std::move(persist.change));
+}
+
+void Daemon::perform(engine::Note note) {
+  log_note(note.level, note.text);
+}
+
+void Daemon::perform(engine::Apply apply) {
+  index_.when_durable([this, apply = std::move(apply)]() mutable {
+    if (phase_ == Phase::running) {
+      disk_.perform(std::move(apply));
+    }
+  });
+}
+
+void Daemon::set_wake_timer() {
+  // Not at once and again at once: a wake that changes nothing must not keep a core busy.
+  const engine::Instant soonest = Clock::now() + std::chrono::milliseconds(1);
+  wake_.expires_at(std::max(node_.wake_at(), soonest));
+  wake_.async_wait([this](asio::error_code error) {
+    if (!error) {
+      input(engine::Wake{});
+    }
+  });
+}
+
+void Daemon::keep_house() {
+  revisit_.expires_after(revisit_interval);
+  revisit_.async_wait([this](asio::error_code error) {
+    if (!error) {
+      if (disk_.still_open() > 0 && !disk_.applying()) {
+        disk_.revisit();
+      }
+      keep_house();
+    }
+  });
+}
+
+void Daemon::expire_versions() {
+  disk_.expire({config_.keep_versions, config_.versions_bytes_max},
+               [this](std::vector<std::string> gone) {
+                 if (!gone.empty() && phase_ == Phase::running) {
+                   engine::Change change;
+                   change.forgotten = std::move(gone);
+                   index_.persist(std::move(change));
+                 }
+               });
+  expire_.expires_after(expire_interval);
+  expire_.async_wait([this](asio::error_code error) {
+    if (!error) {
+      expire_versions();
+    }
+  });
+}
+
+Json Daemon::status() const {
+  const engine::Instant now = Clock::now();
+  engine::Status status = node_.status();
+  status.still_open = disk_.still_open();
+  DaemonStatus daemon{.folder = folder_.path,
+                      .started = started_,
+                      .now = now,
+                      .wall_now = std::chrono::system_clock::now(),
+                      .sent_bytes = transport_->sent_bytes(),
+                      .received_bytes = transport_->received_bytes(),
+                      .broken = phase_ == Phase::broken || index_.problem().has_value(),
+                      .problems = {}};
+  for (const auto& [what, problem] : problems_) {
+    daemon.problems.push_back(problem);
+  }
+  if (phase_ == Phase::broken) {
+    for (engine::PeerStatus& peer : status.peers) {
+      peer.connected = peer.in_sync = false;
+    }
+  }
+  return status_document(config_, status, daemon);
+}
+
+void Daemon::break_down(const std::string& why) {
+  if (phase_ != Phase::running) {
+    return;
+  }
+  phase_ = Phase::broken;
+  log_note(Level::error, fmt::format("{}; nothing is synchronised any more: put it right and "
+                                     "start the node again",
+                                     why));
+  problems_["folder"] = {"", why, Clock::now()};
+  transport_->stop();
+  disk_.stop();
+  index_.stop();
+  for (asio::steady_timer* timer : {&wake_, &revisit_, &expire_}) {
+    timer->cancel();
+  }
+  control_.changed();
+}
+
+void Daemon::stop() {
+  if (phase_ == Phase::running) {
+    transport_->stop();
+    watch_.stop();
+    disk_.stop();
+    index_.stop();
+    for (asio::steady_timer* timer : {&wake_, &revisit_, &expire_}) {
+      timer->cancel();
+    }
+  }
+  phase_ = Phase::stopping;
+  control_.stop();
+  stop_deadline_ = Clock::now() + stop_limit;
+  stop_when_done();
+}
+
+void Daemon::stop_when_done() {
+  const bool done = !disk_.busy() && index_.idle();
+  if (done || Clock::now() >= stop_deadline_) {
+    all_done_ = done;
+    log_note(Level::info, done ? "stopped" : "stopped with work left to the next start");
+    context_.stop();
+    return;
+  }
+  stop_.expires_after(std::chrono::milliseconds(5));
+  stop_.async_wait([this](asio::error_code) { stop_when_done(); });
+}
+
+}  // namespace p2psync::app

@@ -1,0 +1,148 @@
+#include "apps/p2psync/disk_watch.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace p2psync::app {
+
+DiskWatch::DiskWatch(asio::io_context& context, storage::FolderLock& lock,
+                     storage::Watcher* watcher, std::chrono::nanoseconds scan_interval,
+                     Events events)
+    : lock_(lock),
+      watcher_(watcher),
+      scan_interval_(scan_interval),
+      events_(std::move(events)),
+      descriptor_(context),
+      gather_(context),
+      check_(context),
+      scan_(context) {}
+
+DiskWatch::~DiskWatch() {
+  stop();
+}
+
+void DiskWatch::start() {
+  scanned_ = std::chrono::steady_clock::now();
+  if (watcher_ != nullptr) {
+    descriptor_.assign(watcher_->descriptor());
+    wait_for_events();
+  }
+  wait_for_check();
+  wait_for_scan();
+}
+
+void DiskWatch::stop() {
+  stopped_ = true;
+  gather_.cancel();
+  check_.cancel();
+  scan_.cancel();
+  if (descriptor_.is_open()) {
+    descriptor_.release();
+  }
+}
+
+void DiskWatch::drain() {
+  if (watcher_ != nullptr) {
+    read_events();
+    look_for_gaps();
+  }
+  if (!stopped_ && !all_covered()) {
+    events_.rescan();
+  }
+}
+
+bool DiskWatch::folder_is_ours() {
+  if (stopped_) {
+    return false;
+  }
+  const auto checked = lock_.check();
+  if (!checked) {
+    stop();
+    events_.folder_lost(checked.error());
+  }
+  return checked.has_value();
+}
+
+void DiskWatch::wait_for_events() {
+  descriptor_.async_wait(asio::posix::stream_descriptor::wait_read, [this](asio::error_code error) {
+    if (error || stopped_) {
+      return;
+    }
+    // An editor's save is several events; a moment later they are one.
+    gather_.expires_after(gather_time);
+    gather_.async_wait([this](asio::error_code cancelled) {
+      if (!cancelled && !stopped_) {
+        read_events();
+        if (!stopped_) {
+          wait_for_events();
+        }
+      }
+    });
+  });
+}
+
+void DiskWatch::read_events() {
+  storage::Watcher::Events events = watcher_->read();
+  if (events.empty() || !folder_is_ours()) {
+    return;
+  }
+  if (events.limit_reached) {
+    look_for_gaps();
+  }
+  if (!events.names.empty()) {
+    events_.touched(std::move(events.names));
+  }
+  if (events.overflow) {
+    events_.rescan();
+  }
+}
+
+void DiskWatch::wait_for_check() {
+  check_.expires_after(check_interval);
+  check_.async_wait([this](asio::error_code error) {
+    if (!error && folder_is_ours()) {
+      wait_for_check();
+    }
+  });
+}
+
+void DiskWatch::wait_for_scan() {
+  const auto now = std::chrono::steady_clock::now();
+  const auto minute = std::chrono::nanoseconds(uncovered_interval);
+  scan_.expires_at(now + std::min(minute, std::max(std::chrono::nanoseconds(0),
+                                                   scan_interval_ - (now - scanned_))));
+  scan_.async_wait([this](asio::error_code error) {
+    if (error || stopped_) {
+      return;
+    }
+    look_for_gaps();
+    const auto time = std::chrono::steady_clock::now();
+    if (!all_covered() || time - scanned_ >= scan_interval_) {
+      scanned_ = time;
+      events_.rescan();
+    }
+    wait_for_scan();
+  });
+}
+
+void DiskWatch::look_for_gaps() {
+  if (watcher_ == nullptr) {
+    return;
+  }
+  const auto directories = watcher_->uncovered();
+  const bool news = uncovered_.empty() && !directories.empty();
+  uncovered_ = directories.empty()
+                   ? ""
+                   : fmt::format(
+                         "{} {} cannot be watched for changes (fs.inotify.max_user_watches "
+                         "may be too small); everything is scanned every {} s",
+                         directories.size(), directories.size() == 1 ? "directory" : "directories",
+                         uncovered_interval.count());
+  if (news) {
+    events_.uncovered(uncovered_);
+  }
+}
+
+}  // namespace p2psync::app

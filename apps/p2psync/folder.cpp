@@ -1,0 +1,132 @@
+#include "apps/p2psync/folder.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <map>
+#include <system_error>
+#include <utility>
+
+#include "apps/p2psync/control_socket.h"
+#include "storage/staging.h"
+
+namespace p2psync::app {
+namespace {
+
+using Level = engine::Note::Level;
+
+Result<void> make_folder(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error && !std::filesystem::is_directory(path)) {
+    return std::unexpected(system_error("make the folder", path, error.value()));
+  }
+  return {};
+}
+
+Result<void> open_index(Folder& folder, engine::NodeId self) {
+  const std::string file = folder.path + "/.p2psync/index.db";
+  for (int attempt = 0;; ++attempt) {
+    auto index = storage::IndexStore::open(file, self);
+    Error error;
+    if (index) {
+      auto loaded = (*index)->load();
+      if (loaded) {
+        folder.index = std::move(*index);
+        folder.loaded = std::move(*loaded);
+        return {};
+      }
+      error = loaded.error();
+      index->reset();
+    } else {
+      error = index.error();
+    }
+    if (error.code != ErrorCode::corrupt || attempt > 0) {
+      return std::unexpected(error);
+    }
+    const auto aside = storage::IndexStore::set_aside(file);
+    if (!aside) {
+      return std::unexpected(aside.error());
+    }
+    folder.notes.push_back(
+        {Level::warn, fmt::format("the index is damaged ({}): it is kept as {}, and the folder is "
+                                  "read anew",
+                                  error.message(), *aside)});
+  }
+}
+
+void recover(Folder& folder, const Config& config) {
+  folder.applier = std::make_unique<storage::Applier>(
+      *folder.fs, storage::ApplierOptions{.keep = config.keep_versions.count() > 0});
+  std::map<std::string, engine::Hash> recorded;
+  for (const engine::KeptVersion& kept : folder.loaded.kept) {
+    recorded.emplace(kept.file, kept.version.content);
+  }
+  folder.surfaced =
+      folder.applier->recover([&recorded](const std::string& file) -> std::optional<engine::Hash> {
+        const auto found = recorded.find(file);
+        return found == recorded.end() ? std::nullopt : std::optional(found->second);
+      });
+  if (!folder.surfaced.empty()) {
+    folder.notes.push_back({Level::info, fmt::format("{} versions that an interrupted run had set "
+                                                     "aside are taken in",
+                                                     folder.surfaced.size())});
+  }
+}
+
+void open_watcher(Folder& folder, const Config& config) {
+  if (!config.watch) {
+    return;
+  }
+  auto watcher = storage::Watcher::open(*folder.fs);
+  if (watcher) {
+    folder.watcher = std::move(*watcher);
+  } else {
+    folder.notes.push_back(
+        {Level::warn, fmt::format("no change events from the kernel ({}): everything is scanned "
+                                  "every minute",
+                                  watcher.error().message())});
+  }
+}
+
+}  // namespace
+
+Result<Folder> open_folder(const Config& config) {
+  if (const auto made = make_folder(config.folder); !made) {
+    return std::unexpected(made.error());
+  }
+  Folder folder;
+  folder.path = canonical_folder(config.folder);
+  auto fs = storage::open_posix_fs(folder.path);
+  if (!fs) {
+    return std::unexpected(fs.error());
+  }
+  folder.fs = std::move(*fs);
+  if (const auto prepared = storage::prepare_state(*folder.fs); !prepared) {
+    return std::unexpected(prepared.error());
+  }
+  auto lock = storage::FolderLock::take(*folder.fs, config.me().key_id);
+  if (!lock) {
+    return std::unexpected(lock.error());
+  }
+  folder.lock = std::move(*lock);
+  auto state = folder.fs->open_directory(engine::own_directory);
+  if (!state) {
+    return std::unexpected(state.error());
+  }
+  folder.state = std::move(*state);
+  if (const auto opened = open_index(folder, config.me().node); !opened) {
+    return std::unexpected(opened.error());
+  }
+  recover(folder, config);
+  open_watcher(folder, config);
+  if (!folder.fs->can_exchange()) {
+    folder.notes.push_back(
+        {Level::warn,
+         "the file system cannot exchange two names: an editor that saves in the very "
+         "moment of a replacement may lose that save"});
+  }
+  return folder;
+}
+
+}  // namespace p2psync::app

@@ -1,0 +1,36 @@
+#pragma once
+// Folder: everything that a start takes hold of in the synchronised directory, in the order in
+// which it must happen: the folder itself (made if absent), its state directory, the lock, the
+// index, and what a crash left.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "apps/p2psync/config.h"
+#include "engine/node.h"
+#include "storage/applier.h"
+#include "storage/folder_lock.h"
+#include "storage/index_store.h"
+#include "storage/posix_fs.h"
+#include "storage/watcher.h"
+
+namespace p2psync::app {
+
+struct Folder {
+  std::string path;  ///< absolute, links resolved
+  std::unique_ptr<storage::PosixFs> fs;
+  std::unique_ptr<storage::FolderLock> lock;
+  storage::Descriptor state;  ///< `.p2psync`, for the control socket
+  std::unique_ptr<storage::IndexStore> index;
+  std::unique_ptr<storage::Applier> applier;
+  std::unique_ptr<storage::Watcher> watcher;  ///< null: not wanted, or not to be had
+  engine::Loaded loaded;
+  std::vector<engine::Surfaced> surfaced;
+  std::vector<engine::Note> notes;  ///< what a person should know of this start
+};
+
+/// busy: another process works on it; invalid: it belongs to another node; newer: a newer version
+/// of the program has written its state.
+[[nodiscard]] Result<Folder> open_folder(const Config& config);
+
+}  // namespace p2psync::app

@@ -1,0 +1,67 @@
+#pragma once
+// IndexWriter: commits changes to the index on a thread of its own, as many as wait in one
+// transaction, and does what has to wait for them.
+//
+// Called on the io_context's thread, and calls back on it. Changes are durable in the order given.
+// A commit that fails (disk full) is tried again every retry_interval and nothing is forgotten:
+// whatever waits for it waits; problem() says why.
+#include <asio/io_context.hpp>
+#include <asio/steady_timer.hpp>
+#include <asio/thread_pool.hpp>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "engine/record.h"
+#include "storage/index_store.h"
+
+namespace p2psync::app {
+
+class IndexWriter {
+ public:
+  static constexpr std::chrono::seconds retry_interval{1};
+
+  /// The store belongs to the writer's thread until finish() or the destructor.
+  IndexWriter(asio::io_context& context, storage::IndexStore& store,
+              std::function<void()> on_problem);
+
+  void persist(engine::Change change);
+  /// Runs `then` when everything persisted so far is durable: at once if it is. What was given
+  /// earlier runs earlier.
+  void when_durable(std::function<void()> then);
+  /// Records that the first scan is complete, after everything persisted so far.
+  void record_scanned();
+
+  [[nodiscard]] bool idle() const { return !committing_ && waiting_.empty(); }
+  [[nodiscard]] const std::optional<Error>& problem() const { return problem_; }
+  /// Gives up retries: the node is broken or stopping.
+  void stop();
+
+ private:
+  void commit();
+  void committed(Result<void> result);
+  void run_what_waited();
+
+  struct Waiting {
+    std::uint64_t number = 0;  ///< of the last change that must be durable
+    std::function<void()> then;
+  };
+
+  asio::io_context& context_;
+  storage::IndexStore& store_;
+  std::function<void()> on_problem_;
+  asio::steady_timer retry_;
+  std::vector<engine::Change> waiting_;
+  std::vector<engine::Change> in_hand_;  ///< the writer's thread reads it while committing_
+  bool committing_ = false;
+  bool stopped_ = false;
+  std::uint64_t given_ = 0;
+  std::uint64_t durable_ = 0;
+  std::deque<Waiting> then_;
+  std::optional<Error> problem_;
+  asio::thread_pool thread_{1};  ///< last: joined before what it uses is gone
+};
+
+}  // namespace p2psync::app

@@ -1,0 +1,43 @@
+#pragma once
+// Outbox: the engine's messages on their way to the transport.
+//
+// A message leaves when everything that was persisted before it is durable; what a peer was told it
+// may build upon. Messages for a connection that is gone meanwhile are dropped with it: the engine
+// has heard of that and begins anew on the next one. Data that the transport has no room for waits
+// here until it has. On the io_context's thread.
+#include <deque>
+#include <functional>
+#include <map>
+
+#include "apps/p2psync/index_writer.h"
+#include "engine/output.h"
+
+namespace p2psync::app {
+
+class Outbox {
+ public:
+  /// Gives a message to the transport; false if it has no room for data or no connection.
+  using Transmit = std::function<bool(const engine::Send&)>;
+
+  Outbox(IndexWriter& index, Transmit transmit) : index_(index), transmit_(std::move(transmit)) {}
+
+  void send(engine::Send message);
+  /// The transport has room again.
+  void drained(engine::NodeId peer);
+  void up(engine::NodeId peer);
+  void down(engine::NodeId peer);
+
+ private:
+  struct Connection {
+    std::uint64_t number = 0;  ///< of this peer's connections; 0: none
+    std::deque<engine::Send> data;
+  };
+  void transmit(engine::Send message, std::uint64_t connection);
+
+  IndexWriter& index_;
+  Transmit transmit_;
+  std::map<engine::NodeId, Connection> peers_;
+  std::uint64_t connections_ = 0;
+};
+
+}  // namespace p2psync::app
