@@ -28,6 +28,8 @@ constexpr int unsent_bytes_max = 256 * 1024;
 /// A read under a limit overdraws it by no more than this part of a second.
 constexpr std::uint64_t reads_per_second = 8;
 constexpr std::size_t limited_read_bytes_min = 1024;
+constexpr std::uint64_t limited_kernel_bytes_min = 16 * 1024;
+constexpr std::uint64_t limited_kernel_bytes_max = 4 * 1024 * 1024;
 
 void set_option(int socket, int level, int name, int value) {
   // Each only makes a failure show earlier or a wait shorter: without it, things still work.
@@ -41,6 +43,8 @@ Traffic::Traffic(std::uint64_t upload_limit, std::uint64_t download_limit)
   if (download_limit != 0) {
     read_bytes_max = std::clamp<std::size_t>(download_limit / reads_per_second,
                                              limited_read_bytes_min, FrameReader::read_bytes);
+    kernel_bytes_max = static_cast<int>(std::clamp<std::uint64_t>(
+        download_limit, limited_kernel_bytes_min, limited_kernel_bytes_max));
   }
 }
 
@@ -51,7 +55,8 @@ Connection::Connection(tcp::socket socket, asio::ssl::context& context,
       origin_(origin),
       writable_(stream_.get_executor()),
       read_pause_(stream_.get_executor()),
-      heard_(Clock::now()) {
+      heard_(Clock::now()),
+      said_(heard_) {
   asio::error_code ignored;  // a peer that has left already shows in the first read
   remote_ = stream_.lowest_layer().remote_endpoint(ignored);
   set_socket_options();
@@ -66,6 +71,9 @@ void Connection::set_socket_options() {
   set_option(socket, IPPROTO_TCP, TCP_KEEPCNT, keepalive_count);
   set_option(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, user_timeout_ms);
   set_option(socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, unsent_bytes_max);
+  if (traffic_->kernel_bytes_max) {
+    set_option(socket, SOL_SOCKET, SO_RCVBUF, *traffic_->kernel_bytes_max);
+  }
 }
 
 std::string Connection::remote_text() const {
@@ -116,7 +124,6 @@ asio::awaitable<bool> Connection::fill() {
   }
   frames_.filled(bytes);
   heard_ = Clock::now();
-  pinged_ = false;
   co_return true;
 }
 
@@ -151,27 +158,35 @@ void Connection::push(SendQueue::Bytes frame, engine::Priority priority) {
 }
 
 asio::awaitable<void> Connection::write_loop(std::shared_ptr<Connection> self) {
-  while (!self->closed_) {
-    const Instant now = Clock::now();
-    const Instant data_at = self->traffic_->upload.ready_at(now);
-    const bool data = self->queue_.data_is_next();
-    const SendQueue::Bytes batch = self->queue_.take(data_at <= now);
-    if (batch.empty()) {
-      self->writable_.expires_at(data ? data_at : Instant::max());
-      co_await self->writable_.async_wait(token);
-      continue;
+  try {
+    while (!self->closed_) {
+      co_await write_some(self);
     }
-    if (data) {
-      self->traffic_->upload.spend(batch.size());
-    }
-    const auto [error, bytes] =
-        co_await asio::async_write(self->stream_, asio::buffer(batch), token);
-    self->meter();
-    if (error) {
-      self->fail(error);
-    } else if (self->progress_ && !self->closed_) {
-      self->progress_();
-    }
+  } catch (const std::exception& exception) {
+    self->close(exception.what());
+  }
+}
+
+asio::awaitable<void> Connection::write_some(std::shared_ptr<Connection> self) {
+  const Instant now = Clock::now();
+  const Instant data_at = self->traffic_->upload.ready_at(now);
+  const bool data = self->queue_.data_is_next();
+  const SendQueue::Bytes batch = self->queue_.take(data_at <= now);
+  if (batch.empty()) {
+    self->writable_.expires_at(data ? data_at : Instant::max());
+    co_await self->writable_.async_wait(token);
+    co_return;
+  }
+  if (data) {
+    self->traffic_->upload.spend(batch.size());
+  }
+  const auto [error, bytes] = co_await asio::async_write(self->stream_, asio::buffer(batch), token);
+  self->meter();
+  self->said_ = Clock::now();
+  if (error) {
+    self->fail(error);
+  } else if (self->progress_ && !self->closed_) {
+    self->progress_();
   }
 }
 
@@ -187,18 +202,14 @@ void Connection::close(std::string reason) {
   read_pause_.cancel();
 }
 
-void Connection::tend(Instant now, std::chrono::nanoseconds ping_after,
+void Connection::tend(Instant now, std::chrono::nanoseconds beat_after,
                       std::chrono::nanoseconds silence_max) {
-  const auto silence = now - heard_;
-  if (closed_ || reading_paused_ || silence < ping_after) {
-    return;
-  }
-  if (silence >= silence_max) {
-    close("no answer for " +
-          std::to_string(std::chrono::duration_cast<std::chrono::seconds>(silence).count()) + " s");
-  } else if (!pinged_) {
-    pinged_ = true;
-    push(make_frame(FrameKind::ping, {}), engine::Priority::control);
+  if (!reading_paused_ && now - heard_ >= silence_max) {
+    close("nothing was heard of it for " +
+          std::to_string(std::chrono::duration_cast<std::chrono::seconds>(now - heard_).count()) +
+          " s");
+  } else if (now - said_ >= beat_after && queue_.bytes() == 0) {
+    push(make_frame(FrameKind::beat, {}), engine::Priority::control);
   }
 }
 

@@ -28,7 +28,9 @@ struct Traffic {
   std::uint64_t received_bytes = 0;
   TokenBucket upload;
   TokenBucket download;
-  std::size_t read_bytes_max = FrameReader::read_bytes;  ///< less under a low download limit
+  // Under a download limit little is read at a time, and little waits in the kernel.
+  std::size_t read_bytes_max = FrameReader::read_bytes;
+  std::optional<int> kernel_bytes_max;
 
   Traffic(std::uint64_t upload_limit, std::uint64_t download_limit);
 };
@@ -66,8 +68,9 @@ class Connection {
   /// The other end closed it, without an alert.
   [[nodiscard]] bool ended_by_peer() const { return ended_by_peer_; }
 
-  /// Asks a peer that has been silent for a time, and gives it up after another.
-  void tend(Instant now, std::chrono::nanoseconds ping_after, std::chrono::nanoseconds silence_max);
+  /// Says something if nothing was said for a time, and gives up a peer that was silent for
+  /// another.
+  void tend(Instant now, std::chrono::nanoseconds beat_after, std::chrono::nanoseconds silence_max);
 
   [[nodiscard]] Origin origin() const { return origin_; }
   [[nodiscard]] const asio::ip::tcp::endpoint& remote() const { return remote_; }
@@ -75,6 +78,7 @@ class Connection {
   [[nodiscard]] const SendQueue& queue() const { return queue_; }
 
  private:
+  static asio::awaitable<void> write_some(std::shared_ptr<Connection> self);
   void set_socket_options();
   /// Counts what the TLS records took, both ways; returns what came in since the last time.
   std::uint64_t meter();
@@ -94,7 +98,7 @@ class Connection {
   std::uint64_t metered_in_ = 0;
   std::uint64_t metered_out_ = 0;
   Instant heard_;  ///< when the last bytes came
-  bool pinged_ = false;
+  Instant said_;   ///< when the last bytes went
   bool greeted_ = false;
   bool closed_ = false;
   bool ended_by_peer_ = false;

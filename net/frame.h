@@ -34,8 +34,7 @@ enum class FrameKind : std::uint8_t {
   // Of the transport itself, see transport.h.
   ready = 32,
   welcome = 33,
-  ping = 34,
-  pong = 35,
+  beat = 34,
 };
 
 inline constexpr std::size_t header_bytes = 5;

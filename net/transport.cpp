@@ -167,11 +167,11 @@ void Transport::Core::dialling_failed(NodeId member, const std::string& text) {
 asio::awaitable<void> Transport::Core::tend(std::shared_ptr<Core> self) {
   const TransportTiming& timing = self->options_.timing;
   const auto interval =
-      std::min<std::chrono::nanoseconds>(std::chrono::seconds(1), timing.ping_after / 4);
+      std::min<std::chrono::nanoseconds>(std::chrono::seconds(1), timing.beat_after / 4);
   while (!self->stopped_) {
     for (const auto& [node, peer] : self->peers_) {
       if (peer.current != nullptr) {
-        peer.current->tend(Clock::now(), timing.ping_after, timing.silence_max);
+        peer.current->tend(Clock::now(), timing.beat_after, timing.silence_max);
       }
     }
     self->tending_.expires_after(interval);

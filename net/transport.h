@@ -2,8 +2,8 @@
 // The members' connections: one live TLS connection for each pair, dialled from both sides, and
 // messages through it.
 //
-// Members without a listener that can be reached dial; members with an address are dialled; both at
-// once is usual. Of a pair, the node with the smaller id decides which connection it is:
+// Every member dials every other whose address it knows, so both at once is usual. Of a pair, the
+// node with the smaller id decides which connection it is:
 //
 //   the larger   -> ready (8 bytes: its token)   on every connection of the pair, after TLS
 //   the smaller  -> welcome                      on the chosen one; closes the others
@@ -14,8 +14,9 @@
 // it. The first that is ready wins; nothing flaps. `welcome` also tells a client that the server
 // took its certificate, which TLS 1.3 does not.
 //
-// A peer that says nothing for `ping_after` is asked with a ping, and one that then says nothing
-// until `silence_max` is given up: time-outs do not rest on what the engine sends.
+// Who has sent nothing for `beat_after` sends an empty `beat`, and who has heard nothing for
+// `silence_max` gives the peer up. So time-outs do not rest on what the engine sends, nor on how
+// fast the other end reads: with a download limit an answer would wait behind all that came before.
 //
 // Threads: everything on the io_context's one thread, callbacks too. Callbacks come from
 // io_context::run only, never from within a call of this class. They may call it, stop() included.
@@ -48,7 +49,7 @@ struct TransportTiming {
   std::chrono::nanoseconds handshake_max = std::chrono::seconds(5);  ///< TLS, ready and welcome
   std::chrono::nanoseconds retry_min = std::chrono::milliseconds(100);
   std::chrono::nanoseconds retry_max = std::chrono::seconds(10);
-  std::chrono::nanoseconds ping_after = std::chrono::seconds(10);
+  std::chrono::nanoseconds beat_after = std::chrono::seconds(10);
   std::chrono::nanoseconds silence_max = std::chrono::seconds(30);
 };
 

@@ -203,13 +203,7 @@ void Transport::Core::end(Peer& peer, const std::shared_ptr<Connection>& connect
 
 void Transport::Core::deliver(const Peer& peer, Connection& connection, const Frame& frame) {
   switch (frame.kind) {
-    case FrameKind::ping:
-      // Anything answers, and a peer that asks without reading must not make a queue.
-      if (connection.queue().control_bytes() == 0) {
-        connection.push(make_frame(FrameKind::pong, {}), Priority::control);
-      }
-      return;
-    case FrameKind::pong: return;
+    case FrameKind::beat: return;  // it was heard, and that is all
     case FrameKind::ready:
     case FrameKind::welcome: connection.close("a ready or welcome out of place"); return;
     default: break;

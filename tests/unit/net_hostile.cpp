@@ -23,9 +23,11 @@ class Stranger : public std::enable_shared_from_this<Stranger> {
  public:
   explicit Stranger(asio::io_context& io) : socket_(io) {}
   static std::shared_ptr<Stranger> call(asio::io_context& io, const TestNode& node,
-                                        std::string says) {
+                                        std::string says, const std::string& from = "127.0.0.1") {
     auto self = std::make_shared<Stranger>(io);
     self->says_ = std::move(says);
+    self->socket_.open(tcp::v4());
+    self->socket_.bind({asio::ip::make_address_v4(from), 0});
     self->socket_.connect(node.endpoint());
     asio::async_write(self->socket_, asio::buffer(self->says_),
                       [self](const asio::error_code&, std::size_t) {});
@@ -253,6 +255,20 @@ TEST_CASE("hostile: who holds sockets open keeps no member out, nor more than a 
   member.behave(target.io);
   CHECK(run_until(target.io, [&] { return target.node.count(What::up) == 1; }));
   CHECK(hung_up() == 40 - half_open_per_address_max + 1);
+}
+
+TEST_CASE("hostile: of sockets held open from many addresses, the oldest go") {
+  Target target;
+  std::vector<std::shared_ptr<Stranger>> silent;
+  for (std::size_t i = 0; i < half_open_max + 6; ++i) {
+    silent.push_back(
+        Stranger::call(target.io, target.node, "", "127.0.0." + std::to_string(2 + i / 14)));
+  }
+  CHECK(run_until(target.io, [&] {
+    return std::ranges::count_if(silent, [](const auto& one) { return one->hung_up; }) == 6;
+  }));
+  CHECK(std::ranges::all_of(silent.begin(), silent.begin() + 6,
+                            [](const auto& one) { return one->hung_up; }));
 }
 
 TEST_CASE("hostile: a member that says nothing after the handshake is hung up on") {

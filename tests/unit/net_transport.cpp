@@ -332,10 +332,10 @@ TEST_CASE("transport: stop does not wait for a name server") {
   CHECK(cluster[0].log.empty());
 }
 
-TEST_CASE("transport: idle connections ask and answer, and stay") {
+TEST_CASE("transport: idle connections are heard of, and stay") {
   TestCluster cluster(2);
   for (const auto& node : cluster.nodes) {
-    node->options.timing.ping_after = std::chrono::milliseconds(10);
+    node->options.timing.beat_after = std::chrono::milliseconds(10);
     node->options.timing.silence_max = std::chrono::seconds(30);
   }
   cluster.start();
@@ -346,13 +346,13 @@ TEST_CASE("transport: idle connections ask and answer, and stay") {
   CHECK(run_until(cluster.io, [&] { return cluster[0].transport->sent_bytes() > sent + 500; }));
   CHECK(cluster[0].count(What::down) == 0);
   CHECK(cluster[1].count(What::down) == 0);
-  CHECK(cluster[0].count(What::received) == 1);  // pings are the transport's own
+  CHECK(cluster[0].count(What::received) == 1);  // beats are the transport's own
 }
 
 TEST_CASE("transport: a peer that hangs is given up") {
   TestCluster cluster(1);
   TestNode& lives = cluster[0];
-  lives.options.timing.ping_after = std::chrono::milliseconds(20);
+  lives.options.timing.beat_after = std::chrono::milliseconds(20);
   lives.options.timing.silence_max = std::chrono::milliseconds(100);
   asio::io_context elsewhere;
   TestNode hangs("hangs");
@@ -364,7 +364,22 @@ TEST_CASE("transport: a peer that hangs is given up") {
     return lives.count(What::received) == 1;
   }));
   CHECK(run_until(cluster.io, [&] { return lives.count(What::down) == 1; }));
-  CHECK(lives.last_reason().starts_with("no answer for"));
+  CHECK(lives.last_reason().starts_with("nothing was heard of it for"));
+}
+
+TEST_CASE("transport: who reads slowly, by its own limit, is not taken for dead") {
+  TestCluster cluster(2);
+  for (const auto& node : cluster.nodes) {
+    node->options.timing.beat_after = std::chrono::milliseconds(50);
+    node->options.timing.silence_max = std::chrono::milliseconds(400);
+  }
+  cluster[1].options.download_limit = 64 * 1024;
+  cluster.start();
+  REQUIRE(run_until(cluster.io, [&] { return cluster.connected(); }));
+  REQUIRE(cluster[0].transport->send(cluster[1].id(), block_of(100'000), Priority::data));
+  CHECK(run_until(cluster.io, [&] { return cluster[1].count(What::received) == 2; }));
+  CHECK(cluster[0].count(What::down) == 0);
+  CHECK(cluster[1].count(What::down) == 0);
 }
 
 TEST_CASE("transport: traffic is counted as it crosses the socket") {
