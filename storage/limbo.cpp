@@ -34,8 +34,9 @@ Result<Displaced> Limbo::settle(const IntentItem& item, std::uint64_t intent) {
   if (!displaced.as_expected || item.content == Hash{} || !tells_changes(stat->signature)) {
     auto seen = see(fs_, path);
     if (seen) {
-      displaced.as_expected =
-          displaced.as_expected && (item.content == Hash{} || item.content == seen->content);
+      // By what was read: a process that has it open may have written since the stat.
+      displaced.as_expected = same_but_ctime(seen->signature, item.expected) &&
+                              (item.content == Hash{} || item.content == seen->content);
       displaced.seen = std::move(*seen);
     } else if (seen.error().code != ErrorCode::busy ||
                stat->signature.inode != item.expected.inode) {

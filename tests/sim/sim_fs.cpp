@@ -241,7 +241,8 @@ Result<std::unique_ptr<File>> SimFs::open(std::string_view operation, std::strin
   }
   const Inode& inode = disk_.inode(*found);
   if (inode.special || inode.kind != Kind::file) {
-    return wrong_kind("open", path);
+    const bool directory = !inode.special && inode.kind == Kind::directory;
+    return writer && directory ? failed("open", path, EISDIR) : wrong_kind("open", path);
   }
   return std::make_unique<SimFile>(*this, *found, std::string(path), writer);
 }

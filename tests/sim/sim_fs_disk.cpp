@@ -48,11 +48,8 @@ Sys<InodeNumber> Disk::find(std::string_view path) const {
   if (!at) {
     return std::unexpected(at.error());
   }
-  const InodeNumber number = child(*at);
-  if (number == 0) {
-    return std::unexpected(ENOENT);
-  }
-  return number;
+  const auto number = child(*at);
+  return number && *number == 0 ? std::unexpected(ENOENT) : number;
 }
 
 storage::Stat Disk::stat(InodeNumber number) const {
@@ -82,8 +79,8 @@ Sys<InodeNumber> Disk::create(std::string_view path, Inode made) {
   if (!at) {
     return std::unexpected(at.error());
   }
-  if (child(*at) != 0) {
-    return std::unexpected(EEXIST);
+  if (const auto there = child(*at); !there || *there != 0) {
+    return std::unexpected(there ? EEXIST : there.error());
   }
   if (made.kind == Kind::symlink && made.bytes.empty()) {
     return std::unexpected(ENOENT);
@@ -104,16 +101,20 @@ Sys<InodeNumber> Disk::create(std::string_view path, Inode made) {
 }
 
 Sys<void> Disk::link(std::string_view from, std::string_view to) {
-  const auto number = find(from);
-  if (!number) {
-    return std::unexpected(number.error());
+  const auto source = place(from);
+  if (!source) {
+    return std::unexpected(source.error());
   }
   const auto at = place(to);
   if (!at) {
     return std::unexpected(at.error());
   }
-  if (child(*at) != 0) {
-    return std::unexpected(EEXIST);
+  const auto number = find(from);
+  if (!number) {
+    return std::unexpected(number.error());
+  }
+  if (const auto there = child(*at); !there || *there != 0) {
+    return std::unexpected(there ? EEXIST : there.error());
   }
   if (is_directory(inodes_.at(*number))) {
     return std::unexpected(EPERM);
@@ -135,11 +136,16 @@ Sys<void> Disk::rename(std::string_view from, std::string_view to, RenameMode mo
   if (!target) {
     return std::unexpected(target.error());
   }
-  const InodeNumber moved = child(*source);
-  const InodeNumber there = child(*target);
-  if (moved == 0) {
-    return std::unexpected(ENOENT);
+  const auto found = find(from);
+  if (!found) {
+    return std::unexpected(found.error());
   }
+  const auto in_the_way = child(*target);
+  if (!in_the_way) {
+    return std::unexpected(in_the_way.error());
+  }
+  const InodeNumber moved = *found;
+  const InodeNumber there = *in_the_way;
   if (mode == RenameMode::no_replace && there != 0) {
     return std::unexpected(EEXIST);
   }
@@ -278,21 +284,22 @@ Sys<Disk::Place> Disk::place(std::string_view path) const {
     if (!is_directory(inodes_.at(at.directory))) {
       return std::unexpected(ENOTDIR);
     }
-    if (at.name.size() > engine::name_bytes_max) {
-      return std::unexpected(ENAMETOOLONG);
-    }
     if (slash == std::string_view::npos) {
       return at;
     }
-    at.directory = child(at);
-    if (at.directory == 0) {
-      return std::unexpected(ENOENT);
+    const auto next = child(at);
+    if (!next || *next == 0) {
+      return std::unexpected(next ? ENOENT : next.error());
     }
+    at.directory = *next;
     path.remove_prefix(slash + 1);
   }
 }
 
-InodeNumber Disk::child(const Place& at) const {
+Sys<InodeNumber> Disk::child(const Place& at) const {
+  if (at.name.size() > engine::name_bytes_max) {
+    return std::unexpected(ENAMETOOLONG);
+  }
   const auto& names = inodes_.at(at.directory).names;
   const auto found = names.find(at.name);
   return found == names.end() ? 0 : found->second;

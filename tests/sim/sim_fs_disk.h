@@ -81,7 +81,7 @@ class Disk {
     std::string name;
   };
   [[nodiscard]] Sys<Place> place(std::string_view path) const;
-  [[nodiscard]] InodeNumber child(const Place& at) const;  ///< 0: nothing there
+  [[nodiscard]] Sys<InodeNumber> child(const Place& at) const;  ///< 0: nothing there
   [[nodiscard]] bool is_inside(InodeNumber directory, InodeNumber ancestor) const;
   void attach(const Place& at, InodeNumber number);
   void detach(const Place& at);

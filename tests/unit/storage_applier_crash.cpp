@@ -37,16 +37,14 @@ bool survives(Scene& scene, const std::function<void()>& run) {
 
 /// Nothing was lost, nothing is half, nothing is invented.
 void check_contents(const Scene& scene) {
-  for (const std::string& bytes : scene.old_bytes) {
-    CHECK(scene.holds(bytes));
-  }
-  for (const std::string& bytes : scene.new_bytes) {
-    CHECK(scene.holds(bytes));
-  }
-  for (const auto& [path, node] : scene.disk.tree()) {
-    CHECK((node.kind == Kind::directory || scene.old_bytes.contains(node.bytes) ||
-           scene.new_bytes.contains(node.bytes)));
-  }
+  const auto held = [&](const std::string& bytes) { return scene.holds(bytes); };
+  CHECK(std::ranges::all_of(scene.old_bytes, held));
+  CHECK(std::ranges::all_of(scene.new_bytes, held));
+  CHECK(std::ranges::all_of(scene.disk.tree(), [&](const auto& item) {
+    const sim::TreeNode& node = item.second;
+    return node.kind == Kind::directory || scene.old_bytes.contains(node.bytes) ||
+           scene.new_bytes.contains(node.bytes);
+  }));
 }
 
 void check_recovered(Scene& scene) {

@@ -45,6 +45,12 @@ const std::vector<Act>& acts() {
          disk.remove(name);
          return disk.make_special(name) && false;
        }},
+      {"moves an old file there",
+       [](auto& disk, auto& name) {
+         const std::string other = name + ".old";
+         return disk.write_file(other, users) && disk.utimes(other, old_time) &&
+                disk.rename_path(other, name);
+       }},
       {"renames it away and writes anew",
        [](auto& disk, auto& name) {
          disk.rename_path(name, name + ".moved");
@@ -61,46 +67,94 @@ void check_scene(const Scene& scene, const std::string& touched, bool wrote) {
     CHECK(scene.owns_up_to(users));
   }
   const std::string job = touched == "a.conflict-n" ? "a" : touched;
-  for (const std::string& bytes : scene.old_bytes) {
-    CHECK((bytes.ends_with(job) || scene.holds(bytes)));
-  }
-  for (const std::string& bytes : scene.new_bytes) {
-    CHECK((bytes.ends_with(job) || scene.shows(bytes)));
-  }
+  CHECK(std::ranges::all_of(scene.old_bytes, [&](const std::string& bytes) {
+    return bytes.ends_with(job) || scene.holds(bytes);
+  }));
+  CHECK(std::ranges::all_of(scene.new_bytes, [&](const std::string& bytes) {
+    return bytes.ends_with(job) || scene.shows(bytes);
+  }));
   CHECK(!scene.has_slots());
 }
 
-/// Runs the batch with `disturb` at its k-th call, for every k.
-void at_every_call(bool exchange, const std::function<void(Scene&, std::uint64_t call)>& run) {
-  for (std::uint64_t call = 1;; ++call) {
-    REQUIRE(call < call_max);
-    Scene scene(exchange);
-    run(scene, call);
-    if (scene.disk.calls < call) {
-      return;  // the batch was over before
+/// One act at one call. True: the batch was that long.
+bool disturb(Scene& scene, const Act& act, const std::string& name, std::uint64_t call) {
+  bool wrote = false;
+  scene.disk.before_call = [&](std::string_view, std::string_view) {
+    if (scene.disk.calls == call) {
+      wrote = act.act(scene.disk, name);
+    }
+  };
+  Applier applier(scene.disk);
+  scene.answers = applier.apply(scene.apply);
+  scene.disk.before_call = nullptr;
+  const bool reached = scene.disk.calls >= call;
+  scene.settle(applier);
+  INFO("the user " << act.what << ": " << name << " at call " << call);
+  check_scene(scene, name, wrote);
+  CHECK(applier.still_open() == 0);
+  return reached;
+}
+
+TEST_CASE("apply: a user at any system call loses nothing") {
+  for (const auto hashes : {Scene::Hashes::known, Scene::Hashes::unknown}) {
+    for (const Act& act : acts()) {
+      for (const std::string name : Scene::names) {
+        bool reached = true;
+        for (std::uint64_t call = 1; reached; ++call) {
+          REQUIRE(call < call_max);
+          Scene scene(true, hashes);
+          reached = disturb(scene, act, name, call);
+        }
+      }
     }
   }
 }
 
-TEST_CASE("apply: a user at any system call loses nothing") {
+TEST_CASE("apply: without exchange a user who writes in place or deletes loses nothing") {
   for (const Act& act : acts()) {
+    if (act.what != "writes in place" && act.what != "deletes it") {
+      continue;
+    }
     for (const std::string name : Scene::names) {
-      at_every_call(true, [&](Scene& scene, std::uint64_t call) {
-        bool wrote = false;
+      bool reached = true;
+      for (std::uint64_t call = 1; reached; ++call) {
+        REQUIRE(call < call_max);
+        Scene scene(false);
+        reached = disturb(scene, act, name, call);
+      }
+    }
+  }
+}
+
+TEST_CASE("apply: a process that holds a file open writes at any call, and after it") {
+  for (const auto hashes : {Scene::Hashes::known, Scene::Hashes::unknown}) {
+    for (const std::string name : {"a", "b", "d", "e", "g"}) {
+      bool reached = true;
+      for (std::uint64_t call = 1; reached; ++call) {
+        REQUIRE(call < call_max);
+        Scene scene(true, hashes);
+        auto editor = scene.disk.open_writer(name);
+        REQUIRE(editor.has_value());
         scene.disk.before_call = [&](std::string_view, std::string_view) {
           if (scene.disk.calls == call) {
-            wrote = act.act(scene.disk, name);
+            editor->write(0, users);
           }
         };
         Applier applier(scene.disk);
         scene.answers = applier.apply(scene.apply);
-        const std::uint64_t calls = scene.disk.calls;
+        reached = scene.disk.calls >= call;
+        scene.revisit(applier);
+        INFO("editor of " << name << " at call " << call);
+        CHECK((scene.owns_up_to(users) || !reached));
+        if (call % 2 == 0) {
+          editor->write(0, "more!");
+        }
+        editor.reset();
         scene.settle(applier);
-        INFO("the user " << act.what << ": " << name << " at call " << call);
-        check_scene(scene, name, wrote);
+        check_scene(scene, name, false);
+        CHECK((call % 2 == 1 || scene.owns_up_to("more!")));
         CHECK(applier.still_open() == 0);
-        scene.disk.calls = calls;
-      });
+      }
     }
   }
 }
