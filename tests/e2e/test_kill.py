@@ -6,6 +6,7 @@ that no later action replaced. Every content carries its own checksum and its nu
 """
 
 import ctypes
+import datetime
 import errno
 import hashlib
 import os
@@ -55,6 +56,7 @@ class User(threading.Thread):
         self.own = os.path.join(os.fsencode(cluster.directory), b"user")
         os.mkdir(self.own)
         self.superseded = {}  # event -> what it directly replaced
+        self.log = []  # "time node action path: event over base", for the story of a lost one
         self.removed = set()  # events that a deletion removed
         self.actions = 0
         self.progress = threading.Condition()
@@ -105,6 +107,7 @@ class User(threading.Thread):
                 os.makedirs(os.path.dirname(target), exist_ok=True)
                 renameat2(mine, target, RENAME_NOREPLACE)
                 self.superseded[event] = None
+                self.tell(node, path, f"event {event} at a free name")
                 return
             except FileExistsError:
                 pass
@@ -113,6 +116,7 @@ class User(threading.Thread):
             try:
                 renameat2(mine, target, RENAME_EXCHANGE)
                 self.superseded[event] = self.look_at(mine)
+                self.tell(node, path, f"event {event} over event {self.superseded[event]}")
                 os.unlink(mine)
                 return
             except FileNotFoundError:
@@ -126,8 +130,26 @@ class User(threading.Thread):
             if error.errno in (errno.ENOENT, errno.ENOTDIR):
                 return
             raise
-        self.removed.add(self.look_at(mine))
+        removed = self.look_at(mine)
+        self.removed.add(removed)
+        self.tell(node, path, f"deleted event {removed}")
         os.unlink(mine)
+
+    def tell(self, node, path, what):
+        clock = datetime.datetime.utcnow().isoformat(timespec="milliseconds")
+        self.log.append(f"{clock}Z {node.name} {'up' if node.process else 'down'} {os.fsdecode(path)}: {what}")
+
+    def story_of(self, event):
+        """What happened at the names that this event had, and where its bytes are now."""
+        bases = {event, self.superseded.get(event)}
+        lines = [line for line in self.log if any(re.search(rf"event {base}\b", line) for base in bases if base)]
+        for node in self.cluster.nodes:
+            for directory, _, names in os.walk(os.fsencode(node.folder)):
+                for name in names:
+                    content = read_file(os.path.join(directory, name))
+                    if content and event_in(content) == event:
+                        lines.append(f"now on {node.name}: {os.fsdecode(os.path.join(directory, name))}")
+        return "\n".join(lines)
 
     def live(self):
         gone = set(self.removed) | {base for base in self.superseded.values() if base}
@@ -226,7 +248,7 @@ def test_fifty_kills_while_files_change(world):
     for node in cluster.nodes:
         held = contents_on(node)
         lost = live - held.keys()
-        check(not lost, lambda: f"{node.name} lost {len(lost)} of {len(live)}: {sorted(lost)[:10]}")
+        check(not lost, lambda: f"{node.name} lost {len(lost)} of {len(live)}: {sorted(lost)[:10]}\n" + user.story_of(min(lost)))
         twice = {event: paths for event, paths in held.items() if len(paths) > 1}
         check(not twice, lambda: f"{node.name} holds contents twice: {twice}")
         # A kill between a rename and the index's commit can make two of what a user saw as one after the
