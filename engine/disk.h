@@ -131,7 +131,14 @@ struct Remove {
   Signature expected;
   Hash expected_content;  ///< as in Put
 };
-using Step = std::variant<Put, Link, Remove>;
+/// Changes nothing: makes sure that `name` still is `expected`. What a name shows is only ever
+/// taken to be more (another node's equal bytes) after a look at the disk; a user's deletion would
+/// else remove what it never saw.
+struct Check {
+  Path name;
+  Signature expected;
+};
+using Step = std::variant<Put, Link, Remove, Check>;
 
 /// The steps that make one path and its copies right, in order. The first that fails ends the job.
 /// Over the jobs of a batch all puts and links come before all removals.

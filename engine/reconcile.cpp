@@ -20,6 +20,18 @@ const Shown* shown_at(const std::vector<Shown>& shown, const Path& name) {
   return place == shown.end() ? nullptr : &*place;
 }
 
+/// A dot is shown by one name at a time.
+std::vector<Dot> not_shown_elsewhere(const std::vector<Shown>& shown, const Path& name,
+                                     std::vector<Dot> dots) {
+  for (const Shown& other : shown) {
+    if (other.name != name) {
+      std::erase_if(
+          dots, [&other](const Dot& dot) { return std::ranges::binary_search(other.dots, dot); });
+    }
+  }
+  return dots;
+}
+
 bool anything_shown_below(const Index& index, const Path& path) {
   bool any = false;
   index.for_each(path + "/", path + std::string(1, '\0'),
@@ -53,9 +65,10 @@ class Planner {
                          shown_at(shown_, place.name) == nullptr;
       if (!stays) {
         lay(place);
-      } else if (at_path->dots != place.dots) {
-        plan_.relabel.push_back(place);
-        plan_.relabel.back().name = path_;
+      } else {
+        Place staying = place;
+        staying.name = path_;
+        confirm(*at_path, staying);
       }
     }
     for (const Shown& shown : shown_) {
@@ -72,9 +85,7 @@ class Planner {
   void lay(const Place& place) {
     const Shown* now = shown_at(shown_, place.name);
     if (now != nullptr && looks_like(now->version, place.version)) {
-      if (now->dots != place.dots || now->version != place.version) {
-        plan_.relabel.push_back(place);
-      }
+      confirm(*now, place);
       return;
     }
     const std::string_view parent = parent_of(place.name);
@@ -110,8 +121,17 @@ class Planner {
     Put put{place.name, wanted_of(place.version), std::nullopt, source};
     if (now != nullptr) {
       put.expected = now->signature;
+      put.expected_content = now->version.content;
     }
     add(std::move(put), {place.name, now == nullptr ? std::nullopt : std::optional(*now), place});
+  }
+
+  /// Right on the disk already; what it stands for may have changed.
+  void confirm(const Shown& now, Place place) {
+    place.dots = not_shown_elsewhere(shown_, place.name, place.dots);
+    if (now.dots != place.dots || now.version != place.version) {
+      add(Check{now.name, now.signature}, {now.name, now, std::move(place)});
+    }
   }
 
   /// The same sibling under a name of this path that goes away or is replaced in this very plan.
@@ -133,7 +153,8 @@ class Planner {
       plan_.waits = true;
       return;
     }
-    add(Remove{shown.name, shown.signature}, {shown.name, shown, std::nullopt});
+    add(Remove{shown.name, shown.signature, shown.version.content},
+        {shown.name, shown, std::nullopt});
   }
 
   void add(Step step, Plan::Effect effect) {
@@ -228,10 +249,6 @@ std::optional<Apply> Reconciler::next(
       continue;
     }
     Plan made = plan(replica_, path, coming);
-    for (const Place& place : made.relabel) {
-      const Shown* shown = replica_.shown(place.name);
-      replica_.show(path, {place.name, place.dots, place.version, shown->signature});
-    }
     need(path, made.needs);
     if (made.done()) {
       pending_.erase(path);
@@ -350,7 +367,11 @@ void Reconciler::laid(const Path& path, const Plan::Effect& effect, const Step& 
   }
   if (effect.after && done.signature) {
     const Place& place = *effect.after;
-    replica_.show(path, {place.name, place.dots, place.version, *done.signature});
+    static const std::vector<Shown> nothing;
+    const Record* record = replica_.index().find(path);
+    const std::vector<Shown>& others = record == nullptr ? nothing : record->shown;
+    std::vector<Dot> dots = not_shown_elsewhere(others, place.name, place.dots);
+    replica_.show(path, {place.name, std::move(dots), place.version, *done.signature});
     if (place.version.kind == Kind::directory && !effect.before) {
       outcome.list.push_back(place.name);  // what users do in it is to be watched from now on
     }

@@ -37,7 +37,6 @@ struct Plan {
   };
   std::vector<Step> steps;
   std::vector<Effect> effects;  ///< one a step
-  std::vector<Place> relabel;   ///< right on disk already; only the memory of it changes
   std::vector<Need> needs;
   bool waits = false;  ///< for a parent, for children to go, or for another path to free a name
   [[nodiscard]] bool done() const { return steps.empty() && needs.empty() && !waits; }

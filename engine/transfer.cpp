@@ -41,12 +41,11 @@ void Transfer::set_needs(const Path& path, const std::vector<Need>& needs) {
       if (std::ranges::find(hashes, old) != hashes.end()) {
         continue;
       }
-      const Key key{sizes_[old], old};
-      if (const auto want = wants_.find(key); want != wants_.end()) {
-        want->second.paths.erase(path);
-        if (want->second.paths.empty()) {
+      if (Want* want = find(old)) {
+        want->paths.erase(path);
+        if (want->paths.empty()) {
           unwanted_.push_back(old);
-          drop(key, nullptr);
+          drop({want->need.size, old});
         }
       }
     }
@@ -58,7 +57,12 @@ void Transfer::set_needs(const Path& path, const std::vector<Need>& needs) {
   }
 }
 
-void Transfer::drop(const Key& key, std::vector<Output>* out) {
+Transfer::Want* Transfer::find(const Hash& content) {
+  const auto size = sizes_.find(content);
+  return size == sizes_.end() ? nullptr : &wants_.at({size->second, content});
+}
+
+void Transfer::drop(const Key key) {
   const auto want = wants_.find(key);
   if (want == wants_.end()) {
     return;
@@ -72,9 +76,6 @@ void Transfer::drop(const Key& key, std::vector<Output>* out) {
   });
   if (active_.erase(key) > 0 && block_count(key.first) > 1) {
     --large_active_;
-  }
-  if (out != nullptr) {
-    out->push_back(DropStage{key.second});
   }
   pending_bytes_ -= key.first;
   sizes_.erase(key.second);
@@ -101,11 +102,10 @@ void Transfer::unask(std::uint64_t request) {
   if (const auto peer = peers_.find(asked.peer); peer != peers_.end()) {
     --peer->second.requests;
   }
-  const auto want = wants_.find({sizes_[asked.content], asked.content});
-  if (want != wants_.end() && want->second.blocks[asked.block] == BlockState::asked) {
-    want->second.blocks[asked.block] = BlockState::missing;
-    ++want->second.missing;
-    want->second.next_block = std::min(want->second.next_block, asked.block);
+  if (Want* want = find(asked.content); want->blocks[asked.block] == BlockState::asked) {
+    want->blocks[asked.block] = BlockState::missing;
+    ++want->missing;
+    want->next_block = std::min(want->next_block, asked.block);
   }
 }
 
@@ -125,7 +125,7 @@ void Transfer::take_back_late(Instant now) {
   for (const std::uint64_t request : late) {
     const Asked asked = asked_.at(request);
     unask(request);
-    wants_.at({sizes_[asked.content], asked.content}).lacking[asked.peer] = now + patience;
+    find(asked.content)->lacking[asked.peer] = now + patience;
   }
 }
 
@@ -228,15 +228,11 @@ bool Transfer::ask(Instant now, Want& want, const std::function<bool(NodeId, con
 }
 
 void Transfer::on(const StageOpened& opened) {
-  const auto size = sizes_.find(opened.content);
-  if (size == sizes_.end()) {
+  Want* wanted = find(opened.content);
+  if (wanted == nullptr || wanted->stage != Want::Stage::opening) {
     return;
   }
-  const Key key{size->second, opened.content};
-  Want& want = wants_.at(key);
-  if (want.stage != Want::Stage::opening) {
-    return;
-  }
+  Want& want = *wanted;
   want.stage = Want::Stage::fetching;
   for (std::size_t i = 0; i < want.blocks.size() && i < opened.blocks.size(); ++i) {
     // The last block is always fetched: writing it is what has the whole checked.
@@ -254,10 +250,9 @@ bool Transfer::on_block(Instant now, NodeId peer, Block block, std::vector<Outpu
     return false;
   }
   const Asked asked = place->second;
-  const Key key{sizes_.at(asked.content), asked.content};
-  Want& want = wants_.at(key);
+  Want& want = *find(asked.content);
   const bool good =
-      block.bytes != nullptr && block.bytes->size() == block_length(key.first, asked.block);
+      block.bytes != nullptr && block.bytes->size() == block_length(want.need.size, asked.block);
   if (!good) {
     unask(block.request);
     want.lacking[peer] = now + lacking_for;
@@ -272,26 +267,26 @@ bool Transfer::on_block(Instant now, NodeId peer, Block block, std::vector<Outpu
   if (last) {
     want.stage = Want::Stage::finishing;
   }
-  out.push_back(WriteBlock{asked.content, key.first, asked.block * std::uint64_t{block_bytes},
+  out.push_back(WriteBlock{asked.content, want.need.size, asked.block * std::uint64_t{block_bytes},
                            std::move(block.bytes), last});
   return true;
 }
 
 Transfer::Outcome Transfer::on(Instant now, const StageWritten& written) {
   Outcome outcome;
-  const auto size = sizes_.find(written.content);
-  if (size == sizes_.end()) {
+  Want* wanted = find(written.content);
+  if (wanted == nullptr) {
     return outcome;
   }
-  const Key key{size->second, written.content};
-  Want& want = wants_.at(key);
+  Want& want = *wanted;
+  const Key key{want.need.size, written.content};
   if (written.state == StageState::incomplete) {
     return outcome;
   }
   outcome.paths.assign(want.paths.begin(), want.paths.end());
   if (written.state == StageState::complete) {
     outcome.complete = true;
-    drop(key, nullptr);
+    drop(key);
     return outcome;
   }
   outcome.error = written.error;
@@ -306,7 +301,7 @@ Transfer::Outcome Transfer::on(Instant now, const StageWritten& written) {
   }
   Need need = want.need;
   std::set<Path> paths = std::move(want.paths);
-  drop(key, nullptr);
+  drop(key);
   Want again;
   again.need = std::move(need);
   again.paths = std::move(paths);

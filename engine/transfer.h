@@ -93,10 +93,11 @@ class Transfer {
   std::optional<NodeId> choose(Instant now, Want& want,
                                const std::function<bool(NodeId, const Need&)>& likely);
   void unask(std::uint64_t request);
-  void drop(const Key& key, std::vector<Output>* out);
+  [[nodiscard]] Want* find(const Hash& content);
+  void drop(Key key);
   void take_back_late(Instant now);
 
-  std::map<Hash, std::uint64_t> sizes_;
+  std::map<Hash, std::uint64_t> sizes_;  ///< exactly of what is in wants_
   std::map<Key, Want> wants_;
   std::set<Key> active_;
   std::size_t large_active_ = 0;

@@ -192,7 +192,8 @@ void ApplyBatch::sync_touched() {
   std::map<std::string, std::vector<Work*>, std::less<>> touched;
   for (Job& job : jobs_) {
     for (Work& work : job.works) {
-      if (work.laid || is_done(work.result)) {
+      const bool changes = !std::holds_alternative<engine::Check>(*work.step);
+      if (work.laid || (changes && is_done(work.result))) {
         touched[work.touched].push_back(&work);
       }
       if (work.moved_in) {

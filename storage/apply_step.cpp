@@ -46,6 +46,10 @@ ApplyBatch::Outcome ApplyBatch::carry_out(Job& job, Work& work) {
     work.touched = parent(second->name);
     return link(job, work, *second);
   }
+  if (const auto* same = std::get_if<engine::Check>(work.step)) {
+    const auto now = check(job, same->name, same->expected);
+    return now ? Outcome(Done{now->signature, std::nullopt}) : because(now.error());
+  }
   const auto& gone = std::get<engine::Remove>(*work.step);
   work.touched = parent(gone.name);
   return remove(job, work, gone);

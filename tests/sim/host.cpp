@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "net/wire.h"
+#include "storage/hash.h"
 #include "storage/scanner.h"
 
 namespace p2psync::sim {
@@ -33,6 +34,8 @@ std::string brief(const Output& output) {
           text += "put " + put->name + (put->expected ? "! " : " ");
         } else if (const auto* link = std::get_if<Link>(&step)) {
           text += "link " + link->name + "<" + link->from + " ";
+        } else if (const auto* check = std::get_if<Check>(&step)) {
+          text += "check " + check->name + " ";
         } else {
           text += "remove " + std::get<Remove>(step).name + " ";
         }
@@ -67,6 +70,48 @@ std::string brief(const Input& input) {
     }
   } else if (const auto* surfaced = std::get_if<Surfaced>(&input)) {
     text += " " + surfaced->name;
+  }
+  return text;
+}
+
+std::string describe(const Dot& dot) {
+  return std::to_string(dot.actor.node) + "." + std::to_string(dot.actor.incarnation % 1000) + "." +
+         std::to_string(dot.sequence);
+}
+
+std::string describe(const Version& version) {
+  static constexpr const char* kinds[] = {"file", "directory", "symlink"};
+  std::string text = kinds[static_cast<int>(version.kind)];
+  text += " " + storage::to_hex(version.content).substr(0, 6) + " rank " +
+          std::to_string(version.rank) + " label " + version.label;
+  for (const auto& [set, word] :
+       {std::pair{version.copy, " copy"}, std::pair{version.metadata_only, " metadata"},
+        std::pair{version.imported, " import"}}) {
+    text += set ? word : "";
+  }
+  return text;
+}
+
+/// An entry and what the disk shows of it, on one line.
+std::string describe(const Record* record) {
+  if (record == nullptr) {
+    return "nothing";
+  }
+  std::string text = "context";
+  for (const auto& [actor, sequence] : record->entry.context.items()) {
+    text += " " + describe(Dot{actor, sequence});
+  }
+  for (const auto& [dot, version] : record->entry.versions) {
+    text += " | " + describe(dot) + ": " + describe(version);
+  }
+  for (const Deletion& deletion : record->entry.deletions) {
+    text += " | deleted by " + describe(deletion.dot);
+  }
+  for (const Shown& shown : record->shown) {
+    text += " || shown " + shown.name + ": " + storage::to_hex(shown.version.content).substr(0, 6);
+    for (const Dot& dot : shown.dots) {
+      text += " " + describe(dot);
+    }
   }
   return text;
 }
@@ -179,6 +224,12 @@ void Host::input(Input event) {
     line += " " + brief(output) + ";";
   }
   world_.trace(line);
+  if (!world_.watched().empty()) {
+    if (std::string record = describe(node_->record(world_.watched())); record != described_) {
+      world_.note(name_ + "   " + record);
+      described_ = std::move(record);
+    }
+  }
   perform(std::move(outputs));
 }
 

@@ -48,6 +48,10 @@ class Surroundings {
   virtual void disconnect(engine::NodeId from, engine::NodeId to, const std::string& reason) = 0;
   virtual void crashed(engine::NodeId host) = 0;
   virtual void trace(const std::string& line) = 0;
+  /// A line for people that does not count in the trace's hash.
+  virtual void note(const std::string& line) = 0;
+  /// The path whose record is shown with each step of a trace; empty for none.
+  [[nodiscard]] virtual const std::string& watched() const = 0;
   virtual void after_apply(engine::NodeId host) = 0;
 };
 
@@ -100,6 +104,7 @@ class Host {
   std::deque<engine::Change> uncommitted_;
   std::uint64_t persisted_ = 0, durable_ = 0;
   std::deque<Waiting> waiting_;
+  std::string described_;
   Instant wake_scheduled_ = Instant::max();
 };
 

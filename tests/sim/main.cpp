@@ -2,7 +2,7 @@
 // disks.
 //
 //   p2psync-sim [--seeds N] [--start S] [--jobs J] [--json]
-//   p2psync-sim --replay SEED [--trace]
+//   p2psync-sim --replay SEED [--trace [--path PATH]]
 // Each seed is run twice and must give the same trace. The last line is `N passed, M failed`.
 #include <sys/wait.h>
 #include <unistd.h>
@@ -141,8 +141,8 @@ Totals run_all(std::uint64_t start, std::uint64_t seeds, std::uint64_t jobs, boo
   return totals;
 }
 
-int replay(std::uint64_t seed, bool trace) {
-  const Report report = run_seed(seed, trace);
+int replay(std::uint64_t seed, bool trace, const std::string& watched) {
+  const Report report = run_seed(seed, trace, watched);
   if (!report.violations.empty()) {
     print_failure(report);
   }
@@ -163,19 +163,21 @@ int main(int argc, char** argv) {
   std::uint64_t seed = 0;
   bool json = false;
   bool trace = false;
+  std::string watched;
   app.add_option("--seeds", seeds, "how many seeds")->capture_default_str();
   app.add_option("--start", start, "the first one")->capture_default_str();
   app.add_option("--jobs", jobs, "processes")->capture_default_str()->check(CLI::Range(1, 256));
   app.add_flag("--json", json, "print the result as one JSON document");
   auto* replay_option = app.add_option("--replay", seed, "run this one seed");
   app.add_flag("--trace", trace, "with --replay: print every step")->needs(replay_option);
+  app.add_option("--path", watched, "with --trace: show this path's record wherever it changes");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   if (replay_option->count() > 0) {
-    return replay(seed, trace);
+    return replay(seed, trace, watched);
   }
   const auto begin = std::chrono::steady_clock::now();
   const Totals totals = run_all(start, seeds, jobs, !json && ::isatty(2) == 1);

@@ -54,6 +54,8 @@ class UserFile {
   void resize(std::uint64_t size);
   /// What the inode holds now, wherever it is named.
   [[nodiscard]] const std::string& bytes() const;
+  /// False: no name leads to it any more.
+  [[nodiscard]] bool has_name() const;
 
  private:
   friend class SimFs;

@@ -49,6 +49,11 @@ const std::string& UserFile::bytes() const {
   return fs_->disk_.inode(inode_).bytes;
 }
 
+bool UserFile::has_name() const {
+  invariant(generation_ == fs_->generation_, "the user's file is on the disk in the machine");
+  return fs_->disk_.inode(inode_).links > 0;
+}
+
 std::optional<InodeNumber> SimFs::find_file(std::string_view path) const {
   const auto found = disk_.find(path);
   if (!found || disk_.inode(*found).kind != Kind::file || disk_.inode(*found).special) {

@@ -23,7 +23,8 @@ double seconds(Instant at) {
 
 }  // namespace
 
-World::World(std::uint64_t seed, bool trace) : seed_(seed), print_(trace), random_(seed) {
+World::World(std::uint64_t seed, bool trace, std::string watched)
+    : seed_(seed), print_(trace), watched_(std::move(watched)), random_(seed) {
   report_.seed = seed;
   draw_faults();
   build();
@@ -78,7 +79,9 @@ void World::build() {
         ++report_.counters["crash in a call"];
         throw Crash();
       }
-      if (users_active_ && random_.below(1000) < faults_.user_in_call_permille) {
+      if (users_active_ && acts_in_calls_left_ > 0 &&
+          random_.below(1000) < faults_.user_in_call_permille) {
+        --acts_in_calls_left_;
         ++report_.counters["user in a call"];
         user_acts(machine);
       }
@@ -100,6 +103,12 @@ void World::trace(const std::string& line) {
   report_.trace_hash = XXH3_64bits_withSeed(
       line.data(), line.size(),
       report_.trace_hash ^ static_cast<std::uint64_t>(now_.time_since_epoch().count()));
+}
+
+void World::note(const std::string& line) {
+  if (print_) {
+    std::printf("%9.4f %s\n", seconds(now_), line.c_str());
+  }
 }
 
 void World::violation(std::string text) {
@@ -294,7 +303,8 @@ bool World::step() {
   queue_.pop();
   now_ = event.at;
   for (auto& [id, host] : hosts_) {
-    // Wall clocks run with the simulated time, each with its own skew, and a little with every call.
+    // Wall clocks run with the simulated time, each with its own skew, and a little with every
+    // call.
     std::int64_t& wall = host->disk().disk().now;
     wall = std::max(wall, walls_.at(id) + now_.time_since_epoch().count());
   }
@@ -393,8 +403,8 @@ Report World::run() {
   return report_;
 }
 
-Report run_seed(std::uint64_t seed, bool trace) {
-  Report first = World(seed, trace).run();
+Report run_seed(std::uint64_t seed, bool trace, const std::string& watched) {
+  Report first = World(seed, trace, watched).run();
   const Report second = World(seed, false).run();
   if (first.trace_hash != second.trace_hash) {
     first.violations.push_back("not deterministic: two runs of the seed differ");

@@ -47,8 +47,8 @@ struct Report {
 
 class World final : public Surroundings {
  public:
-  /// `trace`: each line is also printed.
-  World(std::uint64_t seed, bool trace);
+  /// `trace`: each line is also printed, with the record of the path `watched` where it changes.
+  World(std::uint64_t seed, bool trace, std::string watched = {});
   ~World() override;
 
   [[nodiscard]] Report run();
@@ -61,6 +61,8 @@ class World final : public Surroundings {
   void disconnect(engine::NodeId from, engine::NodeId to, const std::string& reason) override;
   void crashed(engine::NodeId host) override;
   void trace(const std::string& line) override;
+  void note(const std::string& line) override;
+  [[nodiscard]] const std::string& watched() const override { return watched_; }
   void after_apply(engine::NodeId host) override;
 
  private:
@@ -110,6 +112,7 @@ class World final : public Surroundings {
 
   std::uint64_t seed_;
   bool print_;
+  std::string watched_;
   engine::Random random_;
   Faults faults_;
   Instant now_{};
@@ -122,6 +125,8 @@ class World final : public Surroundings {
   std::uint64_t writes_ = 0;
   bool users_active_ = true;
   bool in_user_ = false;
+  std::uint64_t acts_in_calls_left_ =
+      100;  ///< each causes further calls: without a bound they feed themselves
   std::uint64_t crash_at_call_ = 0;  ///< of all hosts' calls together; 0: none planned
   std::uint64_t calls_ = 0;
   Report report_;
@@ -129,6 +134,6 @@ class World final : public Surroundings {
 };
 
 /// Runs a seed twice and compares the traces.
-[[nodiscard]] Report run_seed(std::uint64_t seed, bool trace);
+[[nodiscard]] Report run_seed(std::uint64_t seed, bool trace, const std::string& watched = {});
 
 }  // namespace p2psync::sim
