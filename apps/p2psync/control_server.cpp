@@ -1,5 +1,6 @@
 #include "apps/p2psync/control_server.h"
 
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,6 +23,14 @@ namespace {
 constexpr std::size_t connections_max = 32;
 constexpr auto request_time_max = std::chrono::seconds(5);
 constexpr auto use_result = asio::experimental::as_tuple(asio::use_awaitable);
+
+/// How soon it is noticed that nobody waits for an answer any more.
+constexpr auto hang_up_interval = std::chrono::seconds(1);
+
+bool hung_up(asio::local::stream_protocol::socket& socket) {
+  char byte = 0;
+  return ::recv(socket.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
 
 }  // namespace
 
@@ -109,14 +118,14 @@ asio::awaitable<void> ControlServer::serve(Socket given) {
   patience.cancel();
   if (!read_error) {
     auto request = Json::parse(std::string_view(line).substr(0, length));
-    const Json response = co_await answer(request ? std::move(*request) : Json());
+    const Json response = co_await answer(request ? std::move(*request) : Json(), socket.get());
     const std::string text = response.dump() + "\n";
     co_await asio::async_write(*socket, asio::buffer(text), use_result);
   }
   --connections_;
 }
 
-asio::awaitable<Json> ControlServer::answer(Json request) {
+asio::awaitable<Json> ControlServer::answer(Json request, Socket* asker) {
   Json::Object response;
   if (request["command"].text() != "status") {
     response.emplace_back("error", "unknown request");
@@ -125,22 +134,25 @@ asio::awaitable<Json> ControlServer::answer(Json request) {
   if (const Json& wait = request["wait_s"]; !wait.is_null()) {
     const auto limit = std::chrono::duration<double>(
         std::clamp(wait.number(), 0.0, static_cast<double>(wait_max.count())));
-    const bool settled =
-        co_await wait_until_settled(std::chrono::duration_cast<std::chrono::nanoseconds>(limit));
+    const bool settled = co_await wait_until_settled(
+        std::chrono::duration_cast<std::chrono::nanoseconds>(limit), asker);
     response.emplace_back("settled", settled);
   }
   response.emplace_back("status", handler_.status());
   co_return response;
 }
 
-asio::awaitable<bool> ControlServer::wait_until_settled(std::chrono::nanoseconds limit) {
+asio::awaitable<bool> ControlServer::wait_until_settled(std::chrono::nanoseconds limit,
+                                                        Socket* asker) {
   handler_.look();
   const auto deadline = std::chrono::steady_clock::now() + limit;
   while (!handler_.settled()) {
-    if (stopped_ || std::chrono::steady_clock::now() >= deadline) {
+    const auto now = std::chrono::steady_clock::now();
+    if (stopped_ || now >= deadline || hung_up(*asker)) {
       co_return false;
     }
-    const auto timer = waiting_.emplace(waiting_.end(), context_, deadline);
+    const auto timer =
+        waiting_.emplace(waiting_.end(), context_, std::min(deadline, now + hang_up_interval));
     co_await timer->async_wait(use_result);
     waiting_.erase(timer);
   }

@@ -46,8 +46,8 @@ class ControlServer {
   Result<void> bind(Acceptor& acceptor, const std::string& name);
   asio::awaitable<void> accept(Acceptor* acceptor);
   asio::awaitable<void> serve(Socket socket);
-  asio::awaitable<Json> answer(Json request);
-  asio::awaitable<bool> wait_until_settled(std::chrono::nanoseconds limit);
+  asio::awaitable<Json> answer(Json request, Socket* asker);
+  asio::awaitable<bool> wait_until_settled(std::chrono::nanoseconds limit, Socket* asker);
 
   Handler handler_;
   asio::io_context& context_;

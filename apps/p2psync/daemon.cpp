@@ -51,7 +51,8 @@ Daemon::Daemon(Config config, Folder folder)
              [this] { log_note(Level::error, index_.problem()->message()); }),
       disk_(context_, *folder_.fs, *folder_.applier, folder_.watcher.get(),
             [this](engine::Input answer) { disk_answered(std::move(answer)); }),
-      watch_(context_, *folder_.lock, folder_.watcher.get(), config_.scan_interval, watch_events()),
+      watch_(context_, *folder_.lock, folder_.watcher.get(), {config_.watch, config_.scan_interval},
+             watch_events()),
       outbox_(index_,
               [this](const engine::Send& send) {
                 return transport_->send(send.peer, send.message, send.priority);
@@ -221,11 +222,16 @@ void Daemon::perform(engine::Apply apply) {
 }
 
 void Daemon::set_wake_timer() {
+  const engine::Instant at = node_.wake_at();
+  if (at == wake_at_) {
+    return;
+  }
+  wake_at_ = at;
   // Not at once and again at once: a wake that changes nothing must not keep a core busy.
-  const engine::Instant soonest = Clock::now() + std::chrono::milliseconds(1);
-  wake_.expires_at(std::max(node_.wake_at(), soonest));
+  wake_.expires_at(std::max(at, Clock::now() + std::chrono::milliseconds(1)));
   wake_.async_wait([this](asio::error_code error) {
     if (!error) {
+      wake_at_.reset();
       input(engine::Wake{});
     }
   });
@@ -272,8 +278,14 @@ Json Daemon::status() const {
                       .received_bytes = transport_->received_bytes(),
                       .broken = phase_ == Phase::broken || index_.problem().has_value(),
                       .problems = {}};
-  for (const auto& [what, problem] : problems_) {
-    daemon.problems.push_back(problem);
+  if (broken_) {
+    daemon.problems.push_back(*broken_);
+  }
+  if (index_.problem()) {
+    daemon.problems.push_back({"", index_.problem()->message(), index_.problem_since()});
+  }
+  if (!watch_.uncovered().empty()) {
+    daemon.problems.push_back({"", watch_.uncovered(), watch_.uncovered_since()});
   }
   if (phase_ == Phase::broken) {
     for (engine::PeerStatus& peer : status.peers) {
@@ -291,7 +303,7 @@ void Daemon::break_down(const std::string& why) {
   log_note(Level::error, fmt::format("{}; nothing is synchronised any more: put it right and "
                                      "start the node again",
                                      why));
-  problems_["folder"] = {"", why, Clock::now()};
+  broken_ = engine::Problem{"", why, Clock::now()};
   transport_->stop();
   disk_.stop();
   index_.stop();

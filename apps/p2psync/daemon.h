@@ -8,7 +8,6 @@
 #include <asio/io_context.hpp>
 #include <asio/signal_set.hpp>
 #include <asio/steady_timer.hpp>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -77,7 +76,7 @@ class Daemon {
   engine::Node node_;
   Phase phase_ = Phase::running;
   bool scan_recorded_ = false;
-  std::map<std::string, engine::Problem> problems_;  ///< the daemon's own, by what they concern
+  std::optional<engine::Problem> broken_;  ///< why
   IndexWriter index_;
   DiskWork disk_;
   DiskWatch watch_;
@@ -86,6 +85,7 @@ class Daemon {
   ControlServer control_;
   asio::signal_set signals_;
   asio::steady_timer wake_;
+  std::optional<engine::Instant> wake_at_;  ///< what wake_ is set to
   asio::steady_timer revisit_;
   asio::steady_timer expire_;
   asio::steady_timer stop_;

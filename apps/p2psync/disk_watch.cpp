@@ -8,16 +8,21 @@
 namespace p2psync::app {
 
 DiskWatch::DiskWatch(asio::io_context& context, storage::FolderLock& lock,
-                     storage::Watcher* watcher, std::chrono::nanoseconds scan_interval,
-                     Events events)
+                     storage::Watcher* watcher, const Options& options, Events events)
     : lock_(lock),
       watcher_(watcher),
-      scan_interval_(scan_interval),
+      scan_interval_(options.scan_interval),
       events_(std::move(events)),
       descriptor_(context),
       gather_(context),
       check_(context),
-      scan_(context) {}
+      scan_(context),
+      uncovered_since_(std::chrono::steady_clock::now()) {
+  if (watcher_ == nullptr && options.watch) {
+    uncovered_ = fmt::format("the kernel gives no change events; everything is scanned every {} s",
+                             uncovered_interval.count());
+  }
+}
 
 DiskWatch::~DiskWatch() {
   stop();
@@ -141,6 +146,7 @@ void DiskWatch::look_for_gaps() {
                          directories.size(), directories.size() == 1 ? "directory" : "directories",
                          uncovered_interval.count());
   if (news) {
+    uncovered_since_ = std::chrono::steady_clock::now();
     events_.uncovered(uncovered_);
   }
 }

@@ -35,10 +35,15 @@ class DiskWatch {
     std::function<void(const std::string& what)> uncovered;
   };
 
+  struct Options {
+    bool watch = true;  ///< change events are wanted: to have none is a problem
+    std::chrono::nanoseconds scan_interval{};
+  };
+
   /// `watcher` may be null: then everything is scanned every uncovered_interval, or every
   /// `scan_interval` if that is shorter.
   DiskWatch(asio::io_context& context, storage::FolderLock& lock, storage::Watcher* watcher,
-            std::chrono::nanoseconds scan_interval, Events events);
+            const Options& options, Events events);
   ~DiskWatch();
   DiskWatch(const DiskWatch&) = delete;
   DiskWatch& operator=(const DiskWatch&) = delete;
@@ -52,6 +57,9 @@ class DiskWatch {
   [[nodiscard]] bool folder_is_ours();
   /// What makes no events just now; empty when everything is covered.
   [[nodiscard]] const std::string& uncovered() const { return uncovered_; }
+  [[nodiscard]] std::chrono::steady_clock::time_point uncovered_since() const {
+    return uncovered_since_;
+  }
   void stop();
 
  private:
@@ -72,6 +80,7 @@ class DiskWatch {
   asio::steady_timer scan_;
   std::chrono::steady_clock::time_point scanned_;
   std::string uncovered_;
+  std::chrono::steady_clock::time_point uncovered_since_;
   bool stopped_ = false;
 };
 

@@ -97,7 +97,8 @@ Result<Folder> open_folder(const Config& config) {
   }
   Folder folder;
   folder.path = canonical_folder(config.folder);
-  auto fs = storage::open_posix_fs(folder.path);
+  // By its own path, links and all: where a link leads elsewhere one day, the lock notices.
+  auto fs = storage::open_posix_fs(std::filesystem::absolute(config.folder));
   if (!fs) {
     return std::unexpected(fs.error());
   }

@@ -54,6 +54,7 @@ void IndexWriter::committed(Result<void> result) {
   if (!result) {
     if (!problem_) {
       problem_ = result.error();
+      problem_since_ = std::chrono::steady_clock::now();
       on_problem_();
     }
     if (stopped_) {

@@ -8,6 +8,7 @@
 #include <asio/io_context.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/thread_pool.hpp>
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -23,7 +24,7 @@ class IndexWriter {
  public:
   static constexpr std::chrono::seconds retry_interval{1};
 
-  /// The store belongs to the writer's thread until finish() or the destructor.
+  /// The store belongs to the writer's thread until the destructor.
   IndexWriter(asio::io_context& context, storage::IndexStore& store,
               std::function<void()> on_problem);
 
@@ -36,6 +37,9 @@ class IndexWriter {
 
   [[nodiscard]] bool idle() const { return !committing_ && waiting_.empty(); }
   [[nodiscard]] const std::optional<Error>& problem() const { return problem_; }
+  [[nodiscard]] std::chrono::steady_clock::time_point problem_since() const {
+    return problem_since_;
+  }
   /// Gives up retries: the node is broken or stopping.
   void stop();
 
@@ -61,6 +65,7 @@ class IndexWriter {
   std::uint64_t durable_ = 0;
   std::deque<Waiting> then_;
   std::optional<Error> problem_;
+  std::chrono::steady_clock::time_point problem_since_;
   asio::thread_pool thread_{1};  ///< last: joined before what it uses is gone
 };
 

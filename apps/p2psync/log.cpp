@@ -12,17 +12,47 @@
 namespace p2psync::app {
 namespace {
 
+std::string time_of(const spdlog::details::log_msg& message) {
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(
+      message.time.time_since_epoch() % std::chrono::seconds(1));
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(message.time);
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(seconds), ms.count());
+}
+
+/// The levels as [log] level names them.
+std::string_view name_of(spdlog::level::level_enum level) {
+  switch (level) {
+    case spdlog::level::err: return "error";
+    case spdlog::level::warn: return "warn";
+    case spdlog::level::debug: return "debug";
+    default: return "info";
+  }
+}
+
+std::string_view text_of(const spdlog::details::log_msg& message) {
+  return {message.payload.data(), message.payload.size()};
+}
+
+class TextFormatter final : public spdlog::formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
+    fmt::format_to(fmt::appender(out), "{} ", time_of(message));
+    message.color_range_start = out.size();
+    fmt::format_to(fmt::appender(out), "{:<5}", name_of(message.level));
+    message.color_range_end = out.size();
+    fmt::format_to(fmt::appender(out), " {}\n", text_of(message));
+  }
+  [[nodiscard]] std::unique_ptr<spdlog::formatter> clone() const override {
+    return std::make_unique<TextFormatter>();
+  }
+};
+
 class JsonFormatter final : public spdlog::formatter {
  public:
   void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
-    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(
-        message.time.time_since_epoch() % std::chrono::seconds(1));
-    const std::time_t seconds = std::chrono::system_clock::to_time_t(message.time);
-    const auto level = spdlog::level::to_string_view(message.level);
-    const Json line(Json::Object{
-        {"time", fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(seconds), ms.count())},
-        {"level", std::string(level.data(), level.size())},
-        {"message", std::string(message.payload.data(), message.payload.size())}});
+    const Json line(Json::Object{{"time", time_of(message)},
+                                 {"level", name_of(message.level)},
+                                 {"message", text_of(message)}});
     fmt::format_to(fmt::appender(out), "{}\n", line.dump());
   }
   [[nodiscard]] std::unique_ptr<spdlog::formatter> clone() const override {
@@ -58,7 +88,7 @@ void set_up_log(const Config& config) {
   if (config.log_format == LogFormat::json) {
     logger->set_formatter(std::make_unique<JsonFormatter>());
   } else {
-    logger->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%-5l%$ %v", spdlog::pattern_time_type::utc);
+    logger->set_formatter(std::make_unique<TextFormatter>());
   }
   spdlog::set_default_logger(std::move(logger));
 }

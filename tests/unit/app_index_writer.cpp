@@ -1,0 +1,154 @@
+#include <doctest/doctest.h>
+
+#include <asio/io_context.hpp>
+#include <string>
+#include <vector>
+
+#include "apps/p2psync/index_writer.h"
+#include "apps/p2psync/outbox.h"
+#include "tests/unit/app_scratch.h"
+
+using namespace p2psync;
+using namespace p2psync::app;
+
+namespace {
+
+engine::Change change(const std::string& file) {
+  engine::Change out;
+  out.kept.push_back({file, "path", {}});
+  return out;
+}
+
+/// An index in a directory of its own, and the loop that both threads answer to.
+struct Bench {
+  Scratch scratch;
+  std::string file = scratch.at("index.db");
+  std::unique_ptr<storage::IndexStore> store = *storage::IndexStore::open(file, 1);
+  asio::io_context context;
+  std::size_t problems = 0;
+
+  void run_until(const std::function<bool()>& done) {
+    const auto work = asio::make_work_guard(context);
+    while (!done()) {
+      context.run_one();
+    }
+  }
+  /// What a next start would find.
+  std::vector<std::string> stored() {
+    store.reset();
+    store = *storage::IndexStore::open(file, 1);
+    std::vector<std::string> files;
+    for (const auto& kept : store->load()->kept) {
+      files.push_back(kept.file);
+    }
+    return files;
+  }
+};
+
+using Names = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("index writer: what waits runs after the commit it waits for, in the order given") {
+  Bench bench;
+  Names done;
+  {
+    IndexWriter writer(bench.context, *bench.store, [&] { ++bench.problems; });
+    writer.when_durable([&] { done.emplace_back("nothing to wait for"); });
+    CHECK(done == Names{"nothing to wait for"});
+    writer.persist(change("a"));
+    writer.when_durable([&] { done.emplace_back("after a"); });
+    writer.persist(change("b"));
+    writer.when_durable([&] {
+      done.emplace_back("after b");
+      writer.persist(change("c"));
+      writer.when_durable([&] { done.emplace_back("after c"); });
+    });
+    writer.when_durable([&] { done.emplace_back("after b too"); });
+    CHECK(done.size() == 1);
+    CHECK(!writer.idle());
+    bench.run_until([&] { return done.size() == 5; });
+    CHECK(done == Names{"nothing to wait for", "after a", "after b", "after b too", "after c"});
+    bench.run_until([&] { return writer.idle(); });
+  }
+  CHECK(bench.stored() == Names{"a", "b", "c"});
+  CHECK(bench.problems == 0);
+}
+
+TEST_CASE("index writer: the end of the first scan is recorded after what it found") {
+  Bench bench;
+  CHECK(bench.store->fresh());
+  {
+    IndexWriter writer(bench.context, *bench.store, [&] { ++bench.problems; });
+    writer.persist(change("a"));
+    writer.record_scanned();
+    bench.run_until([&] { return writer.idle(); });
+  }
+  CHECK(bench.stored() == Names{"a"});
+  CHECK(!bench.store->fresh());
+}
+
+TEST_CASE("outbox: a message leaves when what was persisted before it is durable") {
+  Bench bench;
+  std::vector<std::uint64_t> left;
+  {
+    IndexWriter writer(bench.context, *bench.store, [] {});
+    Outbox outbox(writer, [&](const engine::Send& send) {
+      left.push_back(std::get<engine::Taken>(send.message).count);
+      return true;
+    });
+    outbox.send({2, engine::Taken{.stream = 0, .count = 1}});
+    CHECK(left.empty());  // no connection
+    outbox.up(2);
+    outbox.send({2, engine::Taken{.stream = 0, .count = 2}});
+    CHECK(left == std::vector<std::uint64_t>{2});
+    writer.persist(change("a"));
+    outbox.send({2, engine::Taken{.stream = 0, .count = 3}});
+    CHECK(left.size() == 1);
+    bench.run_until([&] { return left.size() == 2; });
+    CHECK(left.back() == 3);
+  }
+  CHECK(bench.stored() == Names{"a"});
+}
+
+TEST_CASE("outbox: what was meant for a lost connection does not reach the next one") {
+  Bench bench;
+  std::vector<std::uint64_t> left;
+  IndexWriter writer(bench.context, *bench.store, [] {});
+  Outbox outbox(writer, [&](const engine::Send& send) {
+    left.push_back(std::get<engine::Taken>(send.message).count);
+    return true;
+  });
+  outbox.up(2);
+  writer.persist(change("a"));
+  outbox.send({2, engine::Taken{.stream = 0, .count = 1}});
+  outbox.down(2);
+  outbox.up(2);
+  outbox.send({2, engine::Taken{.stream = 0, .count = 2}});
+  bench.run_until([&] { return writer.idle() && !left.empty(); });
+  CHECK(left == std::vector<std::uint64_t>{2});
+}
+
+TEST_CASE("outbox: data that the transport has no room for waits, and control passes it") {
+  Bench bench;
+  std::vector<std::uint64_t> left;
+  bool room = false;
+  IndexWriter writer(bench.context, *bench.store, [] {});
+  Outbox outbox(writer, [&](const engine::Send& send) {
+    if (send.priority == engine::Priority::data && !room) {
+      return false;
+    }
+    left.push_back(std::get<engine::Taken>(send.message).count);
+    return true;
+  });
+  outbox.up(2);
+  outbox.send({2, engine::Taken{.stream = 0, .count = 1}, engine::Priority::data});
+  outbox.send({2, engine::Taken{.stream = 0, .count = 2}, engine::Priority::data});
+  outbox.send({2, engine::Taken{.stream = 0, .count = 3}});
+  CHECK(left == std::vector<std::uint64_t>{3});
+  room = true;
+  outbox.send({2, engine::Taken{.stream = 0, .count = 4}, engine::Priority::data});
+  CHECK(left.size() == 1);  // not past the others
+  outbox.drained(2);
+  CHECK(left == std::vector<std::uint64_t>{3, 1, 2, 4});
+}
