@@ -220,8 +220,10 @@ void Reconciler::retry(const Path& name) {
 std::optional<Apply> Reconciler::next(
     Instant now, const std::function<bool(const Path&)>& held_up,
     const std::function<void(const Path&, std::vector<Need>)>& need) {
+  std::erase_if(troubles_, [this](const auto& item) { return !pending_.contains(item.first); });
   for (auto& [path, trouble] : troubles_) {
-    if (trouble.retry <= now) {
+    if (!trouble.due && trouble.retry <= now) {
+      trouble.due = true;
       ready(path);
     }
   }
@@ -245,7 +247,7 @@ std::optional<Apply> Reconciler::next(
     const Path path = *ready_.begin();
     ready_.erase(ready_.begin());
     if (const auto trouble = troubles_.find(path);
-        trouble != troubles_.end() && trouble->second.retry > now) {
+        trouble != troubles_.end() && !trouble->second.due) {
       continue;
     }
     Plan made = plan(replica_, path, coming);
@@ -381,13 +383,15 @@ void Reconciler::laid(const Path& path, const Plan::Effect& effect, const Step& 
 }
 
 void Reconciler::fail(const Path& path, const Error& error, Instant now) {
-  const auto [place, fresh] = troubles_.try_emplace(path, Trouble{error, now, now, retry_first});
+  const auto [place, fresh] =
+      troubles_.try_emplace(path, Trouble{error, now, now, retry_first, false});
   Trouble& trouble = place->second;
   if (!fresh) {
     trouble.delay = std::min(trouble.delay * 2, retry_longest);
   }
   trouble.error = error;
   trouble.retry = now + trouble.delay;
+  trouble.due = false;
 }
 
 VersionVector Reconciler::held() const {
@@ -418,7 +422,7 @@ std::optional<Instant> Reconciler::wake_at() const {
   }
   std::optional<Instant> earliest;
   for (const auto& [path, trouble] : troubles_) {
-    if (!earliest || trouble.retry < *earliest) {
+    if (!trouble.due && (!earliest || trouble.retry < *earliest)) {
       earliest = trouble.retry;
     }
   }

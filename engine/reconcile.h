@@ -87,6 +87,7 @@ class Reconciler {
     Instant since;
     Instant retry;
     Duration delay;
+    bool due = false;  ///< its time has come; it is tried as soon as nothing holds it up
   };
 
   void ready(const Path& path);

@@ -262,7 +262,9 @@ std::optional<Instant> Scan::wake_at() const {
     sooner(again.at);
   }
   for (const auto& [name, since] : absent_) {
-    sooner(since + absence_wait);
+    if (!queue_.contains(name) && !in_flight_.contains(name)) {
+      sooner(since + absence_wait);
+    }
   }
   return earliest;
 }

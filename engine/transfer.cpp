@@ -162,6 +162,7 @@ void Transfer::next(Instant now, const std::function<bool(NodeId, const Need&)>&
   if (now < paused_until_) {
     return;
   }
+  paused_until_ = {};
   for (auto& [key, want] : wants_) {
     const std::size_t room = large_active_ < large_fetches_max ? fetches_max : fetches_max - 1;
     if (active_.size() >= room) {
@@ -177,13 +178,14 @@ void Transfer::next(Instant now, const std::function<bool(NodeId, const Need&)>&
   for (const Key& key : active_) {
     Want& want = wants_.at(key);
     if (want.stage == Want::Stage::fetching) {
+      std::erase_if(want.lacking, [now](const auto& item) { return item.second <= now; });
       while (want.missing > 0 && ask(now, want, likely, out)) {
       }
     }
   }
 }
 
-std::optional<NodeId> Transfer::choose(Instant now, Want& want,
+std::optional<NodeId> Transfer::choose(const Want& want,
                                        const std::function<bool(NodeId, const Need&)>& likely) {
   std::optional<NodeId> best;
   std::pair<bool, std::size_t> best_rank;
@@ -191,11 +193,8 @@ std::optional<NodeId> Transfer::choose(Instant now, Want& want,
     if (peer.requests >= requests_a_peer_max) {
       continue;
     }
-    if (const auto lacking = want.lacking.find(id); lacking != want.lacking.end()) {
-      if (lacking->second > now) {
-        continue;
-      }
-      want.lacking.erase(lacking);
+    if (want.lacking.contains(id)) {
+      continue;
     }
     const std::pair<bool, std::size_t> rank{!likely(id, want.need), peer.requests};
     if (!best || rank < best_rank) {
@@ -208,7 +207,7 @@ std::optional<NodeId> Transfer::choose(Instant now, Want& want,
 
 bool Transfer::ask(Instant now, Want& want, const std::function<bool(NodeId, const Need&)>& likely,
                    std::vector<Output>& out) {
-  const std::optional<NodeId> peer = choose(now, want, likely);
+  const std::optional<NodeId> peer = choose(want, likely);
   if (!peer) {
     return false;
   }
@@ -324,8 +323,11 @@ std::optional<Instant> Transfer::wake_at() const {
     sooner(asked_.begin()->second.since + patience + std::chrono::milliseconds(1));
   }
   for (const Key& key : active_) {
-    for (const auto& [peer, until] : wants_.at(key).lacking) {
-      sooner(until);
+    const Want& want = wants_.at(key);
+    if (want.missing > 0) {
+      for (const auto& [peer, until] : want.lacking) {
+        sooner(until);
+      }
     }
   }
   if (paused_until_ != Instant{}) {

@@ -90,7 +90,7 @@ class Transfer {
   /// False when nobody can be asked for anything more of this content.
   bool ask(Instant now, Want& want, const std::function<bool(NodeId, const Need&)>& likely,
            std::vector<Output>& out);
-  std::optional<NodeId> choose(Instant now, Want& want,
+  std::optional<NodeId> choose(const Want& want,
                                const std::function<bool(NodeId, const Need&)>& likely);
   void unask(std::uint64_t request);
   [[nodiscard]] Want* find(const Hash& content);

@@ -35,21 +35,33 @@ void Oracle::superseded(std::string_view name, const TreeNode& shown) {
     return;
   }
   const std::string content = key(shown);
-  Event* exact = nullptr;
-  std::size_t same = 0;
   for (Event& event : lineages_[lineage_of(name)]) {
-    if (event.content != content || event.state == State::superseded) {
+    if (event.content != content) {
       continue;
     }
-    ++same;
     if (event.mode == shown.mode && event.mtime == shown.mtime) {
-      exact = &event;
+      event.state = State::superseded;
+    } else if (event.state == State::live) {
+      event.state = State::ambiguous;
     }
   }
-  for (Event& event : lineages_[lineage_of(name)]) {
-    if (event.content == content && event.state != State::superseded) {
-      event.state = same == 1 || &event == exact ? State::superseded : State::ambiguous;
-    }
+}
+
+void Oracle::changed_metadata(std::string_view name, const TreeNode& before,
+                              const TreeNode& after) {
+  if (before.kind == engine::Kind::directory) {
+    return;
+  }
+  bool base_lives = false;
+  for (const Event& event : lineages_[lineage_of(name)]) {
+    base_lives = base_lives || (event.content == key(before) && event.mode == before.mode &&
+                                event.mtime == before.mtime && event.state == State::live);
+  }
+  superseded(name, before);
+  wrote(name, after);
+  // Somebody has replaced the bytes already: the edit wins, and these need not survive.
+  if (!base_lives) {
+    lineages_[lineage_of(name)].back().state = State::ambiguous;
   }
 }
 

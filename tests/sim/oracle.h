@@ -28,6 +28,8 @@ class Oracle {
   void wrote(std::string_view name, const TreeNode& node);
   /// A user overwrote, renamed away or deleted what the name showed.
   void superseded(std::string_view name, const TreeNode& shown);
+  /// A user changed mode or time of what the name showed.
+  void changed_metadata(std::string_view name, const TreeNode& before, const TreeNode& after);
   /// Bytes that some event wrote: anything else on a disk was torn or invented.
   [[nodiscard]] bool known(const TreeNode& node) const { return contents_.contains(key(node)); }
   /// What is wrong with this tree, one line each; empty when Held = Live.

@@ -154,8 +154,7 @@ void World::user_changes_metadata(Host& host, const std::string& name) {
   const TreeNode after = host.disk().tree().at(name);
   if (!(after == *before)) {
     trace(host.name() + " user changes mode or time of " + name);
-    oracle_.superseded(name, *before);
-    oracle_.wrote(name, after);
+    oracle_.changed_metadata(name, *before, after);
     touched(host, name);
   }
 }
