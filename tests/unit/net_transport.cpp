@@ -44,6 +44,7 @@ TEST_CASE("transport: both dial at once, and one connection is left that nothing
     REQUIRE(run_until(cluster.io, [&] { return cluster.connected(); }));
     talk(cluster, cluster[0], cluster[1], 50);
     for (const auto& node : cluster.nodes) {
+      CAPTURE(node->last_reason());
       CHECK(node->count(What::up) == 1);
       CHECK(node->count(What::down) == 0);
     }
@@ -60,6 +61,7 @@ TEST_CASE("transport: five members dial each other at once") {
     }
   }
   for (const auto& node : cluster.nodes) {
+    CAPTURE(node->last_reason());
     CHECK(node->count(What::up) == 4);
     CHECK(node->count(What::down) == 0);
   }
