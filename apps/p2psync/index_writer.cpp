@@ -28,9 +28,11 @@ void IndexWriter::when_durable(std::function<void()> then) {
 
 void IndexWriter::record_scanned() {
   when_durable([this] {
+    recording_ = true;
     asio::post(thread_, [this] {
       // Should it fail, the next start takes the files for imports again: slower, and as right.
       std::ignore = store_.scanned();
+      asio::post(context_, [this] { recording_ = false; });
     });
   });
 }

@@ -35,7 +35,7 @@ class IndexWriter {
   /// Records that the first scan is complete, after everything persisted so far.
   void record_scanned();
 
-  [[nodiscard]] bool idle() const { return !committing_ && waiting_.empty(); }
+  [[nodiscard]] bool idle() const { return !committing_ && !recording_; }
   [[nodiscard]] const std::optional<Error>& problem() const { return problem_; }
   [[nodiscard]] std::chrono::steady_clock::time_point problem_since() const {
     return problem_since_;
@@ -60,6 +60,7 @@ class IndexWriter {
   std::vector<engine::Change> waiting_;
   std::vector<engine::Change> in_hand_;  ///< the writer's thread reads it while committing_
   bool committing_ = false;
+  bool recording_ = false;
   bool stopped_ = false;
   std::uint64_t given_ = 0;
   std::uint64_t durable_ = 0;

@@ -82,6 +82,7 @@ TEST_CASE("index writer: the end of the first scan is recorded after what it fou
     IndexWriter writer(bench.context, *bench.store, [&] { ++bench.problems; });
     writer.persist(change("a"));
     writer.record_scanned();
+    CHECK(!writer.idle());
     bench.run_until([&] { return writer.idle(); });
   }
   CHECK(bench.stored() == Names{"a"});
