@@ -30,16 +30,21 @@ void Oracle::wrote(std::string_view name, const TreeNode& node) {
   lineages_[lineage_of(name)].push_back({key(node), node.mode, node.mtime, State::live});
 }
 
-void Oracle::superseded(std::string_view name, const TreeNode& shown) {
+void Oracle::superseded(std::string_view name, const TreeNode& shown, const Tree& after) {
   if (shown.kind == engine::Kind::directory) {
     return;
   }
   const std::string content = key(shown);
+  bool stands_elsewhere = false;
+  for (const auto& [other, node] : after) {
+    stands_elsewhere = stands_elsewhere ||
+                       (other != name && node == shown && lineage_of(other) == lineage_of(name));
+  }
   for (Event& event : lineages_[lineage_of(name)]) {
     if (event.content != content) {
       continue;
     }
-    if (event.mode == shown.mode && event.mtime == shown.mtime) {
+    if (event.mode == shown.mode && event.mtime == shown.mtime && !stands_elsewhere) {
       event.state = State::superseded;
     } else if (event.state == State::live) {
       event.state = State::ambiguous;
@@ -47,8 +52,7 @@ void Oracle::superseded(std::string_view name, const TreeNode& shown) {
   }
 }
 
-void Oracle::changed_metadata(std::string_view name, const TreeNode& before,
-                              const TreeNode& after) {
+void Oracle::changed_metadata(std::string_view name, const TreeNode& before, const Tree& tree) {
   if (before.kind == engine::Kind::directory) {
     return;
   }
@@ -57,8 +61,8 @@ void Oracle::changed_metadata(std::string_view name, const TreeNode& before,
     base_lives = base_lives || (event.content == key(before) && event.mode == before.mode &&
                                 event.mtime == before.mtime && event.state == State::live);
   }
-  superseded(name, before);
-  wrote(name, after);
+  superseded(name, before, tree);
+  wrote(name, tree.at(std::string(name)));
   // Somebody has replaced the bytes already: the edit wins, and these need not survive.
   if (!base_lives) {
     lineages_[lineage_of(name)].back().state = State::ambiguous;

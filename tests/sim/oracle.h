@@ -26,10 +26,12 @@ class Oracle {
  public:
   /// A user made this appear at the name.
   void wrote(std::string_view name, const TreeNode& node);
-  /// A user overwrote, renamed away or deleted what the name showed.
-  void superseded(std::string_view name, const TreeNode& shown);
+  /// A user overwrote, renamed away or deleted what the name showed; `after` is that disk's tree
+  /// since then. While a loser moves to its conflict name it stands under both: who acts on one of
+  /// them may mean either to be the other's end or not.
+  void superseded(std::string_view name, const TreeNode& shown, const Tree& after);
   /// A user changed mode or time of what the name showed.
-  void changed_metadata(std::string_view name, const TreeNode& before, const TreeNode& after);
+  void changed_metadata(std::string_view name, const TreeNode& before, const Tree& after);
   /// Bytes that some event wrote: anything else on a disk was torn or invented.
   [[nodiscard]] bool known(const TreeNode& node) const { return contents_.contains(key(node)); }
   /// What is wrong with this tree, one line each; empty when Held = Live.

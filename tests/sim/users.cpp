@@ -17,6 +17,14 @@ const TreeNode* node_at(const Tree& tree, const std::string& name) {
   return place == tree.end() ? nullptr : &place->second;
 }
 
+/// " (was ...)" for the trace.
+std::string was(const TreeNode* node) {
+  if (node == nullptr || node->kind == Kind::directory) {
+    return {};
+  }
+  return " (was " + node->bytes.substr(0, node->bytes.find(';')) + ")";
+}
+
 }  // namespace
 
 std::string World::some_path() {
@@ -87,14 +95,15 @@ void World::user_writes(Host& host, const std::string& name) {
     return;
   }
   trace(host.name() + " user writes " + name + (in_place ? " in place: " : " anew: ") +
-        std::to_string(writes_));
+        std::to_string(writes_) + was(before));
   if (random_.chance(50)) {
     set_mtime(host, name);
   }
+  const Tree after = host.disk().tree();
   if (before != nullptr) {
-    oracle_.superseded(name, *before);
+    oracle_.superseded(name, *before, after);
   }
-  oracle_.wrote(name, host.disk().tree().at(name));
+  oracle_.wrote(name, after.at(name));
   touched(host, name);
 }
 
@@ -102,8 +111,8 @@ void World::user_removes(Host& host, const std::string& name) {
   const Tree tree = host.disk().tree();
   const TreeNode* before = node_at(tree, name);
   if (before != nullptr && host.disk().remove(name)) {
-    trace(host.name() + " user removes " + name);
-    oracle_.superseded(name, *before);
+    trace(host.name() + " user removes " + name + was(before));
+    oracle_.superseded(name, *before, host.disk().tree());
     touched(host, name);
   }
 }
@@ -124,14 +133,18 @@ void World::user_renames(Host& host, const std::string& from, const std::string&
   if (from == to || node_at(before, from) == nullptr || !host.disk().rename_path(from, to)) {
     return;
   }
-  trace(host.name() + " user renames " + from + " to " + to);
+  if (host.disk().exists(from)) {
+    return;  // two names of one inode: rename(2) does nothing
+  }
+  trace(host.name() + " user renames " + from + " to " + to + was(node_at(before, from)) +
+        was(target));
   const Tree after = host.disk().tree();
   if (target != nullptr) {
-    oracle_.superseded(to, *target);
+    oracle_.superseded(to, *target, after);
   }
   for (const auto& [name, node] : before) {
     if (name == from || is_below(name, from)) {
-      oracle_.superseded(name, node);
+      oracle_.superseded(name, node, after);
       const std::string moved = to + name.substr(from.size());
       oracle_.wrote(moved, after.at(moved));
     }
@@ -151,9 +164,9 @@ void World::user_changes_metadata(Host& host, const std::string& name) {
   } else if (before->kind == Kind::file) {
     set_mtime(host, name);
   }
-  const TreeNode after = host.disk().tree().at(name);
-  if (!(after == *before)) {
-    trace(host.name() + " user changes mode or time of " + name);
+  const Tree after = host.disk().tree();
+  if (!(after.at(name) == *before)) {
+    trace(host.name() + " user changes mode or time of " + name + was(before));
     oracle_.changed_metadata(name, *before, after);
     touched(host, name);
   }
