@@ -47,8 +47,7 @@ Daemon::Daemon(Config config, Folder folder)
       folder_(std::move(folder)),
       started_(Clock::now()),
       node_(node_options(config_, *folder_.index), std::move(folder_.loaded), started_),
-      index_(context_, *folder_.index,
-             [this] { log_note(Level::error, index_.problem()->message()); }),
+      index_(context_, *folder_.index, index_events()),
       disk_(context_, *folder_.fs, *folder_.applier, folder_.watcher.get(),
             [this](engine::Input answer) { disk_answered(std::move(answer)); }),
       watch_(context_, *folder_.lock, folder_.watcher.get(), {config_.watch, config_.scan_interval},
@@ -135,6 +134,13 @@ net::TransportEvents Daemon::transport_events() {
   events.drained = [this](engine::NodeId peer) { outbox_.drained(peer); };
   events.log = [](Level level, const std::string& text) { log_note(level, text); };
   return events;
+}
+
+IndexWriter::Events Daemon::index_events() {
+  return {.problem = [this] { log_note(Level::error, index_.problem()->message()); },
+          // While a folder is being taken away its files go first: what looked like deletions is
+          // not told to anybody.
+          .go_on = [this] { return phase_ == Phase::stopping || watch_.folder_is_ours(); }};
 }
 
 DiskWatch::Events Daemon::watch_events() {

@@ -58,6 +58,7 @@ class Daemon {
 
   [[nodiscard]] net::TransportOptions transport_options() const;
   [[nodiscard]] net::TransportEvents transport_events();
+  [[nodiscard]] IndexWriter::Events index_events();
   [[nodiscard]] DiskWatch::Events watch_events();
   [[nodiscard]] ControlServer::Handler control_handler();
   [[nodiscard]] Json status() const;

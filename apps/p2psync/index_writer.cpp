@@ -6,9 +6,8 @@
 
 namespace p2psync::app {
 
-IndexWriter::IndexWriter(asio::io_context& context, storage::IndexStore& store,
-                         std::function<void()> on_problem)
-    : context_(context), store_(store), on_problem_(std::move(on_problem)), retry_(context) {}
+IndexWriter::IndexWriter(asio::io_context& context, storage::IndexStore& store, Events events)
+    : context_(context), store_(store), events_(std::move(events)), retry_(context) {}
 
 void IndexWriter::persist(engine::Change change) {
   waiting_.push_back(std::move(change));
@@ -57,7 +56,7 @@ void IndexWriter::committed(Result<void> result) {
     if (!problem_) {
       problem_ = result.error();
       problem_since_ = std::chrono::steady_clock::now();
-      on_problem_();
+      events_.problem();
     }
     if (stopped_) {
       committing_ = false;
@@ -82,7 +81,9 @@ void IndexWriter::committed(Result<void> result) {
   if (!waiting_.empty()) {
     commit();
   }
-  run_what_waited();
+  if (!then_.empty() && events_.go_on()) {
+    run_what_waited();
+  }
 }
 
 void IndexWriter::run_what_waited() {

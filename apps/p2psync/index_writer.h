@@ -24,9 +24,15 @@ class IndexWriter {
  public:
   static constexpr std::chrono::seconds retry_interval{1};
 
+  struct Events {
+    /// A commit failed, for the first time since one succeeded.
+    std::function<void()> problem;
+    /// Asked after each commit: may what waited for it run? If not, it never will.
+    std::function<bool()> go_on;
+  };
+
   /// The store belongs to the writer's thread until the destructor.
-  IndexWriter(asio::io_context& context, storage::IndexStore& store,
-              std::function<void()> on_problem);
+  IndexWriter(asio::io_context& context, storage::IndexStore& store, Events events);
 
   void persist(engine::Change change);
   /// Runs `then` when everything persisted so far is durable: at once if it is. What was given
@@ -55,7 +61,7 @@ class IndexWriter {
 
   asio::io_context& context_;
   storage::IndexStore& store_;
-  std::function<void()> on_problem_;
+  Events events_;
   asio::steady_timer retry_;
   std::vector<engine::Change> waiting_;
   std::vector<engine::Change> in_hand_;  ///< the writer's thread reads it while committing_

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace p2psync::app {
 namespace {
@@ -72,7 +73,7 @@ Json status_document(const Config& config, const engine::Status& status,
   Json::Object out{{"node", config.me().name},
                    {"id", config.me().key_id},
                    {"version", P2PSYNC_VERSION},
-                   {"uptime_s", milliseconds(daemon.now - daemon.started) / 1000}};
+                   {"uptime_s", std::round(milliseconds(daemon.now - daemon.started)) / 1000}};
   add_path(out, "folder", daemon.folder);
   const engine::State state = daemon.broken ? engine::State::error : status.state;
   out.emplace_back("state", state_name(state));

@@ -26,6 +26,11 @@ struct Bench {
   std::unique_ptr<storage::IndexStore> store = *storage::IndexStore::open(file, 1);
   asio::io_context context;
   std::size_t problems = 0;
+  bool go_on = true;
+
+  IndexWriter::Events events() {
+    return {.problem = [this] { ++problems; }, .go_on = [this] { return go_on; }};
+  }
 
   void run_until(const std::function<bool()>& done) {
     const auto work = asio::make_work_guard(context);
@@ -53,7 +58,7 @@ TEST_CASE("index writer: what waits runs after the commit it waits for, in the o
   Bench bench;
   Names done;
   {
-    IndexWriter writer(bench.context, *bench.store, [&] { ++bench.problems; });
+    IndexWriter writer(bench.context, *bench.store, bench.events());
     writer.when_durable([&] { done.emplace_back("nothing to wait for"); });
     CHECK(done == Names{"nothing to wait for"});
     writer.persist(change("a"));
@@ -75,11 +80,25 @@ TEST_CASE("index writer: what waits runs after the commit it waits for, in the o
   CHECK(bench.problems == 0);
 }
 
+TEST_CASE("index writer: what waited does not run once it must not go on") {
+  Bench bench;
+  bool ran = false;
+  {
+    IndexWriter writer(bench.context, *bench.store, bench.events());
+    writer.persist(change("a"));
+    writer.when_durable([&] { ran = true; });
+    bench.go_on = false;
+    bench.run_until([&] { return writer.idle(); });
+  }
+  CHECK(!ran);
+  CHECK(bench.stored() == Names{"a"});
+}
+
 TEST_CASE("index writer: the end of the first scan is recorded after what it found") {
   Bench bench;
   CHECK(bench.store->fresh());
   {
-    IndexWriter writer(bench.context, *bench.store, [&] { ++bench.problems; });
+    IndexWriter writer(bench.context, *bench.store, bench.events());
     writer.persist(change("a"));
     writer.record_scanned();
     CHECK(!writer.idle());
@@ -93,7 +112,7 @@ TEST_CASE("outbox: a message leaves when what was persisted before it is durable
   Bench bench;
   std::vector<std::uint64_t> left;
   {
-    IndexWriter writer(bench.context, *bench.store, [] {});
+    IndexWriter writer(bench.context, *bench.store, bench.events());
     Outbox outbox(writer, [&](const engine::Send& send) {
       left.push_back(std::get<engine::Taken>(send.message).count);
       return true;
@@ -115,7 +134,7 @@ TEST_CASE("outbox: a message leaves when what was persisted before it is durable
 TEST_CASE("outbox: what was meant for a lost connection does not reach the next one") {
   Bench bench;
   std::vector<std::uint64_t> left;
-  IndexWriter writer(bench.context, *bench.store, [] {});
+  IndexWriter writer(bench.context, *bench.store, bench.events());
   Outbox outbox(writer, [&](const engine::Send& send) {
     left.push_back(std::get<engine::Taken>(send.message).count);
     return true;
@@ -134,7 +153,7 @@ TEST_CASE("outbox: data that the transport has no room for waits, and control pa
   Bench bench;
   std::vector<std::uint64_t> left;
   bool room = false;
-  IndexWriter writer(bench.context, *bench.store, [] {});
+  IndexWriter writer(bench.context, *bench.store, bench.events());
   Outbox outbox(writer, [&](const engine::Send& send) {
     if (send.priority == engine::Priority::data && !room) {
       return false;
