@@ -71,8 +71,8 @@ void Connection::set_socket_options() {
   set_option(socket, IPPROTO_TCP, TCP_KEEPCNT, keepalive_count);
   set_option(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, user_timeout_ms);
   set_option(socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, unsent_bytes_max);
-  if (traffic_->kernel_bytes_max) {
-    set_option(socket, SOL_SOCKET, SO_RCVBUF, *traffic_->kernel_bytes_max);
+  if (const auto bytes = traffic_->kernel_bytes_max) {
+    set_option(socket, SOL_SOCKET, SO_RCVBUF, *bytes);
   }
 }
 

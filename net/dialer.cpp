@@ -14,7 +14,7 @@ constexpr auto token = asio::experimental::as_tuple(asio::use_awaitable);
 
 }  // namespace
 
-Dialer::Dialer(asio::any_io_executor executor, engine::NodeId member,
+Dialer::Dialer(const asio::any_io_executor& executor, engine::NodeId member,
                std::optional<Address> address, const TransportTiming& timing, std::uint64_t seed)
     : executor_(executor),
       member_(member),
@@ -47,13 +47,13 @@ asio::awaitable<void> Dialer::run(std::shared_ptr<DialerHost> host, std::shared_
 asio::awaitable<void> Dialer::attempt(std::shared_ptr<DialerHost> host,
                                       std::shared_ptr<Dialer> self) {
   Endpoints endpoints;
-  if (self->hint_) {
-    endpoints.push_back(*self->hint_);
+  if (const auto hint = self->hint_) {
+    endpoints.push_back(*hint);
   }
   std::string trouble;
-  if (self->address_) {
+  if (const auto address = self->address_) {
     self->lookup_ = std::make_shared<Lookup>(self->executor_);
-    const auto found = co_await Lookup::run(self->lookup_, *self->address_);
+    const auto found = co_await Lookup::run(self->lookup_, *address);
     if (found) {
       endpoints.insert(endpoints.end(), found->begin(), found->end());
     } else {

@@ -41,8 +41,8 @@ class DialerHost {
 
 class Dialer {
  public:
-  Dialer(asio::any_io_executor executor, engine::NodeId member, std::optional<Address> address,
-         const TransportTiming& timing, std::uint64_t seed);
+  Dialer(const asio::any_io_executor& executor, engine::NodeId member,
+         std::optional<Address> address, const TransportTiming& timing, std::uint64_t seed);
 
   static asio::awaitable<void> run(std::shared_ptr<DialerHost> host, std::shared_ptr<Dialer> self);
   /// The connection with the member is over, whoever dialled it.

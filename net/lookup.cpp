@@ -54,7 +54,7 @@ Result<Endpoints> look_up_blocking(const Address& address, bool passive) {
   return endpoints;
 }
 
-Lookup::Lookup(asio::any_io_executor executor)
+Lookup::Lookup(const asio::any_io_executor& executor)
     : waiting_(std::make_shared<Waiting>(executor)), door_(std::make_shared<Door>()) {}
 
 void Lookup::abandon() {

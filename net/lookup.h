@@ -22,7 +22,7 @@ using Endpoints = std::vector<asio::ip::tcp::endpoint>;
 
 class Lookup {
  public:
-  explicit Lookup(asio::any_io_executor executor);
+  explicit Lookup(const asio::any_io_executor& executor);
   ~Lookup() { abandon(); }
   Lookup(const Lookup&) = delete;
   Lookup& operator=(const Lookup&) = delete;

@@ -263,7 +263,7 @@ KeyId PrivateKey::id() const {
   const std::optional<KeyId> id = key_id(key);
   X509_PUBKEY_free(key);
   invariant(id.has_value(), "our own public key can be encoded");
-  return *id;
+  return id.value_or(KeyId{});
 }
 
 Result<Context> make_context(const PrivateKey& key, const AllowedKeys& allowed) {

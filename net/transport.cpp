@@ -60,7 +60,7 @@ Result<void> Transport::Core::start() {
   if (!context) {
     return std::unexpected(context.error());
   }
-  context_.emplace(context->release());
+  context_ = std::make_unique<asio::ssl::context>(context->release());
   for (const std::string& address : options_.listen) {
     auto listeners = Listener::open(io_, address);
     if (!listeners) {
@@ -191,6 +191,7 @@ Peer* Transport::Core::find(NodeId node) {
 
 std::vector<std::string> Transport::Core::listening() const {
   std::vector<std::string> addresses;
+  addresses.reserve(listeners_.size());
   for (const auto& listener : listeners_) {
     addresses.push_back(listener->address());
   }

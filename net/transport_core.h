@@ -87,7 +87,7 @@ class Transport::Core : public ListenerHost,
   TransportEvents events_;
   AllowedKeys allowed_;
   std::shared_ptr<Traffic> traffic_;
-  std::optional<asio::ssl::context> context_;
+  std::unique_ptr<asio::ssl::context> context_;
   std::vector<std::shared_ptr<Listener>> listeners_;
   std::map<engine::NodeId, Peer> peers_;  ///< never changes after start(): Peer& stay good
   std::set<std::shared_ptr<Connection>> connections_;
