@@ -21,10 +21,11 @@ const Shown* shown_at(const std::vector<Shown>& shown, const Path& name) {
 }
 
 /// A dot is shown by one name at a time.
-std::vector<Dot> not_shown_elsewhere(const std::vector<Shown>& shown, const Path& name,
+/// `moot`: names that say nothing, since this very job has changed them.
+std::vector<Dot> not_shown_elsewhere(const std::vector<Shown>& shown, const std::set<Path>& moot,
                                      std::vector<Dot> dots) {
   for (const Shown& other : shown) {
-    if (other.name != name) {
+    if (!moot.contains(other.name)) {
       std::erase_if(
           dots, [&other](const Dot& dot) { return std::ranges::binary_search(other.dots, dot); });
     }
@@ -128,7 +129,7 @@ class Planner {
 
   /// Right on the disk already; what it stands for may have changed.
   void confirm(const Shown& now, Place place) {
-    place.dots = not_shown_elsewhere(shown_, place.name, place.dots);
+    place.dots = not_shown_elsewhere(shown_, {place.name}, place.dots);
     if (now.dots != place.dots || now.version != place.version) {
       add(Check{now.name, now.signature}, {now.name, now, std::move(place)});
     }
@@ -309,8 +310,14 @@ Reconciler::Outcome Reconciler::done(Instant now, const ApplyDone& results) {
     invariant(job != flight.end(), "a result belongs to a job in flight");
     const Plan& made = job->second;
     invariant(applied.results.size() <= made.steps.size(), "at most one result a step");
+    std::set<Path> changed;
     for (std::size_t i = 0; i < applied.results.size(); ++i) {
-      take(applied.path, made.effects[i], made.steps[i], applied.results[i], now, outcome);
+      if (std::holds_alternative<Done>(applied.results[i])) {
+        changed.insert(made.effects[i].name);
+      }
+    }
+    for (std::size_t i = 0; i < applied.results.size(); ++i) {
+      take(applied.path, made.effects[i], made.steps[i], applied.results[i], changed, now, outcome);
     }
     ready(applied.path);
   }
@@ -318,9 +325,10 @@ Reconciler::Outcome Reconciler::done(Instant now, const ApplyDone& results) {
 }
 
 void Reconciler::take(const Path& path, const Plan::Effect& effect, const Step& step,
-                      const StepResult& result, Instant now, Outcome& outcome) {
+                      const StepResult& result, const std::set<Path>& changed, Instant now,
+                      Outcome& outcome) {
   if (const auto* done = std::get_if<Done>(&result)) {
-    laid(path, effect, step, *done, outcome);
+    laid(path, effect, step, *done, changed, outcome);
     troubles_.erase(path);
   } else if (std::holds_alternative<Obstructed>(result)) {
     outcome.look.push_back(effect.name);
@@ -350,7 +358,7 @@ void Reconciler::take(const Path& path, const Plan::Effect& effect, const Step& 
 }
 
 void Reconciler::laid(const Path& path, const Plan::Effect& effect, const Step& step,
-                      const Done& done, Outcome& outcome) {
+                      const Done& done, const std::set<Path>& changed, Outcome& outcome) {
   if (const auto* put = std::get_if<Put>(&step)) {
     if (std::holds_alternative<Staged>(put->source)) {
       replica_.drop_staged(put->wanted.content);
@@ -372,7 +380,7 @@ void Reconciler::laid(const Path& path, const Plan::Effect& effect, const Step& 
     static const std::vector<Shown> nothing;
     const Record* record = replica_.index().find(path);
     const std::vector<Shown>& others = record == nullptr ? nothing : record->shown;
-    std::vector<Dot> dots = not_shown_elsewhere(others, place.name, place.dots);
+    std::vector<Dot> dots = not_shown_elsewhere(others, changed, place.dots);
     replica_.show(path, {place.name, std::move(dots), place.version, *done.signature});
     if (place.version.kind == Kind::directory && !effect.before) {
       outcome.list.push_back(place.name);  // what users do in it is to be watched from now on

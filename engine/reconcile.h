@@ -94,9 +94,9 @@ class Reconciler {
   void ready_below(const Path& directory);
   void fail(const Path& path, const Error& error, Instant now);
   void take(const Path& path, const Plan::Effect& effect, const Step& step,
-            const StepResult& result, Instant now, Outcome& outcome);
+            const StepResult& result, const std::set<Path>& changed, Instant now, Outcome& outcome);
   void laid(const Path& path, const Plan::Effect& effect, const Step& step, const Done& done,
-            Outcome& outcome);
+            const std::set<Path>& changed, Outcome& outcome);
 
   Replica& replica_;
   std::map<Path, Pending, PathLess> pending_;

@@ -292,6 +292,18 @@ void Replica::observe_absent(const Path& name) {
   if (const Shown* now = shown(name)) {
     const Shown old = *now;
     const Path path = owner(name);  // a copy: the map it stands in changes
+    // A version on its way from one name to another stands under both. One of them gone is no
+    // deletion as long as the other stands; that one then answers for it.
+    for (const Shown& twin : index_.find(path)->shown) {
+      if (twin.name != name && looks_like(twin.version, old.version)) {
+        Shown heir = twin;
+        heir.dots.insert(heir.dots.end(), old.dots.begin(), old.dots.end());
+        std::ranges::sort(heir.dots);
+        unshow(path, name);
+        show(path, std::move(heir));
+        return;
+      }
+    }
     remove(path, old);
   }
 }

@@ -30,7 +30,8 @@ void Oracle::wrote(std::string_view name, const TreeNode& node) {
   lineages_[lineage_of(name)].push_back({key(node), node.mode, node.mtime, State::live});
 }
 
-void Oracle::superseded(std::string_view name, const TreeNode& shown, const Tree& after) {
+void Oracle::superseded(std::uint64_t host, std::string_view name, const TreeNode& shown,
+                        const Tree& after) {
   if (shown.kind == engine::Kind::directory) {
     return;
   }
@@ -45,14 +46,26 @@ void Oracle::superseded(std::string_view name, const TreeNode& shown, const Tree
       continue;
     }
     if (event.mode == shown.mode && event.mtime == shown.mtime && !stands_elsewhere) {
-      event.state = State::superseded;
+      event.state = index_lost_at_[host] ? State::ambiguous : State::superseded;
+      event.superseded_by = host;
     } else if (event.state == State::live) {
       event.state = State::ambiguous;
     }
   }
 }
 
-void Oracle::changed_metadata(std::string_view name, const TreeNode& before, const Tree& tree) {
+void Oracle::forgive(std::uint64_t host) {
+  for (auto& [lineage, events] : lineages_) {
+    for (Event& event : events) {
+      if (event.superseded_by == host && event.state == State::superseded) {
+        event.state = State::ambiguous;
+      }
+    }
+  }
+}
+
+void Oracle::changed_metadata(std::uint64_t host, std::string_view name, const TreeNode& before,
+                              const Tree& tree) {
   if (before.kind == engine::Kind::directory) {
     return;
   }
@@ -61,7 +74,7 @@ void Oracle::changed_metadata(std::string_view name, const TreeNode& before, con
     base_lives = base_lives || (event.content == key(before) && event.mode == before.mode &&
                                 event.mtime == before.mtime && event.state == State::live);
   }
-  superseded(name, before, tree);
+  superseded(host, name, before, tree);
   wrote(name, tree.at(std::string(name)));
   // Somebody has replaced the bytes already: the edit wins, and these need not survive.
   if (!base_lives) {

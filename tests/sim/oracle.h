@@ -29,9 +29,19 @@ class Oracle {
   /// A user overwrote, renamed away or deleted what the name showed; `after` is that disk's tree
   /// since then. While a loser moves to its conflict name it stands under both: who acts on one of
   /// them may mean either to be the other's end or not.
-  void superseded(std::string_view name, const TreeNode& shown, const Tree& after);
+  void superseded(std::uint64_t host, std::string_view name, const TreeNode& shown,
+                  const Tree& after);
+  /// The host's index is lost: what its users superseded, and nobody else may have heard of, can
+  /// come back.
+  void index_lost(std::uint64_t host) {
+    index_lost_at_[host] = true;
+    forgive(host);
+  }
+  /// Its folder has been read anew: what its users do is known again.
+  void index_anew(std::uint64_t host) { index_lost_at_[host] = false; }
   /// A user changed mode or time of what the name showed.
-  void changed_metadata(std::string_view name, const TreeNode& before, const Tree& after);
+  void changed_metadata(std::uint64_t host, std::string_view name, const TreeNode& before,
+                        const Tree& after);
   /// Bytes that some event wrote: anything else on a disk was torn or invented.
   [[nodiscard]] bool known(const TreeNode& node) const { return contents_.contains(key(node)); }
   /// What is wrong with this tree, one line each; empty when Held = Live.
@@ -44,11 +54,14 @@ class Oracle {
     std::uint16_t mode = 0;
     std::int64_t mtime = 0;
     State state = State::live;
+    std::uint64_t superseded_by = 0;  ///< a host
   };
+  void forgive(std::uint64_t host);
   static std::string key(const TreeNode& node);
 
   std::map<std::string, std::vector<Event>> lineages_;
   std::set<std::string> contents_;
+  std::map<std::uint64_t, bool> index_lost_at_;
 };
 
 }  // namespace p2psync::sim

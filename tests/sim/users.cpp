@@ -101,7 +101,7 @@ void World::user_writes(Host& host, const std::string& name) {
   }
   const Tree after = host.disk().tree();
   if (before != nullptr) {
-    oracle_.superseded(name, *before, after);
+    oracle_.superseded(host.id(), name, *before, after);
   }
   oracle_.wrote(name, after.at(name));
   touched(host, name);
@@ -112,7 +112,7 @@ void World::user_removes(Host& host, const std::string& name) {
   const TreeNode* before = node_at(tree, name);
   if (before != nullptr && host.disk().remove(name)) {
     trace(host.name() + " user removes " + name + was(before));
-    oracle_.superseded(name, *before, host.disk().tree());
+    oracle_.superseded(host.id(), name, *before, host.disk().tree());
     touched(host, name);
   }
 }
@@ -140,11 +140,11 @@ void World::user_renames(Host& host, const std::string& from, const std::string&
         was(target));
   const Tree after = host.disk().tree();
   if (target != nullptr) {
-    oracle_.superseded(to, *target, after);
+    oracle_.superseded(host.id(), to, *target, after);
   }
   for (const auto& [name, node] : before) {
     if (name == from || is_below(name, from)) {
-      oracle_.superseded(name, node, after);
+      oracle_.superseded(host.id(), name, node, after);
       const std::string moved = to + name.substr(from.size());
       oracle_.wrote(moved, after.at(moved));
     }
@@ -167,7 +167,7 @@ void World::user_changes_metadata(Host& host, const std::string& name) {
   const Tree after = host.disk().tree();
   if (!(after.at(name) == *before)) {
     trace(host.name() + " user changes mode or time of " + name + was(before));
-    oracle_.changed_metadata(name, *before, after);
+    oracle_.changed_metadata(host.id(), name, *before, after);
     touched(host, name);
   }
 }

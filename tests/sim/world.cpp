@@ -251,6 +251,7 @@ void World::plan_faults() {
     if (host.running()) {
       crash(host);
       host.lose_index();
+      oracle_.index_lost(host.id());
       ++report_.counters["index lost"];
       trace(host.name() + " loses its index");
     }
@@ -309,6 +310,11 @@ bool World::step() {
     wall = std::max(wall, walls_.at(id) + now_.time_since_epoch().count());
   }
   (*event.action)();
+  for (auto& [id, host] : hosts_) {
+    if (host->running() && !host->node().looking()) {
+      oracle_.index_anew(id);
+    }
+  }
   return true;
 }
 
