@@ -402,7 +402,7 @@ void Reader::read_self(const Taken& key) {
                                        quoted(self->name))});
       return;
     }
-    config_.listen = {"", self->address->port};
+    config_.listen = {"", self->address.value().port};
   }
 }
 

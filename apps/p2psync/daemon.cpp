@@ -137,7 +137,7 @@ net::TransportEvents Daemon::transport_events() {
 }
 
 IndexWriter::Events Daemon::index_events() {
-  return {.problem = [this] { log_note(Level::error, index_.problem()->message()); },
+  return {.problem = [](const Error& error) { log_note(Level::error, error.message()); },
           // While a folder is being taken away its files go first: what looked like deletions is
           // not told to anybody.
           .go_on = [this] { return phase_ == Phase::stopping || watch_.folder_is_ours(); }};
@@ -215,7 +215,7 @@ void Daemon::perform(engine::Persist persist) {
   index_.persist(std::move(persist.change));
 }
 
-void Daemon::perform(engine::Note note) {
+void Daemon::perform(const engine::Note& note) {
   log_note(note.level, note.text);
 }
 
@@ -287,8 +287,8 @@ Json Daemon::status() const {
   if (broken_) {
     daemon.problems.push_back(*broken_);
   }
-  if (index_.problem()) {
-    daemon.problems.push_back({"", index_.problem()->message(), index_.problem_since()});
+  if (const std::optional<Error>& problem = index_.problem()) {
+    daemon.problems.push_back({"", problem->message(), index_.problem_since()});
   }
   if (!watch_.uncovered().empty()) {
     daemon.problems.push_back({"", watch_.uncovered(), watch_.uncovered_since()});

@@ -45,7 +45,7 @@ class Daemon {
   void perform(engine::Send send);
   void perform(engine::Disconnect disconnect);
   void perform(engine::Persist persist);
-  void perform(engine::Note note);
+  void perform(const engine::Note& note);
   void perform(engine::Apply apply);
   template <class Request>
   void perform(Request request) {

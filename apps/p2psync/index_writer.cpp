@@ -56,7 +56,7 @@ void IndexWriter::committed(Result<void> result) {
     if (!problem_) {
       problem_ = result.error();
       problem_since_ = std::chrono::steady_clock::now();
-      events_.problem();
+      events_.problem(*problem_);
     }
     if (stopped_) {
       committing_ = false;

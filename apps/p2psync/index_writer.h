@@ -26,7 +26,7 @@ class IndexWriter {
 
   struct Events {
     /// A commit failed, for the first time since one succeeded.
-    std::function<void()> problem;
+    std::function<void(const Error&)> problem;
     /// Asked after each commit: may what waited for it run? If not, it never will.
     std::function<bool()> go_on;
   };

@@ -25,11 +25,10 @@ Json peer_document(const Config& config, const engine::PeerStatus& peer, engine:
                    {"connected", peer.connected},
                    {"in_sync", peer.in_sync}};
   out.emplace_back("root_digest", peer.root ? Json(digits_of(*peer.root)) : Json());
-  const auto since_exchange = [&] {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(now - *peer.last_exchange);
-  };
-  out.emplace_back("last_exchange_ms_ago",
-                   peer.last_exchange ? Json(std::int64_t{since_exchange().count()}) : Json());
+  const auto age = peer.last_exchange.transform([now](engine::Instant at) {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(now - at);
+  });
+  out.emplace_back("last_exchange_ms_ago", age ? Json(std::int64_t{age->count()}) : Json());
   out.emplace_back("rtt_ms", peer.round_trip ? Json(milliseconds(*peer.round_trip)) : Json());
   out.emplace_back("version", peer.version);
   Json::Array differences;
