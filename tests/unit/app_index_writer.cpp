@@ -29,7 +29,7 @@ struct Bench {
   bool go_on = true;
 
   IndexWriter::Events events() {
-    return {.problem = [this] { ++problems; }, .go_on = [this] { return go_on; }};
+    return {.problem = [this](const Error&) { ++problems; }, .go_on = [this] { return go_on; }};
   }
 
   void run_until(const std::function<bool()>& done) {
