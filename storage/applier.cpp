@@ -23,13 +23,14 @@ std::vector<std::string> Applier::expire(const Retention& retention) {
                          [this](const std::string& file) { return limbo_.holds(file); });
 }
 
-std::vector<engine::Surfaced> Applier::recover(const Recorded& recorded) {
-  if (const auto kept = fs_.list(versions_directory); kept && !kept->empty()) {
-    names_.start_after(kept->back().name);
-  }
-  const auto left = fs_.list(staging_directory);
+Result<std::vector<engine::Surfaced>> Applier::recover(const Recorded& recorded) {
+  const auto kept = fs_.list(versions_directory);
+  const auto left = kept ? fs_.list(staging_directory) : kept;
   if (!left) {
-    return limbo_.revisit();
+    return std::unexpected(left.error());
+  }
+  if (!kept->empty()) {
+    names_.start_after(kept->back().name);
   }
   std::vector<std::string> slots;
   // The newest first: of two intents that speak of one file, the newer one moved it last.
@@ -43,26 +44,36 @@ std::vector<engine::Surfaced> Applier::recover(const Recorded& recorded) {
       number_ = std::max(number_, *intent);
     }
   }
-  bool all_read = true;
+  bool all_whole = true;
   for (const std::uint64_t number : intents) {
-    all_read = recover_intent(number, recorded) && all_read;
+    const auto whole = recover_intent(number, recorded);
+    if (!whole) {
+      return std::unexpected(whole.error());
+    }
+    all_whole = all_whole && *whole;
   }
   for (const std::string& slot : slots) {
-    recover_slot(slot, all_read);
+    if (auto done = recover_slot(slot, all_whole); !done) {
+      return std::unexpected(std::move(done.error()));
+    }
   }
   return limbo_.revisit();
 }
 
-bool Applier::recover_intent(std::uint64_t number, const Recorded& recorded) {
+/// False: it is torn, so it was never durable.
+Result<bool> Applier::recover_intent(std::uint64_t number, const Recorded& recorded) {
   const auto items = read_intent(fs_, number);
   if (!items) {
-    if (items.error().code == ErrorCode::corrupt) {
-      std::ignore = fs_.unlink(intent_path(number));
+    if (items.error().code != ErrorCode::corrupt) {
+      return std::unexpected(items.error());
     }
+    std::ignore = fs_.unlink(intent_path(number));
     return false;
   }
   for (const IntentItem& item : *items) {
-    recover_item(item, number, recorded);
+    if (auto done = recover_item(item, number, recorded); !done) {
+      return std::unexpected(std::move(done.error()));
+    }
   }
   if (fs_.sync_directory(versions_directory)) {
     limbo_.close(number, ++number_);
@@ -70,24 +81,28 @@ bool Applier::recover_intent(std::uint64_t number, const Recorded& recorded) {
   return true;
 }
 
-void Applier::recover_item(const IntentItem& item, std::uint64_t number, const Recorded& recorded) {
+Result<void> Applier::recover_item(const IntentItem& item, std::uint64_t number,
+                                   const Recorded& recorded) {
   const std::string kept = kept_path(item.file);
-  const auto slot = item.slot.empty() ? std::nullopt : std::optional(fs_.stat(item.slot));
-  if (slot && !*slot && (*slot).error().code != ErrorCode::not_found) {
-    limbo_.keep_stray(item, number, item.slot);
-    return;
-  }
-  if (slot && *slot && (*slot)->signature.inode != item.slot_inode) {
-    if ((*slot)->special || (*slot)->signature.kind == engine::Kind::directory) {
-      if (!limbo_.put_back(item, item.slot)) {
-        limbo_.keep_stray(item, number, item.slot);
-      }
-      return;
+  auto slot = item.slot.empty() ? std::nullopt : std::optional(fs_.stat(item.slot));
+  const auto holds_other = [&] {
+    return slot && *slot && (*slot)->signature.inode != item.slot_inode;
+  };
+  if (holds_other() && ((*slot)->special || (*slot)->signature.kind == engine::Kind::directory)) {
+    if (!limbo_.put_back(item, item.slot)) {
+      limbo_.keep_stray(item, number, item.slot);
+      return {};
     }
+    slot = fs_.stat(item.slot);
+  }
+  if (slot && !*slot && (*slot).error().code != ErrorCode::not_found) {
+    return std::unexpected((*slot).error());
+  }
+  if (holds_other()) {
     const auto mode = fs_.can_exchange() ? RenameMode::no_replace : RenameMode::replace;
     if (!fs_.rename(item.slot, kept, mode)) {
       limbo_.keep_stray(item, number, item.slot);
-      return;
+      return {};
     }
   } else if (slot && *slot) {
     // Not laid. Without exchange the old file may be linked aside already; it still has its name.
@@ -95,39 +110,45 @@ void Applier::recover_item(const IntentItem& item, std::uint64_t number, const R
     const auto there = fs_.stat(item.name);
     if (aside && there && aside->signature.inode == there->signature.inode) {
       std::ignore = fs_.unlink(kept);
-      return;
+      return {};
     }
   }
   limbo_.restore(item, number, recorded(item.file));
+  return {};
 }
 
 /// A slot that no intent says anything else of is ours: a copy, or a staged content, whole or not.
-void Applier::recover_slot(const std::string& name, bool all_intents_read) {
+Result<void> Applier::recover_slot(const std::string& name, bool all_whole) {
   const std::string path = engine::child_of(staging_directory, name);
   const auto stat = fs_.stat(path);
-  if (!stat || limbo_.is_stray(path)) {
-    return;
+  if (limbo_.is_stray(path) || (!stat && stat.error().code == ErrorCode::not_found)) {
+    return {};
+  }
+  if (!stat) {
+    return std::unexpected(stat.error());
   }
   if (stat->signature.kind == engine::Kind::directory) {
     std::ignore = fs_.remove_directory(path);  // one that holds anything is no slot of ours: stays
-    return;
+    return {};
   }
   if (stat->signature.kind == engine::Kind::file && stat->links == 1) {
     const auto content = staged_in(name);
     const auto seen = see(fs_, path);
     if (!seen) {
-      return;  // next time
+      return std::unexpected(seen.error());
     }
     if (content && seen->content == *content) {
       drop_slot(fs_, {path, {}, {}});
-      return;
+      return {};
     }
-    if (!all_intents_read) {
+    if (!all_whole) {
+      // A torn intent was never durable. Should it have rotted instead, then this may be a user's.
       std::ignore = fs_.rename(path, kept_path(names_.next()), RenameMode::replace);
-      return;
+      return {};
     }
   }
   std::ignore = fs_.unlink(path);
+  return {};
 }
 
 }  // namespace p2psync::storage

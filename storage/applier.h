@@ -54,8 +54,9 @@ class Applier {
 
   /// Puts right what a crash left: slots go back or away, displaced files are hashed and matched.
   /// Returns the bytes that nobody has on record; they stay in `.p2psync/versions` and are returned
-  /// by every recover() until they are recorded or laid.
-  [[nodiscard]] std::vector<engine::Surfaced> recover(const Recorded& recorded);
+  /// by every recover() until they are recorded or laid. An error: what is there could not be read,
+  /// nothing may be applied, and recover() may be tried again.
+  [[nodiscard]] Result<std::vector<engine::Surfaced>> recover(const Recorded& recorded);
 
   [[nodiscard]] std::vector<engine::Applied> apply(const engine::Apply& batch);
 
@@ -69,9 +70,10 @@ class Applier {
   [[nodiscard]] std::vector<std::string> expire(const Retention& retention);
 
  private:
-  [[nodiscard]] bool recover_intent(std::uint64_t number, const Recorded& recorded);
-  void recover_item(const IntentItem& item, std::uint64_t number, const Recorded& recorded);
-  void recover_slot(const std::string& name, bool all_intents_read);
+  [[nodiscard]] Result<bool> recover_intent(std::uint64_t number, const Recorded& recorded);
+  [[nodiscard]] Result<void> recover_item(const IntentItem& item, std::uint64_t number,
+                                          const Recorded& recorded);
+  [[nodiscard]] Result<void> recover_slot(const std::string& name, bool all_whole);
 
   Fs& fs_;
   ApplierOptions options_;

@@ -80,12 +80,16 @@ void Limbo::restore(const IntentItem& item, std::uint64_t intent,
 
 bool Limbo::put_back(const IntentItem& item, const std::string& at) {
   const auto now = fs_.stat(item.name);
-  if (now && now->signature.inode == item.slot_inode) {
+  if (!now) {
+    const auto mode = fs_.can_exchange() ? RenameMode::no_replace : RenameMode::replace;
+    return now.error().code == ErrorCode::not_found && fs_.rename(at, item.name, mode).has_value();
+  }
+  const bool ours = now->signature.inode == item.slot_inode;
+  const bool is_directory = !now->special && now->signature.kind == Kind::directory;
+  if ((ours || !is_directory) && fs_.can_exchange()) {
     return fs_.rename(at, item.name, RenameMode::exchange).has_value();
   }
-  const auto mode = fs_.can_exchange() ? RenameMode::no_replace : RenameMode::replace;
-  return !now && now.error().code == ErrorCode::not_found &&
-         fs_.rename(at, item.name, mode).has_value();
+  return fs_.remove_directory(at).has_value();  // an empty one is no loss
 }
 
 void Limbo::keep_stray(const IntentItem& item, std::uint64_t intent, std::string at) {
@@ -145,7 +149,10 @@ void Limbo::look_again(Entry& entry) {
   }
   const auto seen = see(fs_, entry.at);
   if (!seen) {
-    return;  // next time
+    // What nobody may read, nobody but its owner can have changed: then its time says so.
+    entry.waiting = !(closed && seen.error().code == ErrorCode::denied &&
+                      same_but_ctime(before->signature, entry.item.expected));
+    return;
   }
   // With no hash to compare with, the signature has to say whether it is what was expected.
   const bool same = entry.content == Hash{} ? same_but_ctime(seen->signature, entry.item.expected)
@@ -159,13 +166,20 @@ void Limbo::look_again(Entry& entry) {
   entry.waiting = !closed;
 }
 
+/// True: it is in `.p2psync/versions` and can be looked at.
 bool Limbo::move_in(Entry& entry) {
-  const std::string kept = kept_path(entry.item.file);
-  const auto stray = fs_.stat(entry.at);
+  auto stray = fs_.stat(entry.at);
   if (stray && (stray->special || stray->signature.kind == Kind::directory)) {
-    entry.waiting = !put_back(entry.item, entry.at);
-    return false;
+    if (!put_back(entry.item, entry.at)) {
+      return false;
+    }
+    stray = fs_.stat(entry.at);
+    if (!stray || stray->signature.inode == entry.item.slot_inode) {
+      entry.waiting = !stray && stray.error().code != ErrorCode::not_found;
+      return false;
+    }
   }
+  const std::string kept = kept_path(entry.item.file);
   if (entry.at == kept) {
     return true;
   }
@@ -179,7 +193,10 @@ bool Limbo::move_in(Entry& entry) {
 
 Lease Limbo::lease_on(const std::string& path) {
   const auto file = fs_.open_read(path);
-  return file ? (*file)->try_lease() : Lease::unknown;
+  if (!file) {
+    return file.error().code == ErrorCode::denied ? Lease::unknown : Lease::refused;
+  }
+  return (*file)->try_lease();
 }
 
 Limbo::Entry& Limbo::enter(const IntentItem& item, std::uint64_t intent) {

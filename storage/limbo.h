@@ -41,7 +41,7 @@ class Limbo {
   void restore(const IntentItem& item, std::uint64_t intent,
                const std::optional<engine::Hash>& recorded);
   /// A directory or a special file came out at `at`, where only a file should: it goes back to its
-  /// name. True: it is there, and what was laid is at `at` again if it was exchanged.
+  /// name. True: what is at `at` now, if anything, is what was laid or what a user put there.
   [[nodiscard]] bool put_back(const IntentItem& item, const std::string& at);
   /// Displaced, but still at `at` outside `.p2psync/versions`.
   void keep_stray(const IntentItem& item, std::uint64_t intent, std::string at);

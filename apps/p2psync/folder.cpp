@@ -55,23 +55,28 @@ Result<void> open_index(Folder& folder, engine::NodeId self) {
   }
 }
 
-void recover(Folder& folder, const Config& config) {
+Result<void> recover(Folder& folder, const Config& config) {
   folder.applier = std::make_unique<storage::Applier>(
       *folder.fs, storage::ApplierOptions{.keep = config.keep_versions.count() > 0});
   std::map<std::string, engine::Hash> recorded;
   for (const engine::KeptVersion& kept : folder.loaded.kept) {
     recorded.emplace(kept.file, kept.version.content);
   }
-  folder.surfaced =
+  auto surfaced =
       folder.applier->recover([&recorded](const std::string& file) -> std::optional<engine::Hash> {
         const auto found = recorded.find(file);
         return found == recorded.end() ? std::nullopt : std::optional(found->second);
       });
+  if (!surfaced) {
+    return std::unexpected(std::move(surfaced.error()));
+  }
+  folder.surfaced = std::move(*surfaced);
   if (!folder.surfaced.empty()) {
     folder.notes.push_back({Level::info, fmt::format("{} versions that an interrupted run had set "
                                                      "aside are taken in",
                                                      folder.surfaced.size())});
   }
+  return {};
 }
 
 void open_watcher(Folder& folder, const Config& config) {
@@ -119,7 +124,9 @@ Result<Folder> open_folder(const Config& config) {
   if (const auto opened = open_index(folder, config.me().node); !opened) {
     return std::unexpected(opened.error());
   }
-  recover(folder, config);
+  if (auto recovered = recover(folder, config); !recovered) {
+    return std::unexpected(std::move(recovered.error()));
+  }
   open_watcher(folder, config);
   if (!folder.fs->can_exchange()) {
     folder.notes.push_back(

@@ -178,7 +178,10 @@ void Host::start() {
     }
     applier_ = std::make_unique<storage::Applier>(disk_);
     staging_ = std::make_unique<storage::Staging>(disk_);
-    surfaced = applier_->recover([this](const std::string& file) { return index_.recorded(file); });
+    auto recovered =
+        applier_->recover([this](const std::string& file) { return index_.recorded(file); });
+    invariant(recovered.has_value(), "the simulated disk can be read at the start");
+    surfaced = std::move(*recovered);
   } catch (const Crash&) {
     world_.crashed(id_);
     return;

@@ -56,6 +56,7 @@ class UserFile {
   [[nodiscard]] const std::string& bytes() const;
   /// False: no name leads to it any more.
   [[nodiscard]] bool has_name() const;
+  [[nodiscard]] InodeNumber inode() const { return inode_; }
 
  private:
   friend class SimFs;

@@ -75,12 +75,12 @@ TEST_CASE("apply: a crash at any system call loses nothing, nor does one while r
         crash_at(scene, second);
         recovered = survives(scene, [&] {
           Applier applier(scene.disk);
-          scene.add(applier.recover(nothing_recorded));
+          scene.recover(applier);
         });
         if (!recovered) {
           check_contents(scene);
           Applier applier(scene.disk);
-          scene.add(applier.recover(nothing_recorded));
+          scene.recover(applier);
         }
         check_recovered(scene);
       }
@@ -100,7 +100,7 @@ TEST_CASE("apply: after a crash at any call the same batch can be planned again 
     });
     INFO("crash at call " << call);
     Applier applier(scene.disk);
-    scene.add(applier.recover(nothing_recorded));
+    scene.recover(applier);
     for (const char* name : {"a", "b", "c", "f"}) {
       const std::string wanted = std::string("new ") + name;
       const Hash hash = storage::sha256(std::string_view(wanted));
@@ -134,7 +134,7 @@ TEST_CASE("apply: an editor that writes after the crash surfaces at the next sta
         editor->write(0, "later");
       }
       Applier applier(scene.disk);
-      scene.add(applier.recover(nothing_recorded));
+      scene.recover(applier);
       if (call % 2 == 1) {
         editor->write(0, "later");
       }
@@ -170,14 +170,14 @@ TEST_CASE("apply: what the index has on record does not surface twice") {
   scene.disk.restart();
   {
     Applier applier(scene.disk);
-    const auto again = applier.recover(nothing_recorded);
+    const auto again = applier.recover(nothing_recorded).value();
     REQUIRE(again.size() == 1);  // nobody had recorded it
     CHECK(again[0].seen.content == recorded);
     CHECK(again[0].replaced == storage::sha256(std::string_view("old b")));
   }
   scene.disk.restart();
   Applier applier(scene.disk);
-  CHECK(applier.recover([&](const std::string&) { return std::optional(recorded); }).empty());
+  CHECK(applier.recover([&](const std::string&) { return std::optional(recorded); })->empty());
   CHECK(applier.still_open() == 1);
   editor.reset();
   CHECK(applier.revisit().empty());
@@ -235,7 +235,7 @@ TEST_CASE("apply: any call may fail, once or from then on, and nothing is lost n
         }
         scene.disk.restart();
         Applier applier(scene.disk);
-        scene.add(applier.recover(nothing_recorded));
+        scene.recover(applier);
         check_recovered(scene);
       }
     }

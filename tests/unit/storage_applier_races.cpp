@@ -98,6 +98,10 @@ bool disturb(Scene& scene, const Act& act, const std::string& name, std::uint64_
 TEST_CASE("apply: a user at any system call loses nothing") {
   for (const auto hashes : {Scene::Hashes::known, Scene::Hashes::unknown}) {
     for (const Act& act : acts()) {
+      if (hashes == Scene::Hashes::unknown && !act.what.contains("place") &&
+          !act.what.contains("save")) {
+        continue;  // the others do not depend on it
+      }
       for (const std::string name : Scene::names) {
         bool reached = true;
         for (std::uint64_t call = 1; reached; ++call) {

@@ -27,9 +27,11 @@ class Storm {
     }
     faulty_ = draw(2) == 0;
     scene_.disk.before_call = [this](std::string_view, std::string_view) { between_calls(); };
-    scene_.disk.fault = [this](std::string_view, std::string_view) {
+    scene_.disk.fault = [this](std::string_view operation, std::string_view) {
       constexpr std::array numbers = {EIO, ENOSPC, EACCES, EMFILE};
-      return faulty_ && draw(60) == 0 ? numbers[draw(numbers.size())] : 0;
+      return faulty_ && operation != "File::try_lease" && draw(60) == 0
+                 ? numbers[draw(numbers.size())]
+                 : 0;
     };
   }
 
@@ -48,7 +50,7 @@ class Storm {
     // A last start, with nothing on record: it has to tell of everything again.
     forget_told();
     Applier applier(scene_.disk);
-    scene_.add(applier.recover(nothing_recorded));
+    scene_.recover(applier);
     scene_.settle(applier);
     CHECK(applier.still_open() == 0);
     check();
@@ -60,14 +62,21 @@ class Storm {
   void live(int lives) {
     Applier applier(scene_.disk);
     if (lives > 0) {
-      scene_.add(applier.recover(nothing_recorded));
+      auto surfaced = applier.recover(nothing_recorded);
+      if (!surfaced) {
+        throw sim::Crash{};  // it does not start
+      }
+      scene_.add(std::move(*surfaced));
     }
     scene_.answers = applier.apply(scene_.apply);
     scene_.revisit(applier);
     if (!faulty_) {
       scene_.check_answers();
     }
-    scene_.settle(applier);
+    if (!scene_.disk.lease) {  // where it proves nothing, who writes after the grace is not seen
+      scene_.settle(applier);
+    }
+    scene_.revisit(applier);
   }
 
   void forget_told() {
@@ -93,11 +102,21 @@ class Storm {
   void write_at(const std::string& name, bool in_place) {
     const std::string bytes = fresh();
     const auto before = scene_.disk.read(name);
+    if (!in_place) {
+      orphan(name);
+    }
     const bool done = in_place ? before && scene_.disk.write_file(name, bytes)
                                : scene_.disk.save_file(name, bytes);
     if (done) {
       superseded_.insert(before.value_or(""));
       written_.push_back(bytes);
+    }
+  }
+  /// A user is about to take this name from its inode. Who goes on writing to that, writes to
+  /// nothing that he could find again, though a crash may have left it a kept name.
+  void orphan(const std::string& name) {
+    if (const auto found = scene_.disk.disk().find(name)) {
+      orphans_.insert(*found);
     }
   }
 
@@ -116,6 +135,7 @@ class Storm {
         break;
       case 2: write_at(name, true); break;
       case 3:
+        orphan(name);
         if (const auto bytes = disk.read(name); disk.remove(name)) {
           superseded_.insert(bytes.value_or(""));
         }
@@ -124,6 +144,7 @@ class Storm {
         const std::string to = name + ".moved";
         const auto bytes = disk.read(to);
         const bool same = disk.read(name) == bytes;
+        orphan(to);
         if (saves_ && !same && disk.rename_path(name, to)) {
           superseded_.insert(bytes.value_or(""));
         }
@@ -146,7 +167,7 @@ class Storm {
           const std::string bytes = fresh();
           editor.resize(0);
           editor.write(0, bytes);
-          if (editor.has_name()) {
+          if (editor.has_name() && !orphans_.contains(editor.inode())) {
             written_.push_back(bytes);
           }
         }
@@ -178,6 +199,7 @@ class Storm {
   int crashes_ = 0;
   std::vector<std::string> written_;
   std::set<std::string> superseded_;
+  std::set<sim::InodeNumber> orphans_;
   std::vector<sim::UserFile> editors_;  // closed before the disk goes
 };
 

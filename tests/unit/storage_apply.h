@@ -96,7 +96,9 @@ inline engine::Remove remove_at(storage::Fs& fs, std::string_view name) {
 }
 
 inline engine::Apply batch(std::vector<engine::ApplyJob> jobs) {
-  return {std::move(jobs)};
+  engine::Apply apply;
+  apply.jobs = std::move(jobs);
+  return apply;
 }
 
 /// One job; its results.

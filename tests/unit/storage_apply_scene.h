@@ -82,6 +82,11 @@ struct Scene {
            });
   }
 
+  void recover(storage::Applier& applier) {
+    auto found = applier.recover(nothing_recorded);
+    REQUIRE(found.has_value());
+    add(std::move(*found));
+  }
   void revisit(storage::Applier& applier) { add(applier.revisit()); }
   void add(std::vector<engine::Surfaced> more) {
     surfaced.insert(surfaced.end(), more.begin(), more.end());

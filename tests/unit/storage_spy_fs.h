@@ -13,6 +13,7 @@ class SpyFs final : public storage::Fs {
 
   /// Called before a block of an opened file is read, with its path and offset.
   std::function<void(const std::string& path, std::uint64_t offset)> before_read;
+  std::function<void(std::string_view from, std::string_view to)> before_rename;
   /// Instead of the real one, when set.
   std::function<Result<void>()> on_sync_all;
   std::function<Result<void>(const std::string& path)> on_write;
@@ -48,6 +49,9 @@ class SpyFs final : public storage::Fs {
   }
   Result<void> rename(std::string_view from, std::string_view to,
                       storage::RenameMode mode) override {
+    if (before_rename) {
+      before_rename(from, to);
+    }
     return fs_.rename(from, to, mode);
   }
   Result<void> unlink(std::string_view path) override { return fs_.unlink(path); }
