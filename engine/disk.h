@@ -123,6 +123,7 @@ struct Link {
   Path name;
   Path from;
   Signature expected;
+  Wanted wanted;  ///< what that inode is, for the record
 };
 /// Takes away what stands at `name` if it is `expected`: files into `.p2psync/versions`,
 /// directories by rmdir.
@@ -147,7 +148,18 @@ struct ApplyJob {
   std::vector<Step> steps;
 };
 struct Apply {
+  /// Ascending, also over restarts: tells what a crash left undone from what is recorded already.
+  std::uint64_t batch = 0;
   std::vector<ApplyJob> jobs;
+};
+
+/// Found at a start: a step of a batch that a crash cut off had been carried out. The user then saw
+/// the new state, and what they did since is to be judged by that.
+struct Relaid {
+  std::uint64_t batch = 0;
+  Path path;
+  Path name;
+  std::optional<Wanted> wanted;  ///< what was laid; nothing: what stood there was removed
 };
 
 /// What a step took from its name. It is in `.p2psync/versions` now.

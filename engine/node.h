@@ -38,6 +38,8 @@ struct Loaded {
   VersionVector knowledge;
   std::vector<HeldRow> rows;
   std::vector<KeptVersion> kept;
+  std::uint64_t applied = 0;   ///< the last batch whose results are in the records
+  std::vector<Relaid> relaid;  ///< from storage: steps of later batches that were carried out
 };
 
 class Node {

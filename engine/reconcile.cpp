@@ -109,7 +109,8 @@ class Planner {
     }
     if (now == nullptr && place.version.kind != Kind::directory) {
       if (const Shown* from = other_name(place)) {
-        add(Link{place.name, from->name, from->signature}, {place.name, std::nullopt, place});
+        add(Link{place.name, from->name, from->signature, wanted_of(place.version)},
+            {place.name, std::nullopt, place});
         return;
       }
     }
@@ -298,6 +299,7 @@ std::optional<Apply> Reconciler::next(
   if (batch.jobs.empty()) {
     return std::nullopt;
   }
+  batch.batch = batch_in_flight_ = replica_.next_batch();
   return batch;
 }
 
@@ -305,6 +307,7 @@ Reconciler::Outcome Reconciler::done(Instant now, const ApplyDone& results) {
   Outcome outcome;
   std::map<Path, Plan> flight = std::exchange(flight_, {});
   busy_names_.clear();
+  replica_.applied(batch_in_flight_);
   for (const Applied& applied : results.jobs) {
     const auto job = flight.find(applied.path);
     invariant(job != flight.end(), "a result belongs to a job in flight");

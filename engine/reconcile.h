@@ -102,6 +102,7 @@ class Reconciler {
   std::map<Path, Pending, PathLess> pending_;
   std::set<Path, PathLess> ready_;
   std::map<Path, Plan> flight_;
+  std::uint64_t batch_in_flight_ = 0;
   std::set<Path> busy_names_;
   bool more_ = false;  ///< the last call stopped at its limit, not at the end
   std::map<Path, Trouble> troubles_;

@@ -47,9 +47,11 @@ struct Change {
   std::optional<VersionVector> knowledge;
   std::vector<HeldRow> rows;
   std::vector<KeptVersion> kept;
-  std::vector<std::string> forgotten;  ///< kept files that are gone
+  std::vector<std::string> forgotten;    ///< kept files that are gone
+  std::optional<std::uint64_t> applied;  ///< the batch whose results these records hold
   [[nodiscard]] bool empty() const {
-    return records.empty() && !knowledge && rows.empty() && kept.empty() && forgotten.empty();
+    return records.empty() && !knowledge && rows.empty() && kept.empty() && forgotten.empty() &&
+           !applied;
   }
 };
 

@@ -111,6 +111,58 @@ void Replica::load(Loaded loaded) {
     index_.put(path, std::move(*record));
     dirty_.push_back({path, {}});
   }
+  batch_ = loaded.applied;
+  std::erase_if(loaded.relaid, [&](const Relaid& step) { return step.batch <= loaded.applied; });
+  for (const Relaid& step : loaded.relaid) {
+    batch_ = std::max(batch_, step.batch);
+    applied_ = batch_;
+  }
+  if (!importing_) {  // a fresh index knows nothing that the steps could mean
+    relay(loaded.relaid);
+  }
+}
+
+void Replica::relay(const std::vector<Relaid>& steps) {
+  // Names of paths first, then their copies: a loser that was linked to its conflict name is shown
+  // there only if its old name was taken from it.
+  for (const bool copies : {false, true}) {
+    for (const Relaid& step : steps) {
+      if ((step.name != step.path) == copies) {
+        relay(step);
+      }
+    }
+  }
+}
+
+void Replica::relay(const Relaid& step) {
+  mark_dirty(step.path);
+  if (!step.wanted) {
+    unshow(step.path, step.name);
+    return;
+  }
+  Shown laid{step.name, {}, {}, {}};
+  laid.version.kind = step.wanted->kind;
+  laid.version.mode = step.wanted->mode;
+  laid.version.mtime = step.wanted->mtime;
+  laid.version.size = step.wanted->size;
+  laid.version.content = step.wanted->content;
+  laid.version.target = step.wanted->target;
+  for (const Place& place : layout(step.path)) {
+    if (place.name == step.name && looks_like(place.version, laid.version)) {
+      laid.dots = place.dots;
+      laid.version = place.version;
+    }
+  }
+  if (const Record* record = index_.find(step.path)) {
+    for (const Shown& other : record->shown) {
+      if (other.name != step.name) {
+        std::erase_if(laid.dots, [&](const Dot& dot) { return contains(other.dots, dot); });
+      }
+    }
+  }
+  laid.signature.kind =
+      laid.version.kind;  // and nothing else that would match: the next look reads it
+  show(step.path, std::move(laid));
 }
 
 const Path& Replica::owner(const Path& name) const {

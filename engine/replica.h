@@ -59,6 +59,9 @@ class Replica {
   void observe_displaced(const Path& path, const std::optional<Shown>& old, const Path& name,
                          const Seen& seen, const std::string& file);
   void show(const Path& path, Shown shown);
+  [[nodiscard]] std::uint64_t next_batch() { return ++batch_; }
+  /// The results of this batch are in: they are committed together with their records.
+  void applied(std::uint64_t batch) { applied_ = batch; }
   void unshow(const Path& path, const Path& name);
 
   // --- contents ---
@@ -116,6 +119,8 @@ class Replica {
   void liveness_changed(const Path& path);
   void count(const Path& path, const Shown& shown, bool add);
   void load(Loaded loaded);
+  void relay(const std::vector<Relaid>& steps);
+  void relay(const Relaid& step);
 
   NodeId self_;
   std::string label_;
@@ -141,6 +146,8 @@ class Replica {
   std::set<Hash> staged_;
   std::map<Hash, std::string> found_;
 
+  std::uint64_t batch_ = 0;  ///< the last given out
+  std::optional<std::uint64_t> applied_;
   std::vector<Dirty> dirty_;
   std::vector<Path> new_directories_;
   std::set<Path, PathLess> changed_records_;

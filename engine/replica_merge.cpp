@@ -290,6 +290,7 @@ Change Replica::take_change() {
   }
   change.kept = std::exchange(new_kept_, {});
   change.forgotten = std::exchange(forgotten_, {});
+  change.applied = std::exchange(applied_, std::nullopt);
   changed_records_.clear();
   changed_rows_.clear();
   knowledge_changed_ = false;

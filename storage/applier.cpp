@@ -24,6 +24,11 @@ std::vector<std::string> Applier::expire(const Retention& retention) {
 }
 
 Result<std::vector<engine::Surfaced>> Applier::recover(const Recorded& recorded) {
+  auto before = storage::relaid(fs_);
+  if (!before) {
+    return std::unexpected(std::move(before.error()));
+  }
+  relaid_ = std::move(*before);
   const auto kept = fs_.list(versions_directory);
   const auto left = kept ? fs_.list(staging_directory) : kept;
   if (!left) {

@@ -58,6 +58,9 @@ class Applier {
   /// nothing may be applied, and recover() may be tried again.
   [[nodiscard]] Result<std::vector<engine::Surfaced>> recover(const Recorded& recorded);
 
+  /// Steps that the batch before the crash had carried out: for engine::Loaded. See batch_log.h.
+  [[nodiscard]] const std::vector<engine::Relaid>& relaid() const { return relaid_; }
+
   [[nodiscard]] std::vector<engine::Applied> apply(const engine::Apply& batch);
 
   /// Looks again at what is still open. To be called every few seconds while still_open() is not 0,
@@ -77,6 +80,7 @@ class Applier {
 
   Fs& fs_;
   ApplierOptions options_;
+  std::vector<engine::Relaid> relaid_;
   VersionNames names_;
   Limbo limbo_;
   std::uint64_t number_ = 0;  ///< the last given to a slot or an intent

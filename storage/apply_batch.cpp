@@ -40,7 +40,8 @@ ApplyBatch::ApplyBatch(Fs& fs, const ApplierOptions& options, VersionNames& name
       names_(names),
       limbo_(limbo),
       next_number_(std::move(next_number)),
-      exchange_(fs.can_exchange()) {
+      exchange_(fs.can_exchange()),
+      batch_(batch.batch) {
   std::size_t files = 0;
   for (const engine::ApplyJob& job : batch.jobs) {
     Job& made = jobs_.emplace_back();
@@ -81,6 +82,7 @@ std::vector<engine::Applied> ApplyBatch::run() {
   for (Job* job : removing) {
     advance(*job, true);
   }
+  strike_out_failures();
   for (Job& job : jobs_) {
     for (Work& work : job.works) {
       if (work.slot) {
@@ -143,7 +145,68 @@ void ApplyBatch::stage(Job& job, Work& work) {
   work.slot = std::move(*slot);
 }
 
+/// What is to be known of a step after a crash; nothing for those that change nothing.
+std::optional<LoggedStep> ApplyBatch::logged(const Job& job, const Work& work) {
+  LoggedStep step;
+  step.path = job.job->path;
+  if (const auto* put = std::get_if<Put>(work.step)) {
+    step.name = put->name;
+    step.wanted = put->wanted;
+    if (work.slot) {
+      step.place = work.slot->path;
+      step.inode = work.slot->signature.inode;
+    }
+    return step;
+  }
+  if (const auto* link = std::get_if<engine::Link>(work.step)) {
+    step.what = LoggedStep::What::link;
+    step.name = link->name;
+    step.inode = link->expected.inode;
+    step.wanted = link->wanted;
+    return step;
+  }
+  if (const auto* gone = std::get_if<Remove>(work.step); gone != nullptr && work.item) {
+    step.what = LoggedStep::What::remove;
+    step.name = gone->name;
+    step.place = kept_path(work.item->file);
+    return step;
+  }
+  return std::nullopt;
+}
+
+/// Before the slots go that were not laid: a slot that is gone says that it was.
+void ApplyBatch::strike_out_failures() {
+  bool failed = false;
+  for (Job& job : jobs_) {
+    for (Work& work : job.works) {
+      failed = failed || work.slot.has_value();
+    }
+  }
+  if (failed) {
+    std::erase_if(log_, [this](const LoggedStep& step) {
+      return std::ranges::any_of(jobs_, [&](const Job& job) {
+        return std::ranges::any_of(job.works, [&](const Work& work) {
+          return work.slot && work.slot->path == step.place;
+        });
+      });
+    });
+    std::ignore = write_batch_log(fs_, batch_, log_, sync_each_);
+  }
+}
+
 Result<void> ApplyBatch::intend() {
+  for (const Job& job : jobs_) {
+    for (const Work& work : job.works) {
+      if (auto step = work.result ? std::nullopt : logged(job, work)) {
+        log_.push_back(std::move(*step));
+      }
+    }
+  }
+  if (!log_.empty()) {
+    if (auto written = write_batch_log(fs_, batch_, log_, sync_each_); !written) {
+      return written;
+    }
+  }
   std::vector<IntentItem> items;
   bool anything = false;
   for (const Job& job : jobs_) {

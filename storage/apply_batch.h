@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "storage/applier.h"
+#include "storage/batch_log.h"
 #include "storage/slot.h"
 
 namespace p2psync::storage {
@@ -50,6 +51,8 @@ class ApplyBatch {
   void stage();
   void stage(Job& job, Work& work);
   [[nodiscard]] Result<void> intend();
+  [[nodiscard]] static std::optional<LoggedStep> logged(const Job& job, const Work& work);
+  void strike_out_failures();
   void advance(Job& job, bool removals);
   Outcome carry_out(Job& job, Work& work);
   Outcome put(Job& job, Work& work, const engine::Put& put);
@@ -80,6 +83,8 @@ class ApplyBatch {
   std::function<std::uint64_t()> next_number_;
   std::vector<Job> jobs_;
   bool exchange_ = true;
+  std::uint64_t batch_ = 0;
+  std::vector<LoggedStep> log_;
   bool sync_each_ = true;     ///< few enough files to sync one by one
   std::uint64_t intent_ = 0;  ///< 0: none was needed
   bool all_synced_ = true;

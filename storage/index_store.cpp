@@ -90,6 +90,7 @@ void create(SqliteDatabase& sqlite, NodeId self) {
     insert.bind(1, std::string_view("node")).bind(2, self).run();
     insert.bind(1, std::string_view("epoch")).bind(2, wall_clock_ms()).run();
     insert.bind(1, std::string_view("scanned")).bind(2, std::uint64_t{0}).run();
+    insert.bind(1, std::string_view("applied")).bind(2, std::uint64_t{0}).run();
   });
 }
 
@@ -166,6 +167,9 @@ void IndexStore::Database::apply(const Change& change) {
     } else {
       erase_entry.bind(1, bytes_of(key)).run();
     }
+  }
+  if (change.applied) {
+    put_meta.bind(1, std::string_view("applied")).bind(2, *change.applied).run();
   }
   if (change.knowledge) {
     const auto data = engine::encode(*change.knowledge);
@@ -253,6 +257,7 @@ Result<engine::Loaded> IndexStore::load() {
     while (knowledge.step()) {
       loaded.knowledge = decoded<VersionVector>(sqlite, knowledge.blob(0));
     }
+    loaded.applied = meta(sqlite, "applied");
     SqliteStatement rows(sqlite, "SELECT data FROM held ORDER BY member");
     while (rows.step()) {
       loaded.rows.push_back(decoded<HeldRow>(sqlite, rows.blob(0)));

@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "engine/path.h"
+#include "storage/fields.h"
 #include "storage/hash.h"
 #include "storage/staging.h"
 
@@ -15,73 +16,6 @@ namespace {
 
 constexpr std::string_view first_line = "p2psync intent 1\n";
 constexpr std::string_view last_line = "end\n";
-
-std::string escaped(std::string_view text) {
-  if (text.empty()) {
-    return "%";
-  }
-  std::string out;
-  for (const char byte : text) {
-    if (byte > ' ' && byte <= '~' && byte != '%') {
-      out += byte;
-    } else {
-      fmt::format_to(std::back_inserter(out), "%{:02x}", static_cast<unsigned char>(byte));
-    }
-  }
-  return out;
-}
-
-/// Takes a line apart; the first field that is not as it should be spoils the whole.
-class Fields {
- public:
-  explicit Fields(std::string_view line) : rest_(line) {}
-
-  std::string text() {
-    const std::string_view field = next();
-    std::string out;
-    for (std::size_t at = 0; at < field.size(); ++at) {
-      if (field[at] != '%') {
-        out += field[at];
-      } else if (field.size() >= at + 3) {
-        out += static_cast<char>(parse<unsigned>(field.substr(at + 1, 2), 16));
-        at += 2;
-      } else {
-        good_ = good_ && field.size() == 1;
-      }
-    }
-    return out;
-  }
-  template <class Number>
-  Number number(int base = 10) {
-    return parse<Number>(next(), base);
-  }
-  engine::Hash hash() {
-    const auto hash = from_hex(next());
-    good_ = good_ && hash.has_value();
-    return hash.value_or(engine::Hash{});
-  }
-  [[nodiscard]] bool all_good() const { return good_ && rest_.empty(); }
-
- private:
-  std::string_view next() {
-    const auto blank = rest_.find(' ');
-    const std::string_view field = rest_.substr(0, blank);
-    rest_ = blank == std::string_view::npos ? std::string_view() : rest_.substr(blank + 1);
-    good_ = good_ && !field.empty();
-    return field;
-  }
-  template <class Number>
-  Number parse(std::string_view digits, int base) {
-    Number value{};
-    const auto [end, problem] =
-        std::from_chars(digits.data(), digits.data() + digits.size(), value, base);
-    good_ = good_ && problem == std::errc() && end == digits.data() + digits.size();
-    return value;
-  }
-
-  std::string_view rest_;
-  bool good_ = true;
-};
 
 std::unexpected<Error> corrupt() {
   return std::unexpected(Error{ErrorCode::corrupt, "decode intent", ""});

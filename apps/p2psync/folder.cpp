@@ -71,6 +71,7 @@ Result<void> recover(Folder& folder, const Config& config) {
     return std::unexpected(std::move(surfaced.error()));
   }
   folder.surfaced = std::move(*surfaced);
+  folder.loaded.relaid = folder.applier->relaid();
   if (!folder.surfaced.empty()) {
     folder.notes.push_back({Level::info, fmt::format("{} versions that an interrupted run had set "
                                                      "aside are taken in",

@@ -126,6 +126,7 @@ void MemoryIndex::commit(const Change& change) {
       records_.erase(path);
     }
   }
+  applied_ = change.applied.value_or(applied_);
   if (change.knowledge) {
     knowledge_ = *change.knowledge;
   }
@@ -146,6 +147,7 @@ Loaded MemoryIndex::load() const {
     loaded.records.push_back({path, record});
   }
   loaded.knowledge = knowledge_;
+  loaded.applied = applied_;
   for (const auto& [member, row] : rows_) {
     loaded.rows.push_back(row);
   }
@@ -195,7 +197,9 @@ void Host::start() {
   options.incarnation = world_.random().next();
   options.index_epoch = epoch_;
   options.fresh_index = std::exchange(fresh_, false);
-  node_ = std::make_unique<Node>(std::move(options), index_.load(), world_.now());
+  Loaded loaded = index_.load();
+  loaded.relaid = applier_->relaid();
+  node_ = std::make_unique<Node>(std::move(options), std::move(loaded), world_.now());
   world_.trace(name_ + " start");
   perform(node_->start(world_.now()));
   for (Surfaced& found : surfaced) {

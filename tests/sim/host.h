@@ -35,6 +35,7 @@ class MemoryIndex {
   engine::VersionVector knowledge_;
   std::map<engine::NodeId, engine::HeldRow> rows_;
   std::map<std::string, engine::KeptVersion> kept_;
+  std::uint64_t applied_ = 0;
 };
 
 /// What a host needs of the world.

@@ -21,6 +21,9 @@ namespace {
 using p2psync::sim::Report;
 using p2psync::sim::run_seed;
 
+/// Which faults are in play beyond those of every run.
+bool index_losses = false;
+
 struct Totals {
   std::uint64_t passed = 0;
   std::uint64_t failed = 0;
@@ -35,8 +38,8 @@ void print_failure(const Report& report) {
   for (const std::string& violation : report.violations) {
     std::printf("  %s\n", violation.c_str());
   }
-  std::printf("  replay: p2psync-sim --replay %llu --trace\n",
-              static_cast<unsigned long long>(report.seed));
+  std::printf("  replay: p2psync-sim --replay %llu --trace%s\n",
+              static_cast<unsigned long long>(report.seed), index_losses ? " --lose-indexes" : "");
   std::fflush(stdout);
 }
 
@@ -45,7 +48,7 @@ Totals run(std::uint64_t start, std::uint64_t seeds, std::uint64_t job, std::uin
            bool progress) {
   Totals totals;
   for (std::uint64_t i = job; i < seeds; i += jobs) {
-    const Report report = run_seed(start + i, false);
+    const Report report = run_seed(start + i, index_losses, false);
     totals.events += report.events;
     for (const auto& [name, count] : report.counters) {
       totals.counters[name] += count;
@@ -142,7 +145,7 @@ Totals run_all(std::uint64_t start, std::uint64_t seeds, std::uint64_t jobs, boo
 }
 
 int replay(std::uint64_t seed, bool trace, const std::string& watched) {
-  const Report report = run_seed(seed, trace, watched);
+  const Report report = run_seed(seed, index_losses, trace, watched);
   if (!report.violations.empty()) {
     print_failure(report);
   }
@@ -171,6 +174,10 @@ int main(int argc, char** argv) {
   auto* replay_option = app.add_option("--replay", seed, "run this one seed");
   app.add_flag("--trace", trace, "with --replay: print every step")->needs(replay_option);
   app.add_option("--path", watched, "with --trace: show this path's record wherever it changes");
+  app.add_flag(
+      "--lose-indexes", index_losses,
+      "nodes also lose their index; a version whose only bytes the user had overwritten by then "
+      "stays announced for ever, so some seeds do not come to rest");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

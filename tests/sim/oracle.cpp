@@ -41,14 +41,19 @@ void Oracle::superseded(std::uint64_t host, std::string_view name, const TreeNod
     stands_elsewhere = stands_elsewhere ||
                        (other != name && node == shown && lineage_of(other) == lineage_of(name));
   }
-  for (Event& event : lineages_[lineage_of(name)]) {
-    if (event.content != content) {
-      continue;
-    }
-    if (event.mode == shown.mode && event.mtime == shown.mtime && !stands_elsewhere) {
-      event.state = index_lost_at_[host] ? State::ambiguous : State::superseded;
+  std::vector<Event>& events = lineages_[lineage_of(name)];
+  const auto exact = [&](const Event& event) {
+    return event.content == content && event.mode == shown.mode && event.mtime == shown.mtime;
+  };
+  // Two that look the same: the user saw one of them, and nobody can tell which.
+  const bool unsure =
+      stands_elsewhere || index_lost_at_[host] || std::ranges::count_if(events, exact) > 1;
+  for (Event& event : events) {
+    if (exact(event)) {
+      event.state =
+          unsure && event.state != State::superseded ? State::ambiguous : State::superseded;
       event.superseded_by = host;
-    } else if (event.state == State::live) {
+    } else if (event.content == content && event.state == State::live) {
       event.state = State::ambiguous;
     }
   }

@@ -139,6 +139,15 @@ void World::user_renames(Host& host, const std::string& from, const std::string&
   trace(host.name() + " user renames " + from + " to " + to + was(node_at(before, from)) +
         was(target));
   const Tree after = host.disk().tree();
+  if (target != nullptr && target->kind != Kind::directory && target->kind == after.at(to).kind &&
+      target->bytes == after.at(to).bytes) {
+    // The same bytes again: on the disk nothing but mode and time have changed.
+    oracle_.changed_metadata(host.id(), to, *target, after);
+    oracle_.superseded(host.id(), from, before.at(from), after);
+    touched(host, from);
+    touched(host, to);
+    return;
+  }
   if (target != nullptr) {
     oracle_.superseded(host.id(), to, *target, after);
   }

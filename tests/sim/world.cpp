@@ -23,10 +23,11 @@ double seconds(Instant at) {
 
 }  // namespace
 
-World::World(std::uint64_t seed, bool trace, std::string watched)
+World::World(std::uint64_t seed, bool index_losses, bool trace, std::string watched)
     : seed_(seed), print_(trace), watched_(std::move(watched)), random_(seed) {
   report_.seed = seed;
   draw_faults();
+  faults_.index_losses = index_losses ? faults_.index_losses : 0;
   build();
 }
 
@@ -409,9 +410,9 @@ Report World::run() {
   return report_;
 }
 
-Report run_seed(std::uint64_t seed, bool trace, const std::string& watched) {
-  Report first = World(seed, trace, watched).run();
-  const Report second = World(seed, false).run();
+Report run_seed(std::uint64_t seed, bool index_losses, bool trace, const std::string& watched) {
+  Report first = World(seed, index_losses, trace, watched).run();
+  const Report second = World(seed, index_losses, false).run();
   if (first.trace_hash != second.trace_hash) {
     first.violations.push_back("not deterministic: two runs of the seed differ");
   }

@@ -48,7 +48,7 @@ struct Report {
 class World final : public Surroundings {
  public:
   /// `trace`: each line is also printed, with the record of the path `watched` where it changes.
-  World(std::uint64_t seed, bool trace, std::string watched = {});
+  World(std::uint64_t seed, bool index_losses, bool trace, std::string watched = {});
   ~World() override;
 
   [[nodiscard]] Report run();
@@ -134,6 +134,7 @@ class World final : public Surroundings {
 };
 
 /// Runs a seed twice and compares the traces.
-[[nodiscard]] Report run_seed(std::uint64_t seed, bool trace, const std::string& watched = {});
+[[nodiscard]] Report run_seed(std::uint64_t seed, bool index_losses, bool trace,
+                              const std::string& watched = {});
 
 }  // namespace p2psync::sim

@@ -1,0 +1,169 @@
+#include "storage/batch_log.h"
+
+#include <fmt/format.h>
+
+#include <iterator>
+#include <optional>
+#include <tuple>
+
+#include "engine/path.h"
+#include "storage/fields.h"
+#include "storage/hash.h"
+#include "storage/staging.h"
+
+namespace p2psync::storage {
+
+namespace {
+
+using engine::Kind;
+
+constexpr std::string_view title = "p2psync batch 1 ";
+constexpr std::string_view last_line = "end\n";
+
+std::string log_path() {
+  return engine::child_of(staging_directory, "batch-log");
+}
+std::string new_log_path() {
+  return engine::child_of(staging_directory, "batch-log.new");
+}
+
+std::optional<LoggedStep> decode_step(std::string_view line) {
+  Fields fields(line);
+  LoggedStep step;
+  step.path = fields.text();
+  step.name = fields.text();
+  const auto what = fields.number<unsigned>();
+  step.place = fields.text();
+  step.inode = fields.number<std::uint64_t>();
+  const auto kind = fields.number<unsigned>();
+  step.wanted.mode = fields.number<std::uint16_t>(8);
+  step.wanted.mtime = fields.number<std::int64_t>();
+  step.wanted.size = fields.number<std::uint64_t>();
+  step.wanted.content = fields.hash();
+  step.wanted.target = fields.text();
+  const bool good = fields.all_good() && kind <= static_cast<unsigned>(Kind::symlink) &&
+                    what <= 2 && !engine::path_problem(step.path) &&
+                    !engine::path_problem(step.name);
+  if (!good) {
+    return std::nullopt;
+  }
+  step.what = static_cast<LoggedStep::What>(what);
+  step.wanted.kind = static_cast<Kind>(kind);
+  return step;
+}
+
+/// Whether the disk shows that the step was carried out.
+Result<bool> carried_out(Fs& fs, const LoggedStep& step) {
+  const bool by_place = !step.place.empty();
+  const auto stat = fs.stat(by_place ? step.place : step.name);
+  if (!stat && stat.error().code != ErrorCode::not_found) {
+    return std::unexpected(stat.error());
+  }
+  switch (step.what) {
+    case LoggedStep::What::put:
+      // A directory is made in its place: there it is, as it was wanted, or it is not known to have
+      // been.
+      return by_place ? !stat || stat->signature.inode != step.inode
+                      : stat && stat->signature.kind == Kind::directory &&
+                            stat->signature.mode == step.wanted.mode;
+    case LoggedStep::What::link: return stat && stat->signature.inode == step.inode;
+    case LoggedStep::What::remove: return by_place && stat.has_value();
+  }
+  return false;
+}
+
+Result<std::string> read_log(Fs& fs) {
+  const auto file = fs.open_read(log_path());
+  if (!file) {
+    return file.error().code == ErrorCode::not_found ? Result<std::string>(std::string())
+                                                     : std::unexpected(file.error());
+  }
+  const auto about = (*file)->stat();
+  if (!about) {
+    return std::unexpected(about.error());
+  }
+  std::string text(about->signature.size, '\0');
+  const std::span bytes(reinterpret_cast<std::uint8_t*>(text.data()), text.size());
+  if (const auto count = (*file)->read(0, bytes); !count) {
+    return std::unexpected(count.error());
+  }
+  return text;
+}
+
+}  // namespace
+
+Result<void> write_batch_log(Fs& fs, std::uint64_t batch, const std::vector<LoggedStep>& steps,
+                             bool sync) {
+  std::string text = fmt::format("{}{}\n", title, batch);
+  for (const LoggedStep& step : steps) {
+    const engine::Wanted& wanted = step.wanted;
+    fmt::format_to(std::back_inserter(text), "{} {} {} {} {} {} {:o} {} {} {} {}\n",
+                   escaped(step.path), escaped(step.name), static_cast<unsigned>(step.what),
+                   escaped(step.place), step.inode, static_cast<unsigned>(wanted.kind), wanted.mode,
+                   wanted.mtime, wanted.size, to_hex(wanted.content), escaped(wanted.target));
+  }
+  text += last_line;
+  std::ignore = fs.unlink(new_log_path());  // of a crash
+  const auto file = fs.create(new_log_path());
+  if (!file) {
+    return std::unexpected(file.error());
+  }
+  const std::span bytes(reinterpret_cast<const std::uint8_t*>(text.data()), text.size());
+  auto done = (*file)->write(0, bytes);
+  if (done && sync) {
+    done = (*file)->sync();
+  }
+  if (done) {
+    done = fs.rename(new_log_path(), log_path(), RenameMode::replace);
+  }
+  if (done && sync) {
+    done = fs.sync_directory(staging_directory);
+  }
+  return done;
+}
+
+Result<std::vector<engine::Relaid>> relaid(Fs& fs) {
+  std::vector<engine::Relaid> list;
+  const auto read = read_log(fs);
+  if (!read) {
+    return std::unexpected(read.error());
+  }
+  std::string_view text = *read;
+  const auto first = text.find('\n');
+  if (!text.starts_with(title) || !text.ends_with(last_line) || first == std::string_view::npos) {
+    return list;
+  }
+  Fields number(text.substr(title.size(), first - title.size()));
+  const auto batch = number.number<std::uint64_t>();
+  text.remove_prefix(first + 1);
+  std::vector<LoggedStep> steps;
+  bool all = true;
+  while (text != last_line) {
+    const auto end = text.find('\n');
+    const auto step =
+        end == std::string_view::npos ? std::nullopt : decode_step(text.substr(0, end));
+    if (!step || !number.all_good()) {
+      return std::vector<engine::Relaid>();
+    }
+    const auto happened = carried_out(fs, *step);
+    if (!happened) {
+      return std::unexpected(happened.error());
+    }
+    all = all && *happened;
+    if (*happened) {
+      const bool removed = step->what == LoggedStep::What::remove;
+      list.push_back(
+          {batch, step->path, step->name, removed ? std::nullopt : std::optional(step->wanted)});
+    }
+    text.remove_prefix(end + 1);
+  }
+  if (!all) {
+    // What was not carried out is struck out before recovery takes its slots away.
+    if (auto written = write_batch_log(fs, batch, steps, true); !written) {
+      return std::unexpected(std::move(written.error()));
+    }
+  }
+  return list;
+}
+
+}  // namespace p2psync::storage

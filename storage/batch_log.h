@@ -1,0 +1,45 @@
+#pragma once
+// The batch log: what the batch in hand lays, links and removes, written down before it does.
+//
+// The index learns the results of a batch only after it: a crash in between leaves a disk that
+// shows more than the index remembers. A user who edits a file then has seen the new state, and
+// must not be taken to have edited the old one. After a crash relaid() says which steps had been
+// carried out. Intents (intent.h) are the other half: they say what came out.
+//
+// `.p2psync/tmp/batch-log` stays until the next batch replaces it: results that the index does hold
+// are recognised by the batch's number. A step that failed is struck out before its slot goes, so
+// that a slot that is gone, or holds another inode, means: carried out.
+//
+// Format: a line "p2psync batch 1 <number>", one line for each step, "end". Fields are divided by
+// single blanks, written as in intents: path, name, what (put, link, remove), place (the slot or
+// the kept file), inode (of the slot; of a link's inode), kind, mode, mtime, size, content, target.
+#include <string>
+#include <vector>
+
+#include "storage/fs.h"
+
+namespace p2psync::storage {
+
+struct LoggedStep {
+  enum class What : std::uint8_t { put = 0, link = 1, remove = 2 };
+  engine::Path path;
+  engine::Path name;
+  What what = What::put;
+  std::string place;
+  std::uint64_t inode = 0;
+  engine::Wanted wanted;
+  bool operator==(const LoggedStep& other) const {
+    return path == other.path && name == other.name && what == other.what && place == other.place &&
+           inode == other.inode;
+  }
+};
+
+/// Replaces the log. Durable after `sync`, else after sync_all.
+[[nodiscard]] Result<void> write_batch_log(Fs& fs, std::uint64_t batch,
+                                           const std::vector<LoggedStep>& steps, bool sync);
+
+/// The steps of the last batch that were carried out. Nothing if there is no log or it is torn
+/// (then it was never durable, and nothing of its batch has happened).
+[[nodiscard]] Result<std::vector<engine::Relaid>> relaid(Fs& fs);
+
+}  // namespace p2psync::storage
