@@ -15,6 +15,7 @@
 // Example of an item:
 //   a/my%20text .p2psync/tmp/slot-4 77 1767322984000000000 0 644 76 120 1767322 1767322 9f86d0...
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
