@@ -54,6 +54,7 @@ struct Watched {
                    .uncovered = [](const std::string&) {}}};
 
   void run_until(const std::function<bool()>& done) {
+    context.restart();  // it stops by itself when the last guard goes
     const auto guard = asio::make_work_guard(context);
     while (!done()) {
       context.run_one();

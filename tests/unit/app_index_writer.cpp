@@ -33,6 +33,7 @@ struct Bench {
   }
 
   void run_until(const std::function<bool()>& done) {
+    context.restart();  // it stops by itself when the last guard goes
     const auto work = asio::make_work_guard(context);
     while (!done()) {
       context.run_one();
