@@ -130,7 +130,11 @@ void ApplyBatch::stage(Job& job, Work& work) {
     replaced = *now;
   }
   const bool onto_directory = put->expected && put->expected->kind == Kind::directory;
-  if (put->wanted.kind == Kind::directory && (!put->expected || onto_directory)) {
+  const bool displaces = put->expected && !onto_directory;
+  if (displaces) {
+    work.item = {put->name, "", 0, names_.next(), *put->expected, put->expected_content};
+  }
+  if (put->wanted.kind == Kind::directory && (!displaces || !exchange_)) {
     return;  // made in its place
   }
   auto slot = make_slot(fs_, *put, next_number_(), replaced, sync_each_);
@@ -138,9 +142,9 @@ void ApplyBatch::stage(Job& job, Work& work) {
     work.result = std::move(slot.error());
     return;
   }
-  if (put->expected && !onto_directory) {
-    work.item = {put->name,     slot->path,     slot->signature.inode,
-                 names_.next(), *put->expected, put->expected_content};
+  if (work.item) {
+    work.item->slot = slot->path;
+    work.item->slot_inode = slot->signature.inode;
   }
   work.slot = std::move(*slot);
 }

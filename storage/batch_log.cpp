@@ -63,9 +63,16 @@ Result<bool> carried_out(Fs& fs, const LoggedStep& step) {
     case LoggedStep::What::put:
       // A directory is made in its place: there it is, as it was wanted, or it is not known to have
       // been.
-      return by_place ? !stat || stat->signature.inode != step.inode
-                      : stat && stat->signature.kind == Kind::directory &&
-                            stat->signature.mode == step.wanted.mode;
+      if (!by_place) {
+        return stat && stat->signature.kind == Kind::directory &&
+               stat->signature.mode == step.wanted.mode;
+      }
+      if (stat && stat->signature.inode == step.inode) {
+        // Without exchange it is linked to its name before the slot goes.
+        const auto there = fs.stat(step.name);
+        return there && there->signature.inode == step.inode;
+      }
+      return true;
     case LoggedStep::What::link: return stat && stat->signature.inode == step.inode;
     case LoggedStep::What::remove: return by_place && stat.has_value();
   }
@@ -151,6 +158,7 @@ Result<std::vector<engine::Relaid>> relaid(Fs& fs) {
     }
     all = all && *happened;
     if (*happened) {
+      steps.push_back(*step);
       const bool removed = step->what == LoggedStep::What::remove;
       list.push_back(
           {batch, step->path, step->name, removed ? std::nullopt : std::optional(step->wanted)});

@@ -27,7 +27,7 @@ TEST_CASE_TEMPLATE("apply: a staged file gets its free name, mode and time", Dis
   CHECK(done->signature == now);
   CHECK(now.mode == 0640);
   CHECK(now.mtime == old_time + 1);
-  CHECK(names_in(disk.fs, storage::staging_directory) == 0);
+  CHECK(left_over(disk.fs) == 0);
 }
 
 TEST_CASE_TEMPLATE("apply: an expected file is replaced and kept", Disk, ON_ALL_DISKS) {
@@ -46,7 +46,7 @@ TEST_CASE_TEMPLATE("apply: an expected file is replaced and kept", Disk, ON_ALL_
   CHECK(done->displaced->seen.content == storage::sha256(std::string_view("old")));
   CHECK(done->displaced->seen.signature.inode == before.inode);
   CHECK(content_of(disk.fs, kept_path(done->displaced->file)) == "old");
-  CHECK(names_in(disk.fs, storage::staging_directory) == 0);
+  CHECK(left_over(disk.fs) == 0);
   CHECK(applier.still_open() == 0);
   CHECK(applier.revisit().empty());
 }
@@ -93,7 +93,7 @@ TEST_CASE_TEMPLATE("apply: what is not expected there obstructs, and stays", Dis
   CHECK(only<Obstructed>(apply_one(applier, {absent})) != nullptr);
   CHECK(only<Obstructed>(apply_one(applier, {Remove{"b", *replace.expected}})) != nullptr);
   // Both contents are staged again, for another try.
-  CHECK(names_in(disk.fs, storage::staging_directory) == 2);
+  CHECK(left_over(disk.fs) == 2);
   CHECK(names_in(disk.fs, storage::versions_directory) == 0);
 }
 
@@ -112,7 +112,7 @@ TEST_CASE_TEMPLATE("apply: a source that is not what is wanted is gone", Disk, O
   }
   CHECK(!exists(disk.fs, "a"));
   CHECK(content_of(disk.fs, kept_path("1")) == "something");
-  CHECK(names_in(disk.fs, storage::staging_directory) == 0);
+  CHECK(left_over(disk.fs) == 0);
 }
 
 TEST_CASE_TEMPLATE("apply: contents are copied from names and kept versions", Disk, ON_ALL_DISKS) {
@@ -210,7 +210,7 @@ TEST_CASE_TEMPLATE("apply: kinds replace each other", Disk, ON_ALL_DISKS) {
         nullptr);
   CHECK(only<Done>(apply_one(applier, {put_file(disk.fs, "a", "again")})) != nullptr);
   CHECK(content_of(disk.fs, "a") == "again");
-  CHECK(names_in(disk.fs, storage::staging_directory) == 0);
+  CHECK(left_over(disk.fs) == 0);
 }
 
 TEST_CASE_TEMPLATE("apply: a loser is linked to its conflict name and not kept twice", Disk,
@@ -314,7 +314,7 @@ TEST_CASE("apply: many files share one sync, few are synced each") {
   disk.disk.calls_by_operation.clear();
   apply_one(applier, {put_file(disk.fs, "f0", "newer")});
   CHECK(disk.disk.calls_by_operation["sync_all"] == 0);
-  CHECK(disk.disk.calls_by_operation["File::sync"] == 2);  // the content and the intent
+  CHECK(disk.disk.calls_by_operation["File::sync"] == 3);  // content, log and intent
 }
 
 TEST_CASE("apply: kept versions go by age and by size, the oldest first") {

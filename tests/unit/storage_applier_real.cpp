@@ -82,7 +82,7 @@ TEST_CASE("apply: on a real disk an editor that holds the old file open is watch
   CHECK(content_of(disk.fs, "a.conflict-n") == "later");
   CHECK(signature_of(disk.fs, "a.conflict-n") != only<Done>(laid)->signature);
   CHECK(applier.still_open() == 0);
-  CHECK(names_in(disk.fs, storage::staging_directory) == 0);
+  CHECK(left_over(disk.fs) == 0);
 }
 
 }  // namespace

@@ -122,6 +122,12 @@ inline std::size_t names_in(storage::Fs& fs, std::string_view directory) {
   return items->size();
 }
 
+/// What is left in `.p2psync/tmp` when a batch is over, but for the log of its steps.
+inline std::size_t left_over(storage::Fs& fs) {
+  return names_in(fs, storage::staging_directory) -
+         (exists(fs, engine::child_of(storage::staging_directory, "batch-log")) ? 1U : 0U);
+}
+
 inline std::optional<engine::Hash> nothing_recorded(const std::string& /*file*/) {
   return std::nullopt;
 }

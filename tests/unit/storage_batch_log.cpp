@@ -1,0 +1,86 @@
+// What the batch log says after a crash at any call is what the disk shows, and it says so again
+// after a crash of the start.
+#include "storage/batch_log.h"
+
+#include "tests/unit/storage_apply_scene.h"
+
+namespace p2psync::tests {
+namespace {
+
+using namespace engine;
+using storage::Applier;
+
+constexpr std::uint64_t call_max = 1000;
+
+std::string joined(const std::set<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) {
+    text += name + " ";
+  }
+  return text;
+}
+
+/// The names of the scene that show what its batch wants.
+std::string changed_names(Scene& scene) {
+  std::set<std::string> names;
+  for (const char* name : {"a", "b", "c", "f", "g"}) {
+    if (scene.disk.read(name) == std::string("new ") + name) {
+      names.insert(name);
+    }
+  }
+  if (scene.disk.exists("a.conflict-n")) {
+    names.insert("a.conflict-n");
+  }
+  if (!scene.disk.exists("d")) {
+    names.insert("d");
+  }
+  if (scene.disk.tree().contains("e") && !scene.disk.read("e")) {
+    names.insert("e");
+  }
+  return joined(names);
+}
+
+std::string names_of(const std::vector<Relaid>& steps) {
+  std::set<std::string> names;
+  for (const Relaid& step : steps) {
+    CHECK(step.batch == 7);
+    CHECK(step.wanted.has_value() == (step.name != "d"));
+    names.insert(step.name);
+  }
+  return joined(names);
+}
+
+TEST_CASE(
+    "batch log: after a crash it names exactly the steps that were carried out, again and again") {
+  for (const bool exchange : {true, false}) {
+    bool over = false;
+    for (std::uint64_t call = 1; !over; ++call) {
+      REQUIRE(call < call_max);
+      Scene scene(exchange);
+      scene.apply.batch = 7;
+      scene.disk.before_call = [&](std::string_view, std::string_view) {
+        if (scene.disk.calls == call) {
+          throw sim::Crash{};
+        }
+      };
+      try {
+        Applier applier(scene.disk);
+        std::ignore = applier.apply(scene.apply);
+        over = true;
+      } catch (const sim::Crash&) {
+      }
+      scene.disk.before_call = nullptr;
+      const std::string expected = changed_names(scene);
+      for (int start = 0; start < 3; ++start) {
+        INFO("crash at call " << call << ", exchange " << exchange << ", start " << start);
+        scene.disk.restart();
+        Applier applier(scene.disk);
+        REQUIRE(applier.recover(nothing_recorded).has_value());
+        CHECK(names_of(applier.relaid()) == expected);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace p2psync::tests
