@@ -73,9 +73,9 @@ Result<void> recover(Folder& folder, const Config& config) {
   folder.surfaced = std::move(*surfaced);
   folder.loaded.relaid = folder.applier->relaid();
   if (!folder.surfaced.empty()) {
-    folder.notes.push_back({Level::info, fmt::format("{} versions that an interrupted run had set "
-                                                     "aside are taken in",
-                                                     folder.surfaced.size())});
+    folder.notes.push_back(
+        {Level::info, fmt::format("taking in what an interrupted run had set aside: {}",
+                                  folder.surfaced.size())});
   }
   return {};
 }
