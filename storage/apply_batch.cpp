@@ -173,6 +173,7 @@ std::optional<LoggedStep> ApplyBatch::logged(const Job& job, const Work& work) {
     step.what = LoggedStep::What::remove;
     step.name = gone->name;
     step.place = kept_path(work.item->file);
+    step.inode = gone->expected.inode;
     return step;
   }
   return std::nullopt;

@@ -4,6 +4,7 @@
 
 #include <iterator>
 #include <optional>
+#include <set>
 #include <tuple>
 
 #include "engine/path.h"
@@ -52,8 +53,9 @@ std::optional<LoggedStep> decode_step(std::string_view line) {
   return step;
 }
 
-/// Whether the disk shows that the step was carried out.
-Result<bool> carried_out(Fs& fs, const LoggedStep& step) {
+/// Whether the disk shows that the step was carried out. `linked`: the inodes that a step before it
+/// gave a second name.
+Result<bool> carried_out(Fs& fs, const LoggedStep& step, const std::set<std::uint64_t>& linked) {
   const bool by_place = !step.place.empty();
   const auto stat = fs.stat(by_place ? step.place : step.name);
   if (!stat && stat.error().code != ErrorCode::not_found) {
@@ -74,7 +76,13 @@ Result<bool> carried_out(Fs& fs, const LoggedStep& step) {
       }
       return true;
     case LoggedStep::What::link: return stat && stat->signature.inode == step.inode;
-    case LoggedStep::What::remove: return by_place && stat.has_value();
+    case LoggedStep::What::remove:
+      if (!stat && linked.contains(step.inode)) {
+        // What the tree shows under its second name is not kept, so no kept file can tell.
+        const auto there = fs.stat(step.name);
+        return !there || there->signature.inode != step.inode;
+      }
+      return by_place && stat.has_value();
   }
   return false;
 }
@@ -144,6 +152,7 @@ Result<std::vector<engine::Relaid>> relaid(Fs& fs) {
   const auto batch = number.number<std::uint64_t>();
   text.remove_prefix(first + 1);
   std::vector<LoggedStep> steps;
+  std::set<std::uint64_t> linked;
   bool all = true;
   while (text != last_line) {
     const auto end = text.find('\n');
@@ -152,13 +161,16 @@ Result<std::vector<engine::Relaid>> relaid(Fs& fs) {
     if (!step || !number.all_good()) {
       return std::vector<engine::Relaid>();
     }
-    const auto happened = carried_out(fs, *step);
+    const auto happened = carried_out(fs, *step, linked);
     if (!happened) {
       return std::unexpected(happened.error());
     }
     all = all && *happened;
     if (*happened) {
       steps.push_back(*step);
+      if (step->what == LoggedStep::What::link) {
+        linked.insert(step->inode);
+      }
       const bool removed = step->what == LoggedStep::What::remove;
       list.push_back(
           {batch, step->path, step->name, removed ? std::nullopt : std::optional(step->wanted)});

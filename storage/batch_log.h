@@ -12,7 +12,8 @@
 //
 // Format: a line "p2psync batch 1 <number>", one line for each step, "end". Fields are divided by
 // single blanks, written as in intents: path, name, what (put, link, remove), place (the slot or
-// the kept file), inode (of the slot; of a link's inode), kind, mode, mtime, size, content, target.
+// the kept file), inode (of the slot, or of what is linked or removed), kind, mode, mtime, size,
+// content, target.
 #include <string>
 #include <vector>
 

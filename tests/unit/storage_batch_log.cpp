@@ -82,5 +82,39 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("batch log: a copy that moves to the name is known to have moved") {
+  bool over = false;
+  for (std::uint64_t call = 1; !over; ++call) {
+    REQUIRE(call < call_max);
+    OnSimDisk disk;
+    make_file(disk.fs, "a.conflict-n", "copy");
+    const auto copy = signature_of(disk.fs, "a.conflict-n");
+    Apply apply =
+        batch({{"a", {Link{"a", "a.conflict-n", copy}, remove_at(disk.fs, "a.conflict-n")}}});
+    disk.disk.calls = 0;
+    disk.disk.before_call = [&](std::string_view, std::string_view) {
+      if (disk.disk.calls == call) {
+        throw sim::Crash{};
+      }
+    };
+    try {
+      Applier applier(disk.fs);
+      std::ignore = applier.apply(apply);
+      over = true;
+    } catch (const sim::Crash&) {
+    }
+    disk.disk.before_call = nullptr;
+    const bool linked = disk.disk.exists("a");
+    const bool removed = !disk.disk.exists("a.conflict-n");
+    for (int start = 0; start < 2; ++start) {
+      INFO("crash at call " << call << ", start " << start);
+      disk.disk.restart();
+      Applier applier(disk.fs);
+      REQUIRE(applier.recover(nothing_recorded).has_value());
+      CHECK(applier.relaid().size() == (linked ? 1U : 0U) + (removed ? 1U : 0U));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace p2psync::tests
