@@ -27,11 +27,16 @@ void Oracle::wrote(std::string_view name, const TreeNode& node) {
     return;
   }
   contents_.insert(key(node));
-  lineages_[lineage_of(name)].push_back({key(node), node.mode, node.mtime, State::live});
+  std::vector<Event>& events = lineages_[lineage_of(name)];
+  // Bytes that this path has had before: on the disk no more than a touch, which an edit made
+  // meanwhile wins over.
+  const bool again =
+      std::ranges::any_of(events, [&](const Event& event) { return event.content == key(node); });
+  events.push_back({key(node), node.mode, node.mtime, again ? State::ambiguous : State::live, 0});
 }
 
 void Oracle::superseded(std::uint64_t host, std::string_view name, const TreeNode& shown,
-                        const Tree& after) {
+                        const Tree& after, bool in_call) {
   if (shown.kind == engine::Kind::directory) {
     return;
   }

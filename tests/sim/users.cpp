@@ -112,7 +112,7 @@ void World::user_removes(Host& host, const std::string& name) {
   const TreeNode* before = node_at(tree, name);
   if (before != nullptr && host.disk().remove(name)) {
     trace(host.name() + " user removes " + name + was(before));
-    oracle_.superseded(host.id(), name, *before, host.disk().tree());
+    oracle_.superseded(host.id(), name, *before, host.disk().tree(), in_call_);
     touched(host, name);
   }
 }
@@ -143,7 +143,7 @@ void World::user_renames(Host& host, const std::string& from, const std::string&
       target->bytes == after.at(to).bytes) {
     // The same bytes again: on the disk nothing but mode and time have changed.
     oracle_.changed_metadata(host.id(), to, *target, after);
-    oracle_.superseded(host.id(), from, before.at(from), after);
+    oracle_.superseded(host.id(), from, before.at(from), after, in_call_);
     touched(host, from);
     touched(host, to);
     return;
@@ -153,7 +153,7 @@ void World::user_renames(Host& host, const std::string& from, const std::string&
   }
   for (const auto& [name, node] : before) {
     if (name == from || is_below(name, from)) {
-      oracle_.superseded(host.id(), name, node, after);
+      oracle_.superseded(host.id(), name, node, after, in_call_);
       const std::string moved = to + name.substr(from.size());
       oracle_.wrote(moved, after.at(moved));
     }

@@ -84,7 +84,9 @@ void World::build() {
           random_.below(1000) < faults_.user_in_call_permille) {
         --acts_in_calls_left_;
         ++report_.counters["user in a call"];
+        in_call_ = true;
         user_acts(machine);
+        in_call_ = false;
       }
     };
     hosts_.emplace(member.id, std::move(host));

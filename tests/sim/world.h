@@ -125,6 +125,7 @@ class World final : public Surroundings {
   std::uint64_t writes_ = 0;
   bool users_active_ = true;
   bool in_user_ = false;
+  bool in_call_ = false;  ///< the user acts between two system calls of the program
   std::uint64_t acts_in_calls_left_ =
       100;  ///< each causes further calls: without a bound they feed themselves
   std::uint64_t crash_at_call_ = 0;  ///< of all hosts' calls together; 0: none planned
