@@ -51,8 +51,8 @@ void Oracle::superseded(std::uint64_t host, std::string_view name, const TreeNod
     return event.content == content && event.mode == shown.mode && event.mtime == shown.mtime;
   };
   // Two that look the same: the user saw one of them, and nobody can tell which.
-  const bool unsure =
-      stands_elsewhere || index_lost_at_[host] || std::ranges::count_if(events, exact) > 1;
+  const bool unsure = in_call || stands_elsewhere || index_lost_at_[host] ||
+                      std::ranges::count_if(events, exact) > 1;
   for (Event& event : events) {
     if (exact(event)) {
       event.state =
