@@ -218,6 +218,11 @@ Version Replica::version_of(const Path& path, const Path& name, const Seen& seen
   if (!old) {
     return version;
   }
+  if (name != path && old->version.label.empty()) {
+    // Laid before a crash for an entry that was not recorded: whose copy it was nobody knows.
+    version.copy = true;
+    return version;
+  }
   if (name != path) {
     // A copy keeps its name under an open editor: label, tag and place in the order are the old
     // ones.
