@@ -1,0 +1,241 @@
+#include "engine/node.h"
+
+#include <doctest/doctest.h>
+
+#include "engine_pair.h"
+
+using namespace p2psync::engine;
+
+namespace {
+
+constexpr Actor alpha{1, 100};
+
+/// So many symlinks with targets so long that their entries need several messages.
+void make_links(Pair& pair, NodeId id, int count) {
+  for (int i = 0; i < count; ++i) {
+    pair.make(id, "link-" + std::to_string(i), Kind::symlink,
+              std::string(3000, 't') + std::to_string(i), 1000 + i);
+  }
+}
+
+Version directory_version() {
+  Version version;
+  version.kind = Kind::directory;
+  version.mode = 0755;
+  version.label = "alpha";
+  return version;
+}
+
+/// An index with directories d0, d1, …, one event each, as both members know them.
+Loaded index_of(int count) {
+  Loaded loaded;
+  for (int i = 0; i < count; ++i) {
+    const Dot dot{{1, 1}, static_cast<std::uint64_t>(i) + 1};
+    Version version = directory_version();
+    version.tag = tag_of(dot);
+    loaded.records.push_back({"d" + std::to_string(i), Record{{{dot}, {{dot, version}}, {}}, {}}});
+    loaded.knowledge.add(dot);
+  }
+  return loaded;
+}
+
+bool settled(Pair& pair) {
+  const auto quiet = [&](NodeId id) {
+    const Status status = pair.host(id).node->status();
+    return !pair.host(id).node->looking() && status.pending_files == 0;
+  };
+  return quiet(1) && quiet(2);
+}
+
+}  // namespace
+
+TEST_CASE("node: what one imports both have") {
+  Pair pair;
+  pair.make(1, "d", Kind::directory, "", 0);
+  pair.make(1, "d/e", Kind::directory, "", 0);
+  pair.make(1, "d/e/file", Kind::file, "bytes", 10);
+  pair.make(1, "d/twin", Kind::file, "bytes", 11);
+  pair.make(1, "empty", Kind::file, "", 12);
+  pair.make(1, "link", Kind::symlink, "d/e", 13);
+  const auto wanted = pair.tree(1);
+  pair.start(1, true);
+  pair.start(2, true);
+  pair.connect();
+  REQUIRE(pair.run_until([&] { return pair.in_sync(); }));
+  CHECK(pair.root(1) == pair.root(2));
+  CHECK(pair.root(1) != Fingerprint());
+  CHECK(pair.tree(1) == wanted);
+  CHECK(pair.tree(2) == wanted);
+  CHECK(pair.host(2).disk.at("d/e/file").signature.mtime == 10);
+  CHECK(pair.host(1).knowledge == pair.host(2).knowledge);
+  CHECK(pair.disconnects.empty());
+  CHECK(pair.host(1).node->status().conflicts == 0);
+}
+
+TEST_CASE("node: an edit, a deletion and a conflict reach the other side") {
+  Pair pair;
+  pair.make(1, "edited", Kind::file, "old", 10);
+  pair.make(1, "deleted", Kind::file, "gone", 10);
+  pair.start(1, true);
+  pair.start(2, true);
+  pair.connect();
+  REQUIRE(pair.run_until([&] { return pair.in_sync(); }));
+
+  pair.make(2, "edited", Kind::file, "new", 20);
+  pair.host(1).disk.erase("deleted");
+  pair.make(1, "both", Kind::file, "mine", 30);
+  pair.make(2, "both", Kind::file, "theirs", 40);
+  pair.touch(1, "deleted");
+  pair.touch(1, "both");
+  pair.touch(2, "edited");
+  pair.touch(2, "both");
+  REQUIRE(pair.run_until([&] { return pair.in_sync(); }));
+  CHECK(pair.tree(1) == pair.tree(2));
+  std::vector<Path> names;
+  for (const auto& [name, what] : pair.tree(1)) {
+    names.push_back(name);
+  }
+  CHECK(names == std::vector<Path>{"both", "both.conflict-alpha", "edited"});
+  CHECK(pair.host(1).disk.at("edited").signature.mtime == 20);
+  CHECK(pair.host(1).disk.at("both").signature.mtime == 40);
+  CHECK(pair.host(2).node->status().conflicts == 1);
+}
+
+TEST_CASE("node: equal trees imported on both sides are no conflict") {
+  Pair pair;
+  for (const NodeId id : {NodeId{1}, NodeId{2}}) {
+    pair.make(id, "d", Kind::directory, "", 0);
+    pair.make(id, "d/same", Kind::file, "same", 10);
+  }
+  const auto wanted = pair.tree(1);
+  pair.start(1, true);
+  pair.start(2, true);
+  pair.connect();
+  REQUIRE(pair.run_until([&] { return pair.in_sync(); }));
+  CHECK(pair.tree(1) == wanted);
+  CHECK(pair.tree(2) == wanted);
+  CHECK(pair.root(1) == pair.root(2));
+}
+
+TEST_CASE("node: a lost message in the middle of a stream lets knowledge stand still") {
+  Pair pair;
+  make_links(pair, 1, 250);
+  pair.start(1, true);
+  pair.start(2, true);
+  REQUIRE(pair.run_until([&] { return settled(pair); }));
+  REQUIRE(pair.host(1).knowledge.at(alpha) == 250);
+
+  std::uint64_t highest = 0;
+  int lost = 0;
+  pair.lose = [&](NodeId from, const Message& message) {
+    const auto* entries = std::get_if<Entries>(&message);
+    if (from != 1 || entries == nullptr) {
+      return false;
+    }
+    highest = std::max(highest, entries->index);
+    const bool middle = entries->index == 1;
+    lost += middle ? 1 : 0;
+    return middle;
+  };
+  pair.connect();
+  pair.drain();
+  REQUIRE(lost >= 1);
+  REQUIRE(highest >= 2);  // the last one, with the ranges, did arrive
+  CHECK(pair.host(2).knowledge.at(alpha) == 0);
+  CHECK(pair.host(2).node->record("link-0") != nullptr);  // what came was merged all the same
+
+  pair.lose = [](NodeId, const Message&) { return false; };
+  REQUIRE(pair.run_until([&] { return pair.in_sync(); }));
+  CHECK(pair.host(2).knowledge.at(alpha) == 250);
+  CHECK(pair.root(1) == pair.root(2));
+  CHECK(pair.tree(2) == pair.tree(1));
+}
+
+TEST_CASE("node: whatever single message is lost, both end with the same tree") {
+  for (int lost = 0; lost < 40; ++lost) {
+    CAPTURE(lost);
+    Pair pair;
+    pair.make(1, "d", Kind::directory, "", 0);
+    pair.make(1, "d/file", Kind::file, "bytes", 10);
+    pair.make(2, "other", Kind::file, "more", 10);
+    pair.start(1, true);
+    pair.start(2, true);
+    int count = 0;
+    pair.lose = [&](NodeId, const Message&) { return count++ == lost; };
+    pair.connect();
+    REQUIRE(pair.run_until([&] { return pair.in_sync(); }));
+    CHECK(pair.tree(1) == pair.tree(2));
+    CHECK(pair.tree(1).size() == 3);
+    CHECK(pair.root(1) == pair.root(2));
+  }
+}
+
+TEST_CASE("node: equal knowledge and unequal roots are repaired") {
+  struct Case {
+    const char* name;
+    std::function<void(Loaded&)> damage;  // of the second member's index
+    std::function<bool(const Node&)> holds;
+  };
+  const Case cases[] = {
+      {"an entry is missing: by its knowledge it was removed",
+       [](Loaded& loaded) { loaded.records.erase(loaded.records.begin() + 70); },
+       [](const Node& node) {
+         const Record* record = node.record("d70");
+         return record == nullptr || !record->entry.live();
+       }},
+      {"a sibling is no copy there",
+       [](Loaded& loaded) { loaded.records[3].record->entry.versions[0].version.copy = true; },
+       [](const Node& node) { return node.record("d3")->entry.versions.at(0).version.copy; }},
+      {"half of the entries are missing",
+       [](Loaded& loaded) {
+         std::erase_if(loaded.records, [](const auto& each) { return each.path.size() == 3; });
+       },
+       [](const Node& node) {
+         const Record* record = node.record("d55");
+         return (record == nullptr || !record->entry.live()) && node.record("d5") != nullptr;
+       }},
+  };
+  for (const Case& test : cases) {
+    CAPTURE(test.name);
+    Pair pair;
+    bool repaired = false;
+    pair.lose = [&](NodeId, const Message& message) {
+      repaired = repaired || std::holds_alternative<Ranges>(message);
+      return false;
+    };
+    Loaded damaged = index_of(100);
+    test.damage(damaged);
+    pair.start(1, false, index_of(100));
+    pair.start(2, false, std::move(damaged));
+    REQUIRE(pair.run_until([&] { return settled(pair); }));
+    REQUIRE(pair.host(1).knowledge == pair.host(2).knowledge);
+    REQUIRE(pair.root(1) != pair.root(2));
+    pair.connect();
+    CHECK(pair.run_until([&] { return pair.in_sync() && pair.root(1) == pair.root(2); }));
+    CHECK(repaired);
+    CHECK(pair.tree(1) == pair.tree(2));
+    CHECK(test.holds(*pair.host(1).node));
+    CHECK(test.holds(*pair.host(2).node));
+  }
+}
+
+TEST_CASE("node: of another cluster nothing is taken and nothing is told") {
+  Pair pair;
+  pair.make(1, "secret", Kind::symlink, "s", 1);
+  pair.start(1, true);
+  REQUIRE(pair.host(1).node->looking());
+  Node& node = *pair.host(1).node;
+  const Instant now{std::chrono::hours(2)};
+  REQUIRE(node.step(now, PeerUp{2}).size() >= 1);
+  Hello hello;
+  hello.cluster = "elsewhere";
+  bool disconnected = false;
+  for (const Output& output : node.step(now, Received{2, hello})) {
+    disconnected = disconnected || std::holds_alternative<Disconnect>(output);
+    CHECK_FALSE(std::holds_alternative<Send>(output));
+  }
+  CHECK(disconnected);
+  for (const Output& output : node.step(now, Received{2, Vectors{}})) {
+    CHECK_FALSE(std::holds_alternative<Send>(output));
+  }
+}

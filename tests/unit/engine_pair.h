@@ -1,0 +1,254 @@
+#pragma once
+// Two engine::Nodes on two disks that are maps, connected by queues: no thread, file or real time.
+//
+// A step takes what arrived first; when nothing is under way, time moves to the next wake. `lose`
+// may drop messages on their way. Contents are known by their hash alone: whoever wrote a block
+// has the bytes.
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/node.h"
+
+namespace p2psync::engine {
+
+class Pair {
+ public:
+  struct Host {
+    std::map<Path, Seen> disk;
+    std::map<Hash, Bytes> contents;
+    VersionVector knowledge;  ///< as last persisted
+    std::unique_ptr<Node> node;
+    std::uint64_t inodes = 0;
+  };
+
+  Pair() {
+    for (const NodeId id : {NodeId{1}, NodeId{2}}) {
+      hosts_[id];
+    }
+  }
+
+  Host& host(NodeId id) { return hosts_.at(id); }
+
+  /// A file, symlink or directory as a user makes it; `text` is its content or target.
+  void make(NodeId id, const Path& name, Kind kind, const std::string& text, std::int64_t mtime) {
+    Seen seen;
+    seen.signature = {kind, 0755, 0, kind == Kind::file ? text.size() : 0, mtime, 0};
+    for (std::size_t i = 0; kind != Kind::directory && i < text.size(); ++i) {
+      auto& byte = seen.content.bytes[i % seen.content.bytes.size()];
+      byte = static_cast<std::uint8_t>(byte * 31 + static_cast<std::uint8_t>(text[i]));
+    }
+    if (kind == Kind::symlink) {
+      seen.target = text;
+    }
+    if (kind == Kind::file) {
+      hosts_[id].contents[seen.content] =
+          std::make_shared<const std::vector<std::uint8_t>>(text.begin(), text.end());
+    }
+    stand(hosts_[id], name, seen);
+  }
+
+  void start(NodeId id, bool fresh_index, Loaded loaded = {}) {
+    NodeOptions options;
+    options.cluster = "pair";
+    options.self = id;
+    options.members = {{1, "alpha"}, {2, "beta"}};
+    options.seed = id;
+    options.incarnation = 100 * id;
+    options.index_epoch = 1;
+    options.fresh_index = fresh_index;
+    Host& host = hosts_[id];
+    host.knowledge = loaded.knowledge;
+    host.node = std::make_unique<Node>(options, std::move(loaded), now_);
+    perform(id, host.node->start(now_));
+  }
+
+  void connect() {
+    take(1, PeerUp{2});
+    take(2, PeerUp{1});
+  }
+  void touch(NodeId id, const Path& name) { take(id, Touched{{name}}); }
+
+  /// Everything that is under way arrives; time stands still.
+  void drain() {
+    while (!under_way_.empty()) {
+      auto [id, input] = std::move(under_way_.front());
+      under_way_.pop_front();
+      take(id, std::move(input));
+    }
+  }
+  /// Runs until then; false if that takes more than so many wakes.
+  [[nodiscard]] bool run_until(const std::function<bool()>& done, int wakes = 1000) {
+    for (drain(); !done(); drain()) {
+      if (--wakes < 0) {
+        return false;
+      }
+      now_ = std::max(now_ + std::chrono::milliseconds(1),
+                      std::min(hosts_[1].node->wake_at(), hosts_[2].node->wake_at()));
+      take(1, Wake{});
+      take(2, Wake{});
+    }
+    return true;
+  }
+  [[nodiscard]] bool in_sync() {
+    return hosts_[1].node->all_in_sync() && hosts_[2].node->all_in_sync();
+  }
+  [[nodiscard]] Fingerprint root(NodeId id) { return hosts_[id].node->status().root; }
+
+  /// Name, kind, bytes: what both disks must have in common.
+  [[nodiscard]] std::map<Path, std::pair<Kind, Hash>> tree(NodeId id) {
+    std::map<Path, std::pair<Kind, Hash>> tree;
+    for (const auto& [name, seen] : hosts_[id].disk) {
+      tree[name] = {seen.signature.kind, seen.content};
+    }
+    return tree;
+  }
+
+  std::function<bool(NodeId from, const Message&)> lose = [](NodeId, const Message&) {
+    return false;
+  };
+  std::vector<std::string> disconnects;
+
+ private:
+  static const Signature& stand(Host& host, const Path& name, Seen seen) {
+    seen.signature.inode = ++host.inodes;
+    seen.signature.ctime = static_cast<std::int64_t>(host.inodes);
+    return (host.disk[name] = std::move(seen)).signature;
+  }
+
+  void take(NodeId id, Input input) { perform(id, hosts_[id].node->step(now_, std::move(input))); }
+  void perform(NodeId id, std::vector<Output> outputs) {
+    for (Output& output : outputs) {
+      std::visit([&](auto& each) { perform(id, hosts_[id], each); }, output);
+    }
+  }
+  void answer(NodeId id, Input input) { under_way_.emplace_back(id, std::move(input)); }
+
+  void perform(NodeId id, Host&, Send& send) {
+    if (!lose(id, send.message)) {
+      answer(send.peer, Received{id, std::move(send.message)});
+    }
+  }
+  void perform(NodeId, Host&, const Disconnect& disconnect) {
+    disconnects.push_back(disconnect.reason);
+  }
+  void perform(NodeId, Host& host, const Persist& persist) {
+    host.knowledge = persist.change.knowledge.value_or(host.knowledge);
+  }
+  void perform(NodeId, Host&, const Note&) {}
+  void perform(NodeId, Host&, const DropStage&) {}
+  void perform(NodeId id, Host& host, const List& list) {
+    std::vector<Listing> items;
+    for (const auto& [name, seen] : host.disk) {
+      if (parent_of(name) == list.directory) {
+        items.push_back({std::string(name_of(name)), false, seen.signature});
+      }
+    }
+    answer(id, Listed{list.directory, std::move(items)});
+  }
+  void perform(NodeId id, Host& host, const Look& look) {
+    LookDone done;
+    for (const LookAt& at : look.names) {
+      const auto place = host.disk.find(at.name);
+      done.names.push_back(
+          {at.name, place == host.disk.end() ? Sight(Absent()) : Sight(place->second)});
+    }
+    answer(id, std::move(done));
+  }
+  void perform(NodeId id, Host& host, const Apply& apply) {
+    ApplyDone done;
+    for (const ApplyJob& job : apply.jobs) {
+      Applied& applied = done.jobs.emplace_back(Applied{job.path, {}});
+      for (const Step& step : job.steps) {
+        applied.results.push_back(
+            std::visit([&](auto& each) { return carry_out(host, each); }, step));
+        if (!std::holds_alternative<Done>(applied.results.back())) {
+          break;
+        }
+      }
+    }
+    answer(id, std::move(done));
+  }
+  void perform(NodeId id, Host& host, const ReadBlock& read) {
+    const auto place = host.contents.find(read.content);
+    Bytes bytes;
+    if (place != host.contents.end() && place->second != nullptr) {
+      const auto begin = place->second->begin() + static_cast<std::ptrdiff_t>(read.offset);
+      bytes = std::make_shared<const std::vector<std::uint8_t>>(begin, begin + read.length);
+    }
+    answer(id, BlockRead{read.peer, read.request, read.content, bytes});
+  }
+  void perform(NodeId id, Host&, const OpenStage& open) {
+    const std::size_t blocks = (open.size + block_bytes - 1) / block_bytes;
+    answer(id, StageOpened{open.content, std::vector<bool>(blocks, false), std::nullopt});
+  }
+  void perform(NodeId id, Host& host, const WriteBlock& write) {
+    if (write.last) {
+      host.contents[write.content] = write.bytes;  // these tests' files are one block
+    }
+    answer(id,
+           StageWritten{write.content, write.offset,
+                        write.last ? StageState::complete : StageState::incomplete, std::nullopt});
+  }
+
+  static std::optional<Signature> at(const Host& host, const Path& name) {
+    const auto place = host.disk.find(name);
+    return place == host.disk.end() ? std::nullopt : std::optional(place->second.signature);
+  }
+  static std::optional<Displaced> displace(const Host& host, const Path& name) {
+    const auto place = host.disk.find(name);
+    if (place == host.disk.end() || place->second.signature.kind != Kind::file) {
+      return std::nullopt;
+    }
+    return Displaced{"kept-" + std::to_string(place->second.signature.inode), place->second};
+  }
+  static StepResult carry_out(Host& host, const Put& put) {
+    if (at(host, put.name) != put.expected) {
+      return Obstructed{};
+    }
+    if (put.wanted.kind == Kind::file && !host.contents.contains(put.wanted.content)) {
+      return SourceGone{};
+    }
+    auto displaced = displace(host, put.name);
+    const Wanted& wanted = put.wanted;
+    const Seen seen{{wanted.kind, wanted.mode, 0, wanted.size, wanted.mtime, 0},
+                    wanted.content,
+                    wanted.target,
+                    false};
+    return Done{stand(host, put.name, seen), std::move(displaced)};
+  }
+  static StepResult carry_out(Host& host, const Link& link) {
+    if (at(host, link.from) != link.expected || at(host, link.name)) {
+      return Obstructed{};
+    }
+    return Done{(host.disk[link.name] = host.disk[link.from]).signature, std::nullopt};
+  }
+  static StepResult carry_out(Host& host, const Remove& remove) {
+    if (at(host, remove.name) != remove.expected) {
+      return Obstructed{};
+    }
+    for (const auto& [name, seen] : host.disk) {
+      if (is_below(name, remove.name)) {
+        return NotEmpty{};
+      }
+    }
+    auto displaced = displace(host, remove.name);
+    host.disk.erase(remove.name);
+    return Done{std::nullopt, std::move(displaced)};
+  }
+  static StepResult carry_out(Host& host, const Check& check) {
+    return at(host, check.name) == check.expected ? StepResult(Done{check.expected, std::nullopt})
+                                                  : StepResult(Obstructed());
+  }
+
+  Instant now_{std::chrono::hours(1)};
+  std::map<NodeId, Host> hosts_;
+  std::deque<std::pair<NodeId, Input>> under_way_;
+};
+
+}  // namespace p2psync::engine

@@ -1,0 +1,303 @@
+#include "engine/replica.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+using namespace p2psync::engine;
+
+namespace {
+
+constexpr NodeId self = 1;
+constexpr Actor own{self, 100};
+constexpr Actor peer{2, 200};
+constexpr Actor third{3, 300};
+
+NodeOptions options() {
+  NodeOptions options;
+  options.self = self;
+  options.members = {{1, "alpha"}, {2, "beta"}};
+  options.incarnation = own.incarnation;
+  return options;
+}
+
+Hash hash_of(std::uint8_t text) {
+  Hash hash;
+  hash.bytes[0] = text;
+  return hash;
+}
+
+Seen file(std::uint8_t text, std::int64_t mtime) {
+  Seen seen;
+  seen.signature = {Kind::file, 0644, text, 1, mtime, mtime};
+  seen.content = hash_of(text);
+  return seen;
+}
+
+/// What a peer wrote, as it comes over the wire.
+Version theirs(std::uint8_t text, std::int64_t rank) {
+  Version version;
+  version.mode = 0644;
+  version.mtime = rank;
+  version.size = 1;
+  version.content = hash_of(text);
+  version.rank = rank;
+  version.label = "beta";
+  version.tag = 0xbbbb'0000'0000'0000 + text;
+  return version;
+}
+
+void receive(Replica& replica, const Path& path, Entry entry) {
+  const VersionVector seen = entry.context;
+  replica.merge({path, std::move(entry)}, seen);
+}
+
+Entry written(const Dot& dot, const Version& version) {
+  return {{dot}, {{dot, version}}, {}};
+}
+
+/// The disk as the layout wants it, without any event.
+void lay(Replica& replica, const Path& path) {
+  for (const Place& place : replica.layout(path)) {
+    Seen seen;
+    seen.signature = {place.version.kind, place.version.mode,  place.version.content.bytes[0],
+                      place.version.size, place.version.mtime, place.version.mtime};
+    replica.show(path, {place.name, place.dots, place.version, seen.signature});
+  }
+}
+
+const Entry& entry(const Replica& replica, const Path& path) {
+  const Record* record = replica.index().find(path);
+  REQUIRE(record != nullptr);
+  return record->entry;
+}
+
+std::vector<Dot> dots(const Entry& entry) {
+  std::vector<Dot> list;
+  for (const Sibling& sibling : entry.versions) {
+    list.push_back(sibling.dot);
+  }
+  return list;
+}
+
+std::uint64_t events(const Replica& replica) {
+  return replica.knowledge().at(own);
+}
+
+}  // namespace
+
+TEST_CASE("replica: a new file is a version by this node, and seen again it is no news") {
+  Replica replica(options(), {});
+  replica.observe("f", file(1, 50));
+  const Entry& now = entry(replica, "f");
+  REQUIRE(dots(now) == std::vector<Dot>{{own, 1}});
+  const Version& version = now.versions[0].version;
+  CHECK(version.label == "alpha");
+  CHECK(version.rank == 50);
+  CHECK(version.tag == tag_of({own, 1}));
+  CHECK_FALSE(version.imported);
+  CHECK(version.superseded.empty());
+
+  replica.observe("f", file(1, 50));
+  Seen other_ctime = file(1, 50);
+  other_ctime.signature.ctime = 999;
+  replica.observe("f", other_ctime);
+  CHECK(events(replica) == 1);
+  CHECK(replica.shown("f")->signature.ctime == 999);
+  CHECK(replica.totals().files == 1);
+}
+
+TEST_CASE("replica: a write supersedes what the disk showed, not what the node has heard of") {
+  Replica replica(options(), {});
+  replica.observe("f", file(1, 50));
+  receive(replica, "f", written({peer, 1}, theirs(2, 99)));  // not yet on the disk
+  replica.observe("f", file(3, 60));
+  const Entry& now = entry(replica, "f");
+  CHECK(dots(now) == std::vector<Dot>{{own, 2}, {peer, 1}});
+  CHECK(now.versions[0].version.superseded ==
+        std::vector<std::uint64_t>{recognition(theirs(1, 50))});
+
+  SUBCASE("a deletion too") {
+    replica.observe_absent("f");
+    CHECK(dots(entry(replica, "f")) == std::vector<Dot>{{peer, 1}});
+  }
+  SUBCASE("until it is laid") {
+    lay(replica, "f");
+    replica.observe("f", file(4, 70));
+    // The name showed the peer's; what this node had written stands as a copy.
+    CHECK(dots(entry(replica, "f")) == std::vector<Dot>{{own, 2}, {own, 3}});
+    CHECK(replica.shown("f.conflict-alpha")->dots == std::vector<Dot>{{own, 2}});
+  }
+}
+
+TEST_CASE("replica: an edit of the name ranks above what it replaced, whatever its mtime") {
+  struct Case {
+    const char* name;
+    std::int64_t before, mtime, rank;
+  };
+  const Case cases[] = {
+      {"later", 50, 60, 60},
+      {"at the same time", 50, 50, 51},
+      {"with an old mtime", 50, 7, 51},
+      {"after the end of time", INT64_MAX, 7, INT64_MAX},
+  };
+  for (const Case& test : cases) {
+    CAPTURE(test.name);
+    Replica replica(options(), {});
+    replica.observe("f", file(1, test.before));
+    replica.observe("f", file(2, test.mtime));
+    REQUIRE(entry(replica, "f").versions.size() == 1);
+    CHECK(entry(replica, "f").versions[0].version.rank == test.rank);
+    CHECK(entry(replica, "f").versions[0].version.mtime == test.mtime);
+  }
+}
+
+TEST_CASE("replica: a change of mode or mtime alone remembers whose bytes it changed") {
+  Replica replica(options(), {});
+  replica.observe("f", file(1, 50));
+  const std::uint64_t base = recognition(entry(replica, "f").versions[0].version);
+  Seen chmod = file(1, 50);
+  chmod.signature.mode = 0600;
+  replica.observe("f", chmod);
+  Seen touch = file(1, 70);
+  touch.signature.mode = 0600;
+  replica.observe("f", touch);
+  const Version& version = entry(replica, "f").versions.at(0).version;
+  CHECK(events(replica) == 3);
+  CHECK(version.metadata_only);
+  CHECK(version.base == base);  // of the bytes' writer, not of the chmod between
+  replica.observe("f", file(2, 80));
+  CHECK_FALSE(entry(replica, "f").versions.at(0).version.metadata_only);
+  CHECK(entry(replica, "f").versions.at(0).version.base == 0);
+}
+
+TEST_CASE("replica: an edit of a copy keeps its label, tag and rank, and stays a copy") {
+  Replica replica(options(), {});
+  replica.observe("f", file(1, 50));
+  receive(replica, "f", written({peer, 1}, theirs(2, 10)));
+  lay(replica, "f");
+  const Path copy = "f.conflict-beta";
+  REQUIRE(replica.shown(copy) != nullptr);
+  CHECK(replica.owner(copy) == "f");
+  CHECK(replica.totals().conflicts == 1);
+
+  replica.observe(copy, file(3, 5000));
+  const Entry& now = entry(replica, "f");
+  CHECK(dots(now) == std::vector<Dot>{{own, 1}, {own, 2}});
+  const Version& edit = now.versions[1].version;
+  CHECK(edit.label == "beta");
+  CHECK(edit.tag == theirs(2, 10).tag);
+  CHECK(edit.rank == 10);
+  CHECK(edit.mtime == 5000);
+  CHECK(edit.copy);
+  CHECK(replica.layout("f").front().name == copy);
+  CHECK(replica.index().find(copy) == nullptr);
+}
+
+TEST_CASE("replica: a copy that is deleted goes alone") {
+  Replica replica(options(), {});
+  replica.observe("f", file(1, 50));
+  receive(replica, "f", written({peer, 1}, theirs(2, 10)));
+  lay(replica, "f");
+  replica.observe_absent("f.conflict-beta");
+  CHECK(dots(entry(replica, "f")) == std::vector<Dot>{{own, 1}});
+  CHECK_FALSE(entry(replica, "f").versions[0].version.copy);
+  CHECK(replica.shown("f.conflict-beta") == nullptr);
+  CHECK(replica.totals().conflicts == 0);
+}
+
+TEST_CASE("replica: deleting the name marks the copies that were shown, and no others") {
+  Replica replica(options(), {});
+  replica.observe("f", file(1, 50));
+  receive(replica, "f", written({peer, 1}, theirs(2, 10)));
+  lay(replica, "f");
+  receive(replica, "f", written({third, 1}, theirs(3, 20)));  // heard of, not shown
+  replica.observe_absent("f");
+  const Entry& now = entry(replica, "f");
+  REQUIRE(dots(now) == std::vector<Dot>{{peer, 1}, {third, 1}});
+  CHECK(now.versions[0].version.copy);
+  CHECK_FALSE(now.versions[1].version.copy);
+  REQUIRE(now.deletions.size() == 1);
+  CHECK(now.deletions[0].superseded == std::vector<std::uint64_t>{recognition(theirs(1, 50))});
+  // The shown copy stays where it is; the other one may have the name.
+  const auto places = replica.layout("f");
+  REQUIRE(places.size() == 2);
+  CHECK(places[0].name == "f.conflict-beta");
+  CHECK(places[0].dots == std::vector<Dot>{{peer, 1}});
+  CHECK(places[1].dots == std::vector<Dot>{{third, 1}});
+}
+
+TEST_CASE("replica: deleting what was superseded already is no event") {
+  Replica replica(options(), {});
+  replica.observe("f", file(1, 50));
+  Entry removed{{{own, 1}, {peer, 1}}, {}, {{{peer, 1}, {}}}};
+  receive(replica, "f", removed);
+  REQUIRE_FALSE(entry(replica, "f").live());
+  replica.observe_absent("f");
+  CHECK(events(replica) == 1);
+  CHECK(replica.shown("f") == nullptr);
+}
+
+TEST_CASE("replica: a version under two names survives the loss of one of them") {
+  for (const bool first : {true, false}) {
+    CAPTURE(first);
+    Replica replica(options(), {});
+    receive(replica, "f", written({peer, 1}, theirs(1, 10)));
+    lay(replica, "f");
+    // On its way to its conflict name: linked there, and not yet gone from the name.
+    Shown twin = *replica.shown("f");
+    twin.name = "f.conflict-beta";
+    twin.dots.clear();
+    replica.show("f", twin);
+
+    replica.observe_absent(first ? "f" : "f.conflict-beta");
+    const Path left = first ? "f.conflict-beta" : "f";
+    CHECK(events(replica) == 0);
+    CHECK(dots(entry(replica, "f")) == std::vector<Dot>{{peer, 1}});
+    REQUIRE(replica.shown(left) != nullptr);
+    CHECK(replica.shown(left)->dots == std::vector<Dot>{{peer, 1}});
+    replica.observe_absent(left);  // and that one answers for it
+    CHECK(events(replica) == 1);
+    CHECK_FALSE(entry(replica, "f").live());
+  }
+}
+
+TEST_CASE("replica: what stands on the disk as the entries want it is adopted without an event") {
+  Replica replica(options(), {});
+  receive(replica, "f", written({peer, 1}, theirs(1, 10)));
+  replica.observe("f", file(1, 10));
+  CHECK(events(replica) == 0);
+  REQUIRE(replica.shown("f") != nullptr);
+  CHECK(replica.shown("f")->dots == std::vector<Dot>{{peer, 1}});
+  // A loser at its conflict name as well, though nothing is shown there yet.
+  receive(replica, "f", written({third, 1}, theirs(2, 5)));
+  replica.observe("f.conflict-beta-bbbb0000", file(9, 1));
+  CHECK(events(replica) == 1);  // not that loser's name: a file of its own
+  replica.observe("f.conflict-beta", file(2, 5));
+  CHECK(events(replica) == 1);
+  CHECK(replica.owner("f.conflict-beta") == "f");
+}
+
+TEST_CASE("replica: an implied directory that a user makes is an event of its own") {
+  Replica replica(options(), {});
+  receive(replica, "d/f", written({peer, 1}, theirs(1, 10)));
+  REQUIRE(replica.layout("d").size() == 1);
+  Seen directory;
+  directory.signature = {Kind::directory, 0755, 1, 0, 0, 1};
+  replica.observe("d", directory);
+  CHECK(events(replica) == 1);
+  CHECK(dots(entry(replica, "d")) == std::vector<Dot>{{own, 1}});
+}
+
+TEST_CASE("replica: a displaced write is a version, with its bytes where they were found") {
+  Replica replica(options(), {});
+  replica.observe("f", file(1, 50));
+  const Shown before = *replica.shown("f");
+  receive(replica, "f", written({peer, 1}, theirs(2, 99)));
+  replica.observe_displaced("f", before, "f", file(3, 60), "kept-1");
+  CHECK(dots(entry(replica, "f")) == std::vector<Dot>{{own, 2}, {peer, 1}});
+  const Source source = replica.source(entry(replica, "f").versions[0].version);
+  REQUIRE(std::holds_alternative<Kept>(source));
+  CHECK(std::get<Kept>(source).file == "kept-1");
+  CHECK(std::get<Kept>(source).move);
+}
