@@ -218,18 +218,15 @@ Version Replica::version_of(const Path& path, const Path& name, const Seen& seen
   if (!old) {
     return version;
   }
-  if (name != path && old->version.label.empty()) {
-    // Laid before a crash for an entry that was not recorded: whose copy it was nobody knows.
-    version.copy = true;
-    return version;
-  }
   if (name != path) {
-    // A copy keeps its name under an open editor: label, tag and place in the order are the old
-    // ones.
-    version.label = old->version.label;
-    version.tag = old->version.tag;
-    version.rank = old->version.rank;
     version.copy = true;
+    // Without a label: laid before a crash for an entry that was not recorded, nobody knows whose.
+    if (!old->version.label.empty()) {
+      // A copy keeps its name under an open editor: label, tag and place in the order stay.
+      version.label = old->version.label;
+      version.tag = old->version.tag;
+      version.rank = old->version.rank;
+    }
     return version;
   }
   // An edit counts as at least as late as what it replaced; an order by mtime alone would not
