@@ -79,32 +79,6 @@ bool holds(const std::vector<std::uint64_t>& list, std::uint64_t value) {
   return std::ranges::find(list, value) != list.end();
 }
 
-/// An import that some other version or deletion has superseded is that old version and not news.
-/// Dropping is sound in any order: its dot stays in the context, so no merge brings it back.
-void drop_stale_imports(Entry& entry) {
-  const auto stale = [&entry](const Sibling& sibling) {
-    if (!sibling.version.imported) {
-      return false;
-    }
-    const std::uint64_t name = recognition(sibling.version);
-    return std::ranges::any_of(
-               entry.deletions,
-               [&](const Deletion& deletion) { return holds(deletion.superseded, name); }) ||
-           std::ranges::any_of(entry.versions, [&](const Sibling& other) {
-             return other.dot != sibling.dot && holds(other.version.superseded, name);
-           });
-  };
-  std::vector<Dot> gone;
-  for (const Sibling& sibling : entry.versions) {
-    if (stale(sibling)) {
-      gone.push_back(sibling.dot);
-    }
-  }
-  std::erase_if(entry.versions, [&gone](const Sibling& sibling) {
-    return std::ranges::find(gone, sibling.dot) != gone.end();
-  });
-}
-
 template <class Dotted>
 bool ascending(const std::vector<Dotted>& items) {
   return std::ranges::adjacent_find(
@@ -157,6 +131,32 @@ Fingerprint& Fingerprint::operator-=(const Fingerprint& other) {
 const Version* Entry::find(const Dot& dot) const {
   const auto place = std::ranges::lower_bound(versions, dot, {}, &Sibling::dot);
   return place != versions.end() && place->dot == dot ? &place->version : nullptr;
+}
+
+/// An import that some other version or deletion has superseded is that old version and not news.
+/// Dropping is sound in any order: its dot stays in the context, so no merge brings it back.
+void drop_stale_imports(Entry& entry) {
+  const auto stale = [&entry](const Sibling& sibling) {
+    if (!sibling.version.imported) {
+      return false;
+    }
+    const std::uint64_t name = recognition(sibling.version);
+    return std::ranges::any_of(
+               entry.deletions,
+               [&](const Deletion& deletion) { return holds(deletion.superseded, name); }) ||
+           std::ranges::any_of(entry.versions, [&](const Sibling& other) {
+             return other.dot != sibling.dot && holds(other.version.superseded, name);
+           });
+  };
+  std::vector<Dot> gone;
+  for (const Sibling& sibling : entry.versions) {
+    if (stale(sibling)) {
+      gone.push_back(sibling.dot);
+    }
+  }
+  std::erase_if(entry.versions, [&gone](const Sibling& sibling) {
+    return std::ranges::find(gone, sibling.dot) != gone.end();
+  });
 }
 
 Entry merge(const Entry& mine, const VersionVector& mine_seen, const Entry& theirs,

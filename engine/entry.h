@@ -97,6 +97,10 @@ struct Entry {
 [[nodiscard]] Entry merge(const Entry& mine, const VersionVector& mine_seen, const Entry& theirs,
                           const VersionVector& theirs_seen);
 
+/// Drops imports that another version or a deletion of the entry has superseded. Every merge does,
+/// and so must every event of this node's own: equal knowledge is to mean equal entries.
+void drop_stale_imports(Entry& entry);
+
 /// Names a version by content and mtime, to recognise it after an index was lost. XXH3-64.
 [[nodiscard]] std::uint64_t recognition(const Version& version);
 

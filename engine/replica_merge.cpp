@@ -22,6 +22,7 @@ bool is_tombstone(const Entry& entry) {
 }  // namespace
 
 void Replica::set_entry(const Path& path, Entry entry) {
+  drop_stale_imports(entry);
   static const Entry nothing;
   const Record* record = index_.find(path);
   const Entry& before = record == nullptr ? nothing : record->entry;
