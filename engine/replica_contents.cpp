@@ -1,0 +1,53 @@
+// The part of the replica that knows where contents are on this disk.
+#include "engine/replica.h"
+
+namespace p2psync::engine {
+
+bool Replica::available(const Version& version) const {
+  return version.kind != Kind::file || !std::holds_alternative<Nothing>(source(version));
+}
+
+Source Replica::source(const Version& version) const {
+  if (version.kind != Kind::file) {
+    return Nothing{};
+  }
+  if (const auto found = found_.find(version.content); found != found_.end()) {
+    return Kept{found->second, true};
+  }
+  if (staged_.contains(version.content)) {
+    return Staged{};
+  }
+  if (const auto names = names_by_content_.find(version.content);
+      names != names_by_content_.end()) {
+    return AtName{names->second.back()};
+  }
+  if (const auto kept = kept_by_content_.find(version.content); kept != kept_by_content_.end()) {
+    return Kept{kept->second.back(), false};
+  }
+  return Nothing{};
+}
+
+void Replica::keep(KeptVersion kept) {
+  kept_by_content_[kept.version.content].push_back(kept.file);
+  new_kept_.push_back(kept);
+  std::string file = kept.file;
+  kept_[std::move(file)] = std::move(kept);
+}
+
+void Replica::forget_kept(const std::string& file) {
+  const auto place = kept_.find(file);
+  if (place == kept_.end()) {
+    return;
+  }
+  const auto files = kept_by_content_.find(place->second.version.content);
+  if (files != kept_by_content_.end()) {
+    std::erase(files->second, file);
+    if (files->second.empty()) {
+      kept_by_content_.erase(files);
+    }
+  }
+  kept_.erase(place);
+  forgotten_.push_back(file);
+}
+
+}  // namespace p2psync::engine
