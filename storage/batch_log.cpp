@@ -152,7 +152,17 @@ Result<std::vector<engine::Relaid>> relaid(Fs& fs) {
   const auto batch = number.number<std::uint64_t>();
   text.remove_prefix(first + 1);
   std::vector<LoggedStep> steps;
+  std::vector<LoggedStep> unsure;  ///< links whose name is another file now, or none
   std::set<std::uint64_t> linked;
+  const auto take = [&](const LoggedStep& step) {
+    steps.push_back(step);
+    if (step.what == LoggedStep::What::link) {
+      linked.insert(step.inode);
+    }
+    const bool removed = step.what == LoggedStep::What::remove;
+    list.push_back(
+        {batch, step.path, step.name, removed ? std::nullopt : std::optional(step.wanted)});
+  };
   bool all = true;
   while (text != last_line) {
     const auto end = text.find('\n');
@@ -167,13 +177,17 @@ Result<std::vector<engine::Relaid>> relaid(Fs& fs) {
     }
     all = all && *happened;
     if (*happened) {
-      steps.push_back(*step);
-      if (step->what == LoggedStep::What::link) {
-        linked.insert(step->inode);
+      // Steps of a path are carried out in order: a link whose name a user has replaced since was
+      // made all the same if what came after it was.
+      for (const LoggedStep& link : unsure) {
+        if (link.path == step->path) {
+          take(link);
+        }
       }
-      const bool removed = step->what == LoggedStep::What::remove;
-      list.push_back(
-          {batch, step->path, step->name, removed ? std::nullopt : std::optional(step->wanted)});
+      std::erase_if(unsure, [&](const LoggedStep& link) { return link.path == step->path; });
+      take(*step);
+    } else if (step->what == LoggedStep::What::link) {
+      unsure.push_back(*step);
     }
     text.remove_prefix(end + 1);
   }
