@@ -24,7 +24,6 @@ Gossip::Gossip(const NodeOptions& options, Replica& replica)
       peers_[member.id];
     }
   }
-  own_pushed_ = 0;
 }
 
 void Gossip::start(Instant now) {

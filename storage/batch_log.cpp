@@ -87,20 +87,11 @@ Result<bool> carried_out(Fs& fs, const LoggedStep& step, const std::set<std::uin
   return false;
 }
 
+/// Empty: there is none.
 Result<std::string> read_log(Fs& fs) {
-  const auto file = fs.open_read(log_path());
-  if (!file) {
-    return file.error().code == ErrorCode::not_found ? Result<std::string>(std::string())
-                                                     : std::unexpected(file.error());
-  }
-  const auto about = (*file)->stat();
-  if (!about) {
-    return std::unexpected(about.error());
-  }
-  std::string text(about->signature.size, '\0');
-  const std::span bytes(reinterpret_cast<std::uint8_t*>(text.data()), text.size());
-  if (const auto count = (*file)->read(0, bytes); !count) {
-    return std::unexpected(count.error());
+  auto text = read_text(fs, log_path());
+  if (!text && text.error().code == ErrorCode::not_found) {
+    return std::string();
   }
   return text;
 }

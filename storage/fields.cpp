@@ -3,10 +3,28 @@
 #include <fmt/format.h>
 
 #include <iterator>
+#include <span>
 
 #include "storage/hash.h"
 
 namespace p2psync::storage {
+
+Result<std::string> read_text(Fs& fs, std::string_view path) {
+  const auto file = fs.open_read(path);
+  if (!file) {
+    return std::unexpected(file.error());
+  }
+  const auto about = (*file)->stat();
+  if (!about) {
+    return std::unexpected(about.error());
+  }
+  std::string text(about->signature.size, '\0');
+  const std::span bytes(reinterpret_cast<std::uint8_t*>(text.data()), text.size());
+  if (const auto count = (*file)->read(0, bytes); !count) {
+    return std::unexpected(count.error());
+  }
+  return text;
+}
 
 std::string escaped(std::string_view text) {
   if (text.empty()) {

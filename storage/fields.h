@@ -1,15 +1,19 @@
 #pragma once
 // Lines of fields divided by single blanks, as the applier's own small files have them.
 //
-// In texts, bytes outside '!'..'~' and '%' are %XX; the empty text is a lone %. Hashes are 64 hex
-// digits.
+// Read whole: they are as large as a batch, not as a tree. In texts, bytes outside '!'..'~' and '%'
+// are %XX; the empty text is a lone %. Hashes are 64 hex digits.
 #include <charconv>
 #include <string>
 #include <string_view>
 
 #include "engine/entry.h"
+#include "storage/fs.h"
 
 namespace p2psync::storage {
+
+/// The whole of one of these files.
+[[nodiscard]] Result<std::string> read_text(Fs& fs, std::string_view path);
 
 [[nodiscard]] std::string escaped(std::string_view text);
 

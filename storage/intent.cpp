@@ -110,20 +110,11 @@ Result<void> write_intent(Fs& fs, std::uint64_t number, const std::vector<Intent
 }
 
 Result<std::vector<IntentItem>> read_intent(Fs& fs, std::uint64_t number) {
-  const auto file = fs.open_read(intent_path(number));
-  if (!file) {
-    return std::unexpected(file.error());
+  const auto text = read_text(fs, intent_path(number));
+  if (!text) {
+    return std::unexpected(text.error());
   }
-  const auto about = (*file)->stat();
-  if (!about) {
-    return std::unexpected(about.error());
-  }
-  std::string text(about->signature.size, '\0');
-  const std::span bytes(reinterpret_cast<std::uint8_t*>(text.data()), text.size());
-  if (const auto count = (*file)->read(0, bytes); !count) {
-    return std::unexpected(count.error());
-  }
-  return decode_intent(text);
+  return decode_intent(*text);
 }
 
 }  // namespace p2psync::storage
