@@ -66,6 +66,7 @@ class Node::Impl {
   [[nodiscard]] const Record* record(std::string_view path) const {
     return replica_.index().find(path);
   }
+  [[nodiscard]] const Replica& replica() const { return replica_; }
 
  private:
   void on(Instant, Wake) {}
@@ -390,6 +391,9 @@ bool Node::all_in_sync() const {
 }
 const Record* Node::record(std::string_view path) const {
   return impl_->record(path);
+}
+const Replica& Node::replica() const {
+  return impl_->replica();
 }
 
 }  // namespace p2psync::engine

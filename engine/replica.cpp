@@ -108,8 +108,15 @@ void Replica::load(Loaded loaded) {
     for (const Shown& shown : record->shown) {
       count(path, shown, true);
     }
+    // What was not held when the process ended is not held before it is laid out.
+    Dirty dirty{path, {}};
+    for (const auto& [actor, sequence] : record->entry.context.items()) {
+      if (const std::uint64_t held = rows_[self_].held.at(actor); sequence > held) {
+        dirty.floor.emplace_back(actor, held);
+      }
+    }
     index_.put(path, std::move(*record));
-    dirty_.push_back({path, {}});
+    dirty_.push_back(std::move(dirty));
   }
   batch_ = loaded.applied;
   std::erase_if(loaded.relaid, [&](const Relaid& step) { return step.batch <= loaded.applied; });

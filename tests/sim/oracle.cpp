@@ -92,6 +92,46 @@ void Oracle::changed_metadata(std::uint64_t host, std::string_view name, const T
   }
 }
 
+void Oracle::disk_changed(std::uint64_t host, const Tree& before, const Tree& after,
+                          const Contents& anywhere, const ShownContents& shown) {
+  std::set<std::string> touched;
+  const auto same = [](const Tree& tree, const std::string& name, const TreeNode& node) {
+    const auto found = tree.find(name);
+    return found != tree.end() && found->second == node;
+  };
+  for (const auto& [name, node] : before) {
+    if (node.kind != engine::Kind::directory && !same(after, name, node)) {
+      touched.insert(lineage_of(name));
+    }
+  }
+  for (const auto& [name, node] : after) {
+    if (node.kind != engine::Kind::directory && !same(before, name, node)) {
+      touched.insert(lineage_of(name));
+    }
+  }
+  for (const std::string& lineage : touched) {
+    for (Event& event : lineages_[lineage]) {
+      const bool link = event.content.starts_with("link:");
+      if (event.state == State::live && !anywhere.contains(event.content) && !link) {
+        event.state = State::superseded;  // by nobody: it never was
+      } else if (event.state == State::live && !shown.contains({lineage, event.content})) {
+        event.state = State::ambiguous;  // its name may be gone with the cut
+      } else if (event.superseded_by == host && anywhere.contains(event.content)) {
+        event.state = State::ambiguous;
+      }
+    }
+  }
+  for (const auto& [name, node] : after) {
+    if (node.kind == engine::Kind::directory || same(before, name, node)) {
+      continue;
+    }
+    std::vector<Event>& events = lineages_[lineage_of(name)];
+    const bool torn = !known(node);
+    contents_.insert(key(node));
+    events.push_back({key(node), node.mode, node.mtime, torn ? State::live : State::ambiguous, 0});
+  }
+}
+
 std::vector<std::string> Oracle::judge(const Tree& tree) const {
   std::vector<std::string> wrong;
   std::map<std::string, std::map<std::string, std::size_t>> held;

@@ -45,6 +45,16 @@ class Oracle {
   /// A user changed mode or time of what the name showed.
   void changed_metadata(std::uint64_t host, std::string_view name, const TreeNode& before,
                         const Tree& after);
+  /// A power cut, a backup that was put back or a rotten bit changed what this host's disk shows.
+  /// The disk decides: what is on no disk any more (`anywhere`) never was, what had replaced it may
+  /// not have happened, and torn bytes are a write like any other. `shown`: by (lineage, key), what
+  /// any host shows now.
+  using Contents = std::set<std::string>;
+  using ShownContents = std::set<std::pair<std::string, std::string>>;
+  void disk_changed(std::uint64_t host, const Tree& before, const Tree& after,
+                    const Contents& anywhere, const ShownContents& shown);
+  /// What tells contents apart.
+  [[nodiscard]] static std::string key(const TreeNode& node);
   /// Bytes that some event wrote: anything else on a disk was torn or invented.
   [[nodiscard]] bool known(const TreeNode& node) const { return contents_.contains(key(node)); }
   /// What is wrong with this tree, one line each; empty when Held = Live.
@@ -60,7 +70,6 @@ class Oracle {
     std::uint64_t superseded_by = 0;  ///< a host
   };
   void forgive(std::uint64_t host);
-  static std::string key(const TreeNode& node);
 
   std::map<std::string, std::vector<Event>> lineages_;
   std::set<std::string> contents_;
