@@ -179,10 +179,16 @@ struct Done {
 struct Obstructed {};  ///< the precondition does not hold: look at the name again
 struct NotEmpty {};    ///< rmdir refused: there is something below
 struct SourceGone {};  ///< the source is not there or its bytes differ from the wanted hash
-using StepResult = std::variant<Done, Obstructed, NotEmpty, SourceGone, Error>;
+/// It was carried out, and users see it; but an error came after it (a sync that failed), so nobody
+/// knows what a power cut would leave. The look that follows makes it durable.
+struct Undurable {
+  Error error;
+};
+using StepResult = std::variant<Done, Obstructed, NotEmpty, SourceGone, Error, Undurable>;
 struct Applied {
   Path path;
-  /// One for each step up to and including the first that is not Done.
+  /// One for each step up to and including the first that is neither Done nor Undurable; fewer if
+  /// an Undurable one ended the job.
   std::vector<StepResult> results;
 };
 

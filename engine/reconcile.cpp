@@ -54,6 +54,7 @@ class Planner {
   }
 
   Plan make() {
+    plan_.waits = replica_.expects(path_);
     const bool own_comes = std::ranges::any_of(places_, [this](const Place& place) {
       return place.name == path_ && replica_.available(place.version);
     });
@@ -315,7 +316,8 @@ Reconciler::Outcome Reconciler::done(Instant now, const ApplyDone& results) {
     invariant(applied.results.size() <= made.steps.size(), "at most one result a step");
     std::set<Path> changed;
     for (std::size_t i = 0; i < applied.results.size(); ++i) {
-      if (std::holds_alternative<Done>(applied.results[i])) {
+      if (std::holds_alternative<Done>(applied.results[i]) ||
+          std::holds_alternative<Undurable>(applied.results[i])) {
         changed.insert(made.effects[i].name);
       }
     }
@@ -357,19 +359,45 @@ void Reconciler::take(const Path& path, const Plan::Effect& effect, const Step& 
   } else if (const auto* error = std::get_if<Error>(&result)) {
     outcome.no_space = outcome.no_space || error->code == ErrorCode::no_space;
     fail(path, *error, now);
+  } else if (const auto* undurable = std::get_if<Undurable>(&result)) {
+    source_used(step, outcome);
+    replica_.expect(path, effect.name, shown_after(path, effect, changed));
+    outcome.look.push_back(effect.name);
+    fail(path, undurable->error, now);
   }
+}
+
+void Reconciler::source_used(const Step& step, Outcome& outcome) {
+  const auto* put = std::get_if<Put>(&step);
+  if (put == nullptr) {
+    return;
+  }
+  if (std::holds_alternative<Staged>(put->source)) {
+    replica_.drop_staged(put->wanted.content);
+    outcome.staged_used.push_back(put->wanted.content);
+  } else if (const auto* kept = std::get_if<Kept>(&put->source); kept != nullptr && kept->move) {
+    replica_.drop_found(put->wanted.content);
+  }
+}
+
+/// What the name shows when the step is done; its signature is not known yet.
+std::optional<Shown> Reconciler::shown_after(const Path& path, const Plan::Effect& effect,
+                                             const std::set<Path>& changed) const {
+  if (!effect.after) {
+    return std::nullopt;
+  }
+  static const std::vector<Shown> nothing;
+  const Record* record = replica_.index().find(path);
+  Shown shown{effect.name, {}, effect.after->version, {}};
+  shown.dots = not_shown_elsewhere(record == nullptr ? nothing : record->shown, changed,
+                                   effect.after->dots);
+  shown.signature.kind = shown.version.kind;
+  return shown;
 }
 
 void Reconciler::laid(const Path& path, const Plan::Effect& effect, const Step& step,
                       const Done& done, const std::set<Path>& changed, Outcome& outcome) {
-  if (const auto* put = std::get_if<Put>(&step)) {
-    if (std::holds_alternative<Staged>(put->source)) {
-      replica_.drop_staged(put->wanted.content);
-      outcome.staged_used.push_back(put->wanted.content);
-    } else if (const auto* kept = std::get_if<Kept>(&put->source); kept != nullptr && kept->move) {
-      replica_.drop_found(put->wanted.content);
-    }
-  }
+  source_used(step, outcome);
   if (done.displaced) {
     const Displaced& displaced = *done.displaced;
     if (!displaced.as_expected) {
@@ -379,14 +407,12 @@ void Reconciler::laid(const Path& path, const Plan::Effect& effect, const Step& 
     }
   }
   if (effect.after && done.signature) {
-    const Place& place = *effect.after;
-    static const std::vector<Shown> nothing;
-    const Record* record = replica_.index().find(path);
-    const std::vector<Shown>& others = record == nullptr ? nothing : record->shown;
-    std::vector<Dot> dots = not_shown_elsewhere(others, changed, place.dots);
-    replica_.show(path, {place.name, std::move(dots), place.version, *done.signature});
-    if (place.version.kind == Kind::directory && !effect.before) {
-      outcome.list.push_back(place.name);  // what users do in it is to be watched from now on
+    Shown shown = *shown_after(path, effect, changed);
+    shown.signature = *done.signature;
+    const bool directory = shown.version.kind == Kind::directory;
+    replica_.show(path, std::move(shown));
+    if (directory && !effect.before) {
+      outcome.list.push_back(effect.name);  // what users do in it is to be watched from now on
     }
   } else if (!effect.after) {
     replica_.unshow(path, effect.name);

@@ -97,6 +97,9 @@ class Reconciler {
             const StepResult& result, const std::set<Path>& changed, Instant now, Outcome& outcome);
   void laid(const Path& path, const Plan::Effect& effect, const Step& step, const Done& done,
             const std::set<Path>& changed, Outcome& outcome);
+  void source_used(const Step& step, Outcome& outcome);
+  [[nodiscard]] std::optional<Shown> shown_after(const Path& path, const Plan::Effect& effect,
+                                                 const std::set<Path>& changed) const;
 
   Replica& replica_;
   std::map<Path, Pending, PathLess> pending_;

@@ -314,7 +314,7 @@ bool Replica::adopt(const Path& path, const Path& name, const Version& version,
                     const Signature& signature) {
   for (Place& place : layout(path)) {
     // An implied directory is not adopted: what a user made must be an entry of its own.
-    if (place.name == name && !place.dots.empty() && looks_like(place.version, version)) {
+    if (place.name == name && !place.dots.empty() && stands_for(version, place.version)) {
       show(path, {name, std::move(place.dots), std::move(place.version), signature});
       mark_dirty(path);
       return true;
@@ -323,12 +323,31 @@ bool Replica::adopt(const Path& path, const Path& name, const Version& version,
   return false;
 }
 
+void Replica::expect(const Path& path, const Path& name, std::optional<Shown> shown) {
+  expected_[name] = {path, std::move(shown)};
+}
+
+void Replica::take_expected(const Path& name) {
+  const auto found = expected_.find(name);
+  if (found == expected_.end()) {
+    return;
+  }
+  Expected expected = std::move(found->second);
+  expected_.erase(found);
+  if (expected.shown) {
+    show(expected.path, std::move(*expected.shown));
+  } else {
+    unshow(expected.path, name);
+  }
+}
+
 void Replica::observe(const Path& name, const Seen& seen) {
+  take_expected(name);
   const Path path = owner(name);
   const Shown* now = shown(name);
   const std::optional<Shown> old = now == nullptr ? std::nullopt : std::optional(*now);
   const Version version = plain_version(seen);
-  if (old && looks_like(old->version, version)) {
+  if (old && stands_for(version, old->version)) {
     const Signature signature = trusted(seen);
     if (old->signature != signature) {
       show(path, {name, old->dots, old->version, signature});
@@ -357,6 +376,7 @@ void Replica::observe(const Path& name, const Seen& seen) {
 }
 
 void Replica::observe_absent(const Path& name) {
+  take_expected(name);
   if (const Shown* now = shown(name)) {
     const Shown old = *now;
     const Path path = owner(name);  // a copy: the map it stands in changes

@@ -9,6 +9,7 @@
 //
 // Invariants: every dot in an entry is in its context; a dot of this node's own is in the
 // knowledge; a name is shown by at most one path.
+#include <algorithm>
 #include <map>
 #include <set>
 #include <span>
@@ -58,6 +59,14 @@ class Replica {
   /// versions/`file`.
   void observe_displaced(const Path& path, const std::optional<Shown>& old, const Path& name,
                          const Seen& seen, const std::string& file);
+  /// A step of this node has made the name show this (or nothing), but that is not durable yet: the
+  /// next look at it judges by it, and nothing is recorded before.
+  void expect(const Path& path, const Path& name, std::optional<Shown> shown);
+  /// Some name of this path is still to be looked at after such a step.
+  [[nodiscard]] bool expects(const Path& path) const {
+    return std::ranges::any_of(
+        expected_, [&path](const auto& item) { return item.second.path == path; });
+  }
   void show(const Path& path, Shown shown);
   [[nodiscard]] std::uint64_t next_batch() { return ++batch_; }
   /// The results of this batch are in: they are committed together with their records.
@@ -118,6 +127,7 @@ class Replica {
   void reindex(const Path& path, const VersionVector& before, const VersionVector& after);
   void liveness_changed(const Path& path);
   void count(const Path& path, const Shown& shown, bool add);
+  void take_expected(const Path& name);
   void load(Loaded loaded);
   void relay(const std::vector<Relaid>& steps);
   void relay(const Relaid& step);
@@ -134,7 +144,12 @@ class Replica {
   std::map<Actor, std::map<std::uint64_t, Path>> events_;
   std::map<Path, Path> copies_;     ///< conflict name -> its path, where they differ
   std::set<Path> tombstones_;       ///< paths with notes of deletions, or with nothing live
-  std::set<Path> imported_copies_;  ///< imports under names that look like conflict copies
+  struct Expected {
+    Path path;
+    std::optional<Shown> shown;
+  };
+  std::map<Path, Expected> expected_;  ///< by name
+  std::set<Path> imported_copies_;     ///< imports under names that look like conflict copies
   Totals totals_;
 
   struct HashOfHash {

@@ -322,6 +322,10 @@ std::optional<Instant> Transfer::wake_at() const {
   if (!asked_.empty()) {
     sooner(asked_.begin()->second.since + patience + std::chrono::milliseconds(1));
   }
+  if (paused_until_ != Instant{}) {
+    sooner(paused_until_);
+    return earliest;  // whoever lacks what, nothing is asked for before
+  }
   for (const Key& key : active_) {
     const Want& want = wants_.at(key);
     if (want.missing > 0) {
@@ -329,9 +333,6 @@ std::optional<Instant> Transfer::wake_at() const {
         sooner(until);
       }
     }
-  }
-  if (paused_until_ != Instant{}) {
-    sooner(paused_until_);
   }
   return earliest;
 }

@@ -250,6 +250,10 @@ void ApplyBatch::advance(Job& job, bool removals) {
     if (!work.result) {
       auto outcome = carry_out(job, work);
       work.result = outcome ? engine::StepResult(std::move(*outcome)) : std::move(outcome.error());
+      const auto* error = std::get_if<Error>(&*work.result);
+      if (error != nullptr && (work.laid || work.moved_in)) {
+        work.result = engine::Undurable{*error};
+      }
     }
     job.ended = !is_done(work.result);
     ++job.next;
@@ -277,7 +281,7 @@ void ApplyBatch::sync_touched() {
     }
     all_synced_ = false;
     for (Work* work : works) {
-      fail(*work, synced.error());
+      fail(*work, engine::Undurable{synced.error()});
     }
   }
 }
@@ -315,13 +319,13 @@ std::vector<engine::Applied> ApplyBatch::answer() {
     applied.path = job.job->path;
     bool ended = false;
     for (Work& work : job.works) {
+      ended = ended || !work.result;
       if (ended) {
         fail(work, engine::Obstructed{});  // not answered: only what it displaced comes out
         continue;
       }
-      invariant(work.result.has_value(), "a job goes on to its end or its first failure");
       applied.results.push_back(*work.result);
-      ended = !is_done(work.result);
+      ended = !is_done(work.result) && !std::holds_alternative<engine::Undurable>(*work.result);
     }
   }
   return answers;

@@ -125,7 +125,8 @@ ApplyBatch::Outcome ApplyBatch::exchange(Job& job, Work& work, const Put& put) {
   }
   consume_slot(work);
   auto kept = keep(job, work, at, *out);
-  if (kept && put.wanted.kind == Kind::directory) {
+  const bool directory = put.wanted.kind == Kind::directory;
+  if (kept && directory && work.laid->signature.mode != put.wanted.mode) {
     if (const auto set = fs_.set_directory_mode(put.name, put.wanted.mode)) {
       work.laid->signature.mode = put.wanted.mode;
     } else {
@@ -209,12 +210,12 @@ ApplyBatch::Outcome ApplyBatch::link(Job& job, Work& work, const engine::Link& l
     take_link_back(link, out->signature.inode);
     return because(Obstructed{});
   }
+  job.linked[out->signature.inode] = link.name;
+  laid(work, link.name, out->signature);
   // Durable before the old name is exchanged: a power cut must not leave the loser without a name.
   if (const auto synced = fs_.sync_directory(parent(link.name)); !synced) {
     return because(synced.error());
   }
-  job.linked[out->signature.inode] = link.name;
-  laid(work, link.name, out->signature);
   return Done{};
 }
 

@@ -93,7 +93,8 @@ void Invariants::stepped(NodeId host, const Node& node) {
   last = knowledge;
   const Fingerprint root = replica.index().summary().fingerprint;
   const auto [known, fresh] = roots_.emplace(std::move(knowledge), root);
-  if (!fresh && known->second != root) {
+  // A node with an older index has events again that others have collected: until repair tells.
+  if (!fresh && known->second != root && rolled_back_.empty()) {
     report_("#1 strong convergence",
             "node " + std::to_string(host) +
                 " knows what another knew and has other versions: " + known->first);

@@ -276,7 +276,8 @@ void World::strike_machine(const Move& move, Host& host) {
       break;
     case Fault::pause: {
       count(move.fault, Phase::idle);
-      const Duration length = some_while(random, 60s);
+      const Duration left = Instant{} + plan_.setup.safety - now_;
+      const Duration length = std::min(some_while(random, 60s), left);
       host.pause_until(now_ + length);
       if (length > 15s) {  // the others find its connections dead
         later(15s, [this, &host] { drop_all(host); });

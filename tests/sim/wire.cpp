@@ -189,7 +189,8 @@ void World::send_frame(NodeId from, NodeId to, std::vector<std::uint8_t> frame, 
   }
   later(at - now_, [this, from, to, epoch = wire.epoch, any_epoch, frame = std::move(frame)] {
     const Link& then = link(from, to);
-    if (!then.up || (then.epoch != epoch && !any_epoch)) {
+    const bool too_old = any_epoch ? !striking_ : then.epoch != epoch;
+    if (!then.up || too_old) {
       return;
     }
     Result<Message> message = net::decode_message(frame);
