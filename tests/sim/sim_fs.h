@@ -22,7 +22,6 @@
 #include <string_view>
 
 #include "engine/path.h"
-#include "engine/random.h"
 #include "storage/fs.h"
 #include "tests/sim/sim_fs_disk.h"
 
@@ -125,10 +124,6 @@ class SimFs final : public storage::Fs {
   [[nodiscard]] std::optional<UserFile> open_writer(std::string_view path);
   /// Everything strictly below `directory` by its full path; from the root without `.p2psync`.
   [[nodiscard]] Tree tree(std::string_view directory = "") const;
-
-  bool sync_file(std::string_view path) { return exists(path); }
-  bool rot(std::string_view, std::uint64_t) { return false; }
-  void power_cut(engine::Random&) { load(image()); }
 
   // --- The program: storage::Fs
   Result<storage::Stat> stat(std::string_view path) override;
