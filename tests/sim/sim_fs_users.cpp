@@ -158,6 +158,21 @@ bool SimFs::utimes(std::string_view path, std::int64_t mtime_ns) {
   return true;
 }
 
+bool SimFs::sync_file(std::string_view path) {
+  tick();
+  const auto found = disk_.find(path);
+  if (!found) {
+    return false;
+  }
+  disk_.sync(*found);
+  return true;
+}
+
+bool SimFs::rot(std::string_view path, std::uint64_t offset) {
+  const auto file = find_file(path);
+  return file && disk_.rot(*file, offset);
+}
+
 std::optional<std::string> SimFs::read(std::string_view path) const {
   const auto file = find_file(path);
   return file ? std::optional(disk_.inode(*file).bytes) : std::nullopt;
