@@ -88,6 +88,10 @@ void examine(const SqliteDatabase& sqlite) {
   SqliteStatement check(sqlite, "PRAGMA quick_check(1)");
   while (check.step()) {
     if (check.text(0) != "ok") {
+      // A page that cannot be read is a finding to SQLite; but the disk may give it next time.
+      if (const auto& failure = sqlite.failure()) {
+        throw SqliteFailure{*failure};
+      }
       throw damaged(sqlite.file(), check.text(0));
     }
   }

@@ -228,6 +228,78 @@ TEST_CASE("index disk: the name of every file is synced after its first bytes") 
   CHECK(synced.contains(index_file) == (before == 0));
 }
 
+TEST_CASE("index disk: what the disk refuses once can be tried again, and nothing is torn") {
+  Start start = new_index();
+  SUBCASE("a new index") {}
+  SUBCASE("after a kill") {
+    start = after_a_kill();
+  }
+  SUBCASE("with a checkpoint") {
+    start = before_a_checkpoint();
+  }
+  for (const int number : {EIO, ENOSPC}) {
+    std::uint64_t refused = 0;
+    bool reached = true;
+    for (std::uint64_t at = start.first_call; reached; ++at) {
+      CAPTURE(at);
+      sim::SimFs fs(start.disk);
+      reached = false;
+      fs.fault = [&](std::string_view, std::string_view) {
+        const bool now = fs.calls == at;
+        reached = reached || now;
+        return now ? number : 0;
+      };
+      auto opened = IndexStore::open(fs, index_file, self, 1);
+      if (!opened) {
+        refused++;
+        CHECK(opened.error().error_number == number);
+        opened = IndexStore::open(fs, index_file, self, 1);
+      }
+      REQUIRE_MESSAGE(opened.has_value(), opened.error().message());
+      std::uint64_t count = start.commits;
+      while (count < start.commits + more_commits) {
+        if (const auto done = commit(**opened, count + 1); !done) {
+          refused++;
+          CHECK(done.error().error_number == number);
+          CHECK(commits_in(**opened) == count);
+          // A kill now: it may have been refused when all of it was there.
+          sim::SimFs next(fs.image());
+          const std::uint64_t there = commits_in(*must_open(next));
+          CHECK((there == count || there == count + 1));
+          REQUIRE(commit(**opened, count + 1).has_value());
+        }
+        count++;
+        CHECK(commits_in(**opened) == count);
+      }
+      opened->reset();
+      fs.fault = nullptr;
+      CHECK(commits_in(*must_open(fs)) == count);
+    }
+    CHECK(refused > 0);
+  }
+}
+
+TEST_CASE("index disk: an index that cannot be read just now is not damaged") {
+  sim::SimFs fs(after_a_kill().disk);
+  must_open(fs).reset();  // all pages go from the WAL into the database
+  std::uint64_t refused = 0;
+  bool reached = true;
+  for (std::uint64_t at = 1; reached; ++at) {
+    CAPTURE(at);
+    std::uint64_t reads = 0;
+    fs.fault = [&](std::string_view operation, std::string_view path) {
+      return operation == "File::read" && path == index_file && ++reads == at ? EIO : 0;
+    };
+    const auto opened = IndexStore::open(fs, index_file, self, 1);
+    reached = reads >= at;
+    if (!opened) {
+      refused++;
+      CHECK(opened.error() == Error{ErrorCode::io, "read", index_file, EIO});
+    }
+  }
+  CHECK(refused > 1);
+}
+
 TEST_CASE("index disk: a crash at any call leaves the commits that were confirmed, or one more") {
   Start start = new_index();
   SUBCASE("a new index") {}
