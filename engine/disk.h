@@ -179,16 +179,17 @@ struct Done {
 struct Obstructed {};  ///< the precondition does not hold: look at the name again
 struct NotEmpty {};    ///< rmdir refused: there is something below
 struct SourceGone {};  ///< the source is not there or its bytes differ from the wanted hash
-/// It was carried out, and users see it; but an error came after it (a sync that failed), so nobody
+/// It was carried out and users see it, but an error came after it (a sync that failed), so nobody
 /// knows what a power cut would leave. The look that follows makes it durable.
-struct Undurable {
+struct Unsure {
   Error error;
+  bool emptied = false;  ///< only half of it: what stood there is gone, and nothing was laid
 };
-using StepResult = std::variant<Done, Obstructed, NotEmpty, SourceGone, Error, Undurable>;
+using StepResult = std::variant<Done, Obstructed, NotEmpty, SourceGone, Unsure, Error>;
 struct Applied {
   Path path;
-  /// One for each step up to and including the first that is neither Done nor Undurable; fewer if
-  /// an Undurable one ended the job.
+  /// One for each step up to and including the first that is neither Done nor Unsure; fewer if an
+  /// error after a step ended the job.
   std::vector<StepResult> results;
 };
 

@@ -20,19 +20,6 @@ const Shown* shown_at(const std::vector<Shown>& shown, const Path& name) {
   return place == shown.end() ? nullptr : &*place;
 }
 
-/// A dot is shown by one name at a time.
-/// `moot`: names that say nothing, since this very job has changed them.
-std::vector<Dot> not_shown_elsewhere(const std::vector<Shown>& shown, const std::set<Path>& moot,
-                                     std::vector<Dot> dots) {
-  for (const Shown& other : shown) {
-    if (!moot.contains(other.name)) {
-      std::erase_if(
-          dots, [&other](const Dot& dot) { return std::ranges::binary_search(other.dots, dot); });
-    }
-  }
-  return dots;
-}
-
 bool anything_shown_below(const Index& index, const Path& path) {
   bool any = false;
   index.for_each(path + "/", path + std::string(1, '\0'),
@@ -131,7 +118,6 @@ class Planner {
 
   /// Right on the disk already; what it stands for may have changed.
   void confirm(const Shown& now, Place place) {
-    place.dots = not_shown_elsewhere(shown_, {place.name}, place.dots);
     if (now.dots != place.dots || now.version != place.version) {
       add(Check{now.name, now.signature}, {now.name, now, std::move(place)});
     }
@@ -314,15 +300,8 @@ Reconciler::Outcome Reconciler::done(Instant now, const ApplyDone& results) {
     invariant(job != flight.end(), "a result belongs to a job in flight");
     const Plan& made = job->second;
     invariant(applied.results.size() <= made.steps.size(), "at most one result a step");
-    std::set<Path> changed;
     for (std::size_t i = 0; i < applied.results.size(); ++i) {
-      if (std::holds_alternative<Done>(applied.results[i]) ||
-          std::holds_alternative<Undurable>(applied.results[i])) {
-        changed.insert(made.effects[i].name);
-      }
-    }
-    for (std::size_t i = 0; i < applied.results.size(); ++i) {
-      take(applied.path, made.effects[i], made.steps[i], applied.results[i], changed, now, outcome);
+      take(applied.path, made.effects[i], made.steps[i], applied.results[i], now, outcome);
     }
     ready(applied.path);
   }
@@ -330,10 +309,9 @@ Reconciler::Outcome Reconciler::done(Instant now, const ApplyDone& results) {
 }
 
 void Reconciler::take(const Path& path, const Plan::Effect& effect, const Step& step,
-                      const StepResult& result, const std::set<Path>& changed, Instant now,
-                      Outcome& outcome) {
+                      const StepResult& result, Instant now, Outcome& outcome) {
   if (const auto* done = std::get_if<Done>(&result)) {
-    laid(path, effect, step, *done, changed, outcome);
+    laid(path, effect, step, *done, outcome);
     troubles_.erase(path);
   } else if (std::holds_alternative<Obstructed>(result)) {
     outcome.look.push_back(effect.name);
@@ -356,14 +334,20 @@ void Reconciler::take(const Path& path, const Plan::Effect& effect, const Step& 
       }
     }
     fail(path, {ErrorCode::changed, "copy to", effect.name, 0}, now);
+  } else if (const auto* unsure = std::get_if<Unsure>(&result)) {
+    // Users have seen it, and what they do is to be judged by it; recorded it is not before a look.
+    std::optional<Shown> stands;
+    if (effect.after && !unsure->emptied) {
+      stands = Shown{effect.name, effect.after->dots, effect.after->version, {}};
+      stands->signature.kind = stands->version.kind;
+      source_used(step, outcome);
+    }
+    replica_.expect(path, effect.name, std::move(stands));
+    outcome.look.push_back(effect.name);
+    fail(path, unsure->error, now);
   } else if (const auto* error = std::get_if<Error>(&result)) {
     outcome.no_space = outcome.no_space || error->code == ErrorCode::no_space;
     fail(path, *error, now);
-  } else if (const auto* undurable = std::get_if<Undurable>(&result)) {
-    source_used(step, outcome);
-    replica_.expect(path, effect.name, shown_after(path, effect, changed));
-    outcome.look.push_back(effect.name);
-    fail(path, undurable->error, now);
   }
 }
 
@@ -380,23 +364,8 @@ void Reconciler::source_used(const Step& step, Outcome& outcome) {
   }
 }
 
-/// What the name shows when the step is done; its signature is not known yet.
-std::optional<Shown> Reconciler::shown_after(const Path& path, const Plan::Effect& effect,
-                                             const std::set<Path>& changed) const {
-  if (!effect.after) {
-    return std::nullopt;
-  }
-  static const std::vector<Shown> nothing;
-  const Record* record = replica_.index().find(path);
-  Shown shown{effect.name, {}, effect.after->version, {}};
-  shown.dots = not_shown_elsewhere(record == nullptr ? nothing : record->shown, changed,
-                                   effect.after->dots);
-  shown.signature.kind = shown.version.kind;
-  return shown;
-}
-
 void Reconciler::laid(const Path& path, const Plan::Effect& effect, const Step& step,
-                      const Done& done, const std::set<Path>& changed, Outcome& outcome) {
+                      const Done& done, Outcome& outcome) {
   source_used(step, outcome);
   if (done.displaced) {
     const Displaced& displaced = *done.displaced;
@@ -407,12 +376,10 @@ void Reconciler::laid(const Path& path, const Plan::Effect& effect, const Step& 
     }
   }
   if (effect.after && done.signature) {
-    Shown shown = *shown_after(path, effect, changed);
-    shown.signature = *done.signature;
-    const bool directory = shown.version.kind == Kind::directory;
-    replica_.show(path, std::move(shown));
-    if (directory && !effect.before) {
-      outcome.list.push_back(effect.name);  // what users do in it is to be watched from now on
+    const Place& place = *effect.after;
+    replica_.show(path, {place.name, place.dots, place.version, *done.signature});
+    if (place.version.kind == Kind::directory && !effect.before) {
+      outcome.list.push_back(place.name);  // what users do in it is to be watched from now on
     }
   } else if (!effect.after) {
     replica_.unshow(path, effect.name);

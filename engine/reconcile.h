@@ -94,12 +94,10 @@ class Reconciler {
   void ready_below(const Path& directory);
   void fail(const Path& path, const Error& error, Instant now);
   void take(const Path& path, const Plan::Effect& effect, const Step& step,
-            const StepResult& result, const std::set<Path>& changed, Instant now, Outcome& outcome);
+            const StepResult& result, Instant now, Outcome& outcome);
   void laid(const Path& path, const Plan::Effect& effect, const Step& step, const Done& done,
-            const std::set<Path>& changed, Outcome& outcome);
+            Outcome& outcome);
   void source_used(const Step& step, Outcome& outcome);
-  [[nodiscard]] std::optional<Shown> shown_after(const Path& path, const Plan::Effect& effect,
-                                                 const std::set<Path>& changed) const;
 
   Replica& replica_;
   std::map<Path, Pending, PathLess> pending_;

@@ -125,18 +125,8 @@ void Replica::load(Loaded loaded) {
     applied_ = batch_;
   }
   if (!importing_) {  // a fresh index knows nothing that the steps could mean
-    relay(loaded.relaid);
-  }
-}
-
-void Replica::relay(const std::vector<Relaid>& steps) {
-  // Names of paths first, then their copies: a loser that was linked to its conflict name is shown
-  // there only if its old name was taken from it.
-  for (const bool copies : {false, true}) {
-    for (const Relaid& step : steps) {
-      if ((step.name != step.path) == copies) {
-        relay(step);
-      }
+    for (const Relaid& step : loaded.relaid) {
+      relay(step);
     }
   }
 }
@@ -158,13 +148,6 @@ void Replica::relay(const Relaid& step) {
     if (place.name == step.name && looks_like(place.version, laid.version)) {
       laid.dots = place.dots;
       laid.version = place.version;
-    }
-  }
-  if (const Record* record = index_.find(step.path)) {
-    for (const Shown& other : record->shown) {
-      if (other.name != step.name) {
-        std::erase_if(laid.dots, [&](const Dot& dot) { return contains(other.dots, dot); });
-      }
     }
   }
   laid.signature.kind =
@@ -380,18 +363,6 @@ void Replica::observe_absent(const Path& name) {
   if (const Shown* now = shown(name)) {
     const Shown old = *now;
     const Path path = owner(name);  // a copy: the map it stands in changes
-    // A version on its way from one name to another stands under both. One of them gone is no
-    // deletion as long as the other stands; that one then answers for it.
-    for (const Shown& twin : index_.find(path)->shown) {
-      if (twin.name != name && looks_like(twin.version, old.version)) {
-        Shown heir = twin;
-        heir.dots.insert(heir.dots.end(), old.dots.begin(), old.dots.end());
-        std::ranges::sort(heir.dots);
-        unshow(path, name);
-        show(path, std::move(heir));
-        return;
-      }
-    }
     remove(path, old);
   }
 }

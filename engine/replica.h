@@ -129,7 +129,6 @@ class Replica {
   void count(const Path& path, const Shown& shown, bool add);
   void take_expected(const Path& name);
   void load(Loaded loaded);
-  void relay(const std::vector<Relaid>& steps);
   void relay(const Relaid& step);
 
   NodeId self_;

@@ -24,8 +24,8 @@
 // an editor that saves by rename between these two calls loses that version. The owner is warned.
 //
 // One thread at a time. recover() once before the first apply(). Errors: ENOSPC and EIO come back
-// as Error of the steps, or as Undurable where it came after the step; so does a failed sync for
-// every step in that directory.
+// as Error of the steps, or as Unsure when names had changed by then; a failed sync makes every
+// step in that directory Unsure.
 #include <chrono>
 #include <cstdint>
 #include <functional>

@@ -250,10 +250,6 @@ void ApplyBatch::advance(Job& job, bool removals) {
     if (!work.result) {
       auto outcome = carry_out(job, work);
       work.result = outcome ? engine::StepResult(std::move(*outcome)) : std::move(outcome.error());
-      const auto* error = std::get_if<Error>(&*work.result);
-      if (error != nullptr && (work.laid || work.moved_in)) {
-        work.result = engine::Undurable{*error};
-      }
     }
     job.ended = !is_done(work.result);
     ++job.next;
@@ -281,7 +277,7 @@ void ApplyBatch::sync_touched() {
     }
     all_synced_ = false;
     for (Work* work : works) {
-      fail(*work, engine::Undurable{synced.error()});
+      fail(*work, engine::Unsure{synced.error()});
     }
   }
 }
@@ -325,7 +321,7 @@ std::vector<engine::Applied> ApplyBatch::answer() {
         continue;
       }
       applied.results.push_back(*work.result);
-      ended = !is_done(work.result) && !std::holds_alternative<engine::Undurable>(*work.result);
+      ended = !is_done(work.result) && !std::holds_alternative<engine::Unsure>(*work.result);
     }
   }
   return answers;

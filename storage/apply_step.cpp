@@ -21,6 +21,11 @@ std::unexpected<engine::StepResult> because(engine::StepResult result) {
   return std::unexpected(std::move(result));
 }
 
+/// For errors after the step's name had changed.
+std::unexpected<engine::StepResult> unsure(const Error& error) {
+  return because(engine::Unsure{error});
+}
+
 /// Something is there that should not be, or the name or its directory is not there.
 std::unexpected<engine::StepResult> obstructed_or(const Error& error) {
   const bool moved_on = error.code == ErrorCode::not_found || error.code == ErrorCode::changed;
@@ -118,7 +123,7 @@ ApplyBatch::Outcome ApplyBatch::exchange(Job& job, Work& work, const Put& put) {
   if (!out) {
     consume_slot(work);
     limbo_.keep_stray(*work.item, intent_, at);
-    return because(out.error());
+    return unsure(out.error());
   }
   if (!is_file_like(*out)) {
     return came_out_wrong(work, at);
@@ -131,8 +136,8 @@ ApplyBatch::Outcome ApplyBatch::exchange(Job& job, Work& work, const Put& put) {
       work.laid->signature.mode = put.wanted.mode;
     } else {
       work.result = std::move(*kept);
-      fail(work, set.error());
-      return because(set.error());
+      fail(work, engine::Unsure{set.error()});
+      return unsure(set.error());
     }
   }
   return kept;
@@ -168,7 +173,8 @@ ApplyBatch::Outcome ApplyBatch::replace_without_exchange(Job& job, Work& work, c
     if (auto made = lay_new(work, put); !made) {
       work.result = std::move(*out);
       fail(work, made.error());
-      return made;
+      return because(
+          engine::Unsure{{ErrorCode::changed, "make directory", put.name, 0}, .emptied = true});
     }
     return out;
   }
@@ -214,7 +220,7 @@ ApplyBatch::Outcome ApplyBatch::link(Job& job, Work& work, const engine::Link& l
   laid(work, link.name, out->signature);
   // Durable before the old name is exchanged: a power cut must not leave the loser without a name.
   if (const auto synced = fs_.sync_directory(parent(link.name)); !synced) {
-    return because(synced.error());
+    return unsure(synced.error());
   }
   return Done{};
 }
@@ -265,7 +271,7 @@ ApplyBatch::Outcome ApplyBatch::remove(Job& job, Work& work, const engine::Remov
   const auto out = fs_.stat(kept);
   if (!out) {
     limbo_.keep_stray(*work.item, intent_, kept);
-    return because(out.error());
+    return unsure(out.error());
   }
   if (!is_file_like(*out)) {
     return came_out_wrong(work, kept);
@@ -286,7 +292,7 @@ ApplyBatch::Outcome ApplyBatch::keep(Job& job, Work& work, const std::string& fr
   }
   if (const auto moved = fs_.rename(from, kept_path(work.item->file), aside()); !moved) {
     limbo_.keep_stray(*work.item, intent_, from);
-    return because(moved.error());
+    return unsure(moved.error());
   }
   work.moved_in = true;
   return settle(work);
@@ -295,7 +301,7 @@ ApplyBatch::Outcome ApplyBatch::keep(Job& job, Work& work, const std::string& fr
 ApplyBatch::Outcome ApplyBatch::settle(Work& work) {
   auto out = limbo_.settle(*work.item, intent_);
   if (!out) {
-    return because(std::move(out.error()));
+    return unsure(out.error());
   }
   if (!options_.keep && out->as_expected && !out->still_open && fs_.unlink(kept_path(out->file))) {
     return Done{};
