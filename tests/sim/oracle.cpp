@@ -35,24 +35,17 @@ void Oracle::wrote(std::string_view name, const TreeNode& node) {
   events.push_back({key(node), node.mode, node.mtime, again ? State::ambiguous : State::live, 0});
 }
 
-void Oracle::superseded(std::uint64_t host, std::string_view name, const TreeNode& shown,
-                        const Tree& after, bool in_call) {
+void Oracle::superseded(std::uint64_t host, std::string_view name, const TreeNode& shown) {
   if (shown.kind == engine::Kind::directory) {
     return;
   }
   const std::string content = key(shown);
-  bool stands_elsewhere = false;
-  for (const auto& [other, node] : after) {
-    stands_elsewhere = stands_elsewhere ||
-                       (other != name && node == shown && lineage_of(other) == lineage_of(name));
-  }
   std::vector<Event>& events = lineages_[lineage_of(name)];
   const auto exact = [&](const Event& event) {
     return event.content == content && event.mode == shown.mode && event.mtime == shown.mtime;
   };
   // Two that look the same: the user saw one of them, and nobody can tell which.
-  const bool unsure = in_call || stands_elsewhere || index_lost_at_[host] ||
-                      std::ranges::count_if(events, exact) > 1;
+  const bool unsure = index_lost_at_[host] || std::ranges::count_if(events, exact) > 1;
   for (Event& event : events) {
     if (exact(event)) {
       event.state =
@@ -84,7 +77,7 @@ void Oracle::changed_metadata(std::uint64_t host, std::string_view name, const T
     base_lives = base_lives || (event.content == key(before) && event.mode == before.mode &&
                                 event.mtime == before.mtime && event.state == State::live);
   }
-  superseded(host, name, before, tree);
+  superseded(host, name, before);
   wrote(name, tree.at(std::string(name)));
   // Somebody has replaced the bytes already: the edit wins, and these need not survive.
   if (!base_lives) {

@@ -26,14 +26,8 @@ class Oracle {
  public:
   /// A user made this appear at the name.
   void wrote(std::string_view name, const TreeNode& node);
-  /// A user overwrote, renamed away or deleted what the name showed; `after` is that disk's tree
-  /// since then. While a loser moves to its conflict name it stands under both: who acts on one of
-  /// them may mean either to be the other's end or not.
-  /// `in_call`: it happened while the program was at work on that disk. A version that is just
-  /// being moved to its conflict name may then come back there (a known gap: what went was not yet
-  /// known to be all of it).
-  void superseded(std::uint64_t host, std::string_view name, const TreeNode& shown,
-                  const Tree& after, bool in_call = false);
+  /// A user overwrote, renamed away or deleted what the name showed.
+  void superseded(std::uint64_t host, std::string_view name, const TreeNode& shown);
   /// The host's index is lost: what its users superseded, and nobody else may have heard of, can
   /// come back.
   void index_lost(std::uint64_t host) {

@@ -141,7 +141,7 @@ void World::user_writes(Host& host, Random& random, const std::string& name) {
   }
   const Tree after = host.disk().tree();
   if (before != nullptr) {
-    oracle_.superseded(host.id(), name, *before, after);
+    oracle_.superseded(host.id(), name, *before);
   }
   oracle_.wrote(name, after.at(name));
   touched(host, random, name);
@@ -153,7 +153,7 @@ void World::user_removes(Host& host, Random& random, const std::string& name) {
   if (before != nullptr && host.disk().remove(name)) {
     note(host.name() + " user removes " + name + was(before));
     ++report_.user_acts["removes"];
-    oracle_.superseded(host.id(), name, *before, host.disk().tree(), in_call_);
+    oracle_.superseded(host.id(), name, *before);
     touched(host, random, name);
   }
 }
@@ -194,17 +194,17 @@ void World::user_renames(Host& host, Random& random, const std::string& from,
       target->bytes == after.at(to).bytes) {
     // The same bytes again: on the disk nothing but mode and time have changed.
     oracle_.changed_metadata(host.id(), to, *target, after);
-    oracle_.superseded(host.id(), from, before.at(from), after, in_call_);
+    oracle_.superseded(host.id(), from, before.at(from));
     touched(host, random, from);
     touched(host, random, to);
     return;
   }
   if (target != nullptr) {
-    oracle_.superseded(host.id(), to, *target, after);
+    oracle_.superseded(host.id(), to, *target);
   }
   for (const auto& [name, node] : before) {
     if (name == from || is_below(name, from)) {
-      oracle_.superseded(host.id(), name, node, after, in_call_);
+      oracle_.superseded(host.id(), name, node);
       const std::string moved = to + name.substr(from.size());
       oracle_.wrote(moved, after.at(moved));
       invariants_.user_acted(host.id(), 2);
@@ -312,7 +312,7 @@ void World::user_writes_held(HeldFile& held) {
   count(Fault::user_holds_open, host.phase());
   const Tree after = host.disk().tree();
   const std::string name = standing.empty() ? held.name : standing.front();
-  oracle_.superseded(host.id(), name, shown, after, in_call_);
+  oracle_.superseded(host.id(), name, shown);
   oracle_.wrote(name, as_it_is());
   circumstances_.at(host.id()).by_user[name] = true;
   for (const std::string& at : standing) {

@@ -267,19 +267,43 @@ TEST_CASE("replica: a version under two names is deleted or edited by either of 
   }
 }
 
-TEST_CASE("replica: what a failed step left in doubt is no event of a user's") {
-  Replica replica(options(), {});
+/// A step that laid the peer's newer version and could not make that durable; then a third node's
+/// version supersedes it.
+void lay_unsurely(Replica& replica) {
   receive(replica, "f", written({peer, 1}, theirs(1, 10)));
   lay(replica, "f");
-  replica.doubt("f", "f");
-  SUBCASE("when it is gone") {
-    replica.observe_absent("f");
+  Entry newer = entry(replica, "f");
+  newer.versions = {{{peer, 2}, theirs(2, 20)}};
+  newer.context.add({peer, 2});
+  receive(replica, "f", newer);
+  Shown laid{"f", {{peer, 2}}, theirs(2, 20), {}};
+  replica.expect("f", "f", laid);
+}
+
+TEST_CASE("replica: what a step laid and could not make durable is no event of a user's") {
+  Replica replica(options(), {});
+  lay_unsurely(replica);
+  SUBCASE("when it is found there") {
+    replica.observe("f", file(2, 20));
+    CHECK(replica.shown("f")->dots == std::vector<Dot>{{peer, 2}});
   }
-  SUBCASE("when it is as it was") {
-    replica.observe("f", file(1, 10));
+  SUBCASE("when it is found there after it was superseded") {
+    Entry newest = entry(replica, "f");
+    newest.versions = {{{third, 1}, theirs(3, 30)}};
+    newest.context.add({third, 1});
+    receive(replica, "f", newest);
+    replica.observe("f", file(2, 20));
+    CHECK(dots(entry(replica, "f")) == std::vector<Dot>{{third, 1}});
   }
   CHECK(events(replica) == 0);
-  CHECK(dots(entry(replica, "f")) == std::vector<Dot>{{peer, 1}});
+}
+
+TEST_CASE("replica: a user who deletes what a step laid has seen just that") {
+  Replica replica(options(), {});
+  lay_unsurely(replica);
+  replica.observe_absent("f");
+  CHECK(events(replica) == 1);
+  CHECK_FALSE(entry(replica, "f").live());
 }
 
 TEST_CASE("replica: what stands on the disk as the entries want it is adopted without an event") {
