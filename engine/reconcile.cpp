@@ -49,16 +49,13 @@ class Planner {
         std::ranges::any_of(places_, [this](const Place& p) { return p.name == path_; });
     const Shown* at_path = shown_at(shown_, path_);
     for (const Place& place : places_) {
+      // By content: a change of its mode or time is laid there too, and makes no second file of it.
       const bool stays = place.name != path_ && own_wanted && !own_comes && at_path != nullptr &&
-                         looks_like(at_path->version, place.version) &&
+                         same_content(at_path->version, place.version) &&
                          shown_at(shown_, place.name) == nullptr;
-      if (!stays) {
-        lay(place);
-      } else {
-        Place staying = place;
-        staying.name = path_;
-        confirm(*at_path, staying);
-      }
+      Place at = place;
+      at.name = stays ? path_ : place.name;
+      lay(at);
     }
     for (const Shown& shown : shown_) {
       const bool stays =
