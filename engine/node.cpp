@@ -27,7 +27,13 @@ class Node::Impl {
         reconciler_(replica_),
         scan_(replica_),
         gossip_(options_, replica_),
-        next_collect_(now) {}
+        next_collect_(now) {
+    for (const MemberName& member : options_.members) {
+      if (member.id != options_.self) {
+        others_.insert(member.id);
+      }
+    }
+  }
 
   std::vector<Output> start(Instant now) {
     gossip_.start(now);
@@ -120,10 +126,12 @@ class Node::Impl {
     storage_error_ = Problem{"", error.message(), now};
     transfer_.pause(now + full_pause);
   }
+  void take_back_lost();
   void collect(Instant now);
   std::vector<Output> finish(Instant now);
 
   const NodeOptions options_;
+  std::set<NodeId> others_;  ///< all members but this node
   Replica replica_;
   Reconciler reconciler_;
   Scan scan_;
@@ -265,7 +273,22 @@ void Node::Impl::collect(Instant now) {
   }
 }
 
+/// Contents that were announced before this node's index was lost, and that nobody has any more.
+void Node::Impl::take_back_lost() {
+  if (scanning_ || transfer_.pending_files() == 0) {
+    return;
+  }
+  for (const auto& [content, path] : transfer_.nowhere(others_)) {
+    if (replica_.retract(path, content)) {
+      out_.push_back(Note{Note::Level::info, "nobody has the bytes of a version of " + path +
+                                                 " that this node wrote before its index was lost: "
+                                                 "taken back"});
+    }
+  }
+}
+
 std::vector<Output> Node::Impl::finish(Instant now) {
+  take_back_lost();
   // Each round hands on what the one before found out; a handful always suffices, since a plan only
   // waits for what comes from outside.
   for (int round = 0; round < 4; ++round) {

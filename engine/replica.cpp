@@ -105,8 +105,12 @@ void Replica::load(Loaded loaded) {
         (!record->entry.live() || !record->entry.deletions.empty())) {
       tombstones_.insert(path);
     }
+    for (const Sibling& sibling : record->entry.versions) {
+      note_relearned(sibling.dot);
+    }
     for (const Shown& shown : record->shown) {
       count(path, shown, true);
+      std::ranges::for_each(shown.dots, [this](const Dot& dot) { relearned_.erase(dot); });
     }
     // What was not held when the process ended is not held before it is laid out.
     Dirty dirty{path, {}};
@@ -376,6 +380,9 @@ void Replica::observe_displaced(const Path& path, const std::optional<Shown>& ol
 }
 
 void Replica::show(const Path& path, Shown shown) {
+  if (!relearned_.empty()) {
+    std::ranges::for_each(shown.dots, [this](const Dot& dot) { relearned_.erase(dot); });
+  }
   if (shown.version.kind == Kind::directory) {
     new_directories_.push_back(shown.name);
   }

@@ -87,6 +87,10 @@ class Replica {
 
   // --- other members ---
   void merge(const PathEntry& theirs, const VersionVector& seen);
+  /// No member has these bytes, and this node has looked everywhere: what it wrote of them before
+  /// its index was lost is taken back, since its user had overwritten or deleted it by then. False:
+  /// it wrote none of them, or has known of it ever since.
+  bool retract(const Path& path, const Hash& content);
   /// All entries with events of this range have been merged.
   void learn(const SequenceRange& range);
   /// True if the row was news.
@@ -124,6 +128,11 @@ class Replica {
                      const std::optional<Shown>& old, const Entry& entry, const Dot& dot) const;
   void set_entry(const Path& path, Entry entry);
   void retract_imports(const Path& path);
+  void note_relearned(const Dot& dot) {
+    if (dot.actor.node == self_) {
+      relearned_.insert(dot);
+    }
+  }
   void reindex(const Path& path, const VersionVector& before, const VersionVector& after);
   void liveness_changed(const Path& path);
   void count(const Path& path, const Shown& shown, bool add);
@@ -149,6 +158,7 @@ class Replica {
   };
   std::map<Path, Expected> expected_;  ///< by name
   std::set<Path> imported_copies_;     ///< imports under names that look like conflict copies
+  std::set<Dot> relearned_;  ///< live events of this node's that this index did not see it make
   Totals totals_;
 
   struct HashOfHash {

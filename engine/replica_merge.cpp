@@ -101,6 +101,11 @@ void Replica::merge(const PathEntry& theirs, const VersionVector& seen) {
   if (merged == mine) {
     return;
   }
+  for (const Sibling& sibling : merged.versions) {
+    if (mine.find(sibling.dot) == nullptr) {
+      note_relearned(sibling.dot);
+    }
+  }
   set_entry(theirs.path, std::move(merged));
   retract_imports(theirs.path);
 }
@@ -156,6 +161,24 @@ void Replica::retract_imports(const Path& path) {
     show(path, {name, {}, old.version, old.signature});
     mark_dirty(path);
   }
+}
+
+bool Replica::retract(const Path& path, const Hash& content) {
+  const Record* record = index_.find(path);
+  if (record == nullptr) {
+    return false;
+  }
+  Entry entry = record->entry;
+  const auto gone = std::erase_if(entry.versions, [&](const Sibling& sibling) {
+    return sibling.version.kind == Kind::file && sibling.version.content == content &&
+           relearned_.contains(sibling.dot);
+  });
+  if (gone == 0) {
+    return false;
+  }
+  entry.context.add(mint());
+  set_entry(path, std::move(entry));
+  return true;
 }
 
 void Replica::learn(const SequenceRange& range) {

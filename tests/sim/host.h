@@ -109,7 +109,9 @@ class Host {
   [[nodiscard]] Result<void> recover(std::vector<engine::Surfaced>& surfaced);
   [[nodiscard]] Result<engine::Loaded> open_index();
   [[nodiscard]] std::optional<engine::Hash> recorded(const std::string& file) const;
-  void check_loaded(const engine::Loaded& loaded);
+  void take_in(const engine::Loaded& loaded);
+  void remove_index_files();
+  void copy_index_files(const Disk& from);
   void perform(std::vector<engine::Output> outputs);
   void perform(engine::Output output);
   void release();
@@ -140,6 +142,7 @@ class Host {
   std::unique_ptr<storage::IndexStore> store_;
   /// SQLite: the index as it is if a commit that nobody confirmed holds.
   std::optional<IndexModel> unconfirmed_;
+  bool index_in_doubt_ = false;  ///< somebody has been at its files
   Phase phase_ = Phase::idle;
   Instant paused_until_{};
   const engine::Apply* applying_ = nullptr;

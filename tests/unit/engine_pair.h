@@ -25,6 +25,7 @@ class Pair {
     VersionVector knowledge;  ///< as last persisted
     std::unique_ptr<Node> node;
     std::uint64_t inodes = 0;
+    std::uint64_t starts = 0;
   };
 
   Pair() {
@@ -59,10 +60,10 @@ class Pair {
     options.self = id;
     options.members = {{1, "alpha"}, {2, "beta"}};
     options.seed = id;
-    options.incarnation = 100 * id;
-    options.index_epoch = 1;
-    options.fresh_index = fresh_index;
     Host& host = hosts_[id];
+    options.incarnation = 100 * id + host.starts++;
+    options.index_epoch = fresh_index ? host.starts : 1;
+    options.fresh_index = fresh_index;
     host.knowledge = loaded.knowledge;
     host.node = std::make_unique<Node>(options, std::move(loaded), now_);
     perform(id, host.node->start(now_));
@@ -71,6 +72,10 @@ class Pair {
   void connect() {
     take(1, PeerUp{2});
     take(2, PeerUp{1});
+  }
+  void disconnect() {
+    take(1, PeerDown{2});
+    take(2, PeerDown{1});
   }
   void touch(NodeId id, const Path& name) { take(id, Touched{{name}}); }
 
