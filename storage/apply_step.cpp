@@ -174,7 +174,7 @@ ApplyBatch::Outcome ApplyBatch::replace_without_exchange(Job& job, Work& work, c
       work.result = std::move(*out);
       fail(work, made.error());
       return because(
-          engine::Unsure{{ErrorCode::changed, "make directory", put.name, 0}, .emptied = true});
+          engine::Unsure{{ErrorCode::changed, "make directory", put.name, 0}, true});
     }
     return out;
   }
