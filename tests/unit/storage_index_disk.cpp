@@ -88,8 +88,8 @@ sim::Disk disk_after(std::uint64_t commits) {
 /// So many that the next one is followed by a checkpoint: it writes to the database itself.
 std::uint64_t commits_before_checkpoint() {
   sim::SimFs fs(disk_after(0));
+  bool checkpoint = false;  // before the store, which calls until it is closed
   const auto store = must_open(fs);
-  bool checkpoint = false;
   fs.before_call = [&](std::string_view operation, std::string_view path) {
     checkpoint = checkpoint || (operation == "File::write" && path == index_file);
   };
