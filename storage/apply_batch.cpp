@@ -63,6 +63,7 @@ std::vector<engine::Applied> ApplyBatch::run() {
       for (Work& work : job.works) {
         if (!work.result && (work.item || work.slot)) {
           fail(work, written.error());
+          discard_slot(work);
         }
       }
     }
@@ -238,6 +239,15 @@ Result<void> ApplyBatch::intend() {
     }
   }
   return {};
+}
+
+/// What a sync that failed was to make durable has to be written anew: the kernel takes its pages
+/// for clean from then on. A displaced file that was found is a user's, and stays.
+void ApplyBatch::discard_slot(Work& work) {
+  if (work.slot && work.slot->found.empty()) {
+    std::ignore = fs_.unlink(work.slot->path);
+    work.slot.reset();
+  }
 }
 
 /// Goes on with a job: up to its first removal, or to its end.

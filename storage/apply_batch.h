@@ -53,6 +53,7 @@ class ApplyBatch {
   [[nodiscard]] Result<void> intend();
   [[nodiscard]] static std::optional<LoggedStep> logged(const Job& job, const Work& work);
   void strike_out_failures();
+  void discard_slot(Work& work);
   void advance(Job& job, bool removals);
   Outcome carry_out(Job& job, Work& work);
   Outcome put(Job& job, Work& work, const engine::Put& put);

@@ -62,6 +62,11 @@ Stepped<Slot> dressed(Fs& fs, const Put& put, std::string path, const std::optio
   auto done = dress(**file, put.wanted, replaced);
   if (done && sync) {
     done = (*file)->sync();
+    if (!done) {
+      // After a sync that failed the kernel takes the pages for clean: the next one would succeed,
+      // and the bytes would not be on the disk. They have to be written anew.
+      std::ignore = fs.unlink(path);
+    }
   }
   if (!done) {
     return because(std::move(done.error()));

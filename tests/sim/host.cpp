@@ -96,6 +96,7 @@ void Host::start() {
 }
 
 void Host::stop() {
+  disk_.kill();
   node_.reset();
   applier_.reset();
   staging_.reset();
@@ -382,7 +383,8 @@ Result<Loaded> Host::open_index() {
     auto loaded = store ? (*store)->load() : std::unexpected(store.error());
     if (loaded) {
       store_ = std::move(*store);
-      if (const bool anew = index_.epoch != 0 && store_->epoch() != index_.epoch; anew) {
+      const bool anew = index_.epoch != 0 && store_->epoch() != index_.epoch;
+      if (anew && !index_in_doubt_) {
         world_.violation("#12 the index is not behind", name() + " has begun another index");
       }
       take_in(*loaded);
@@ -411,6 +413,26 @@ Result<Loaded> Host::open_index() {
   }
 }
 
+namespace {
+
+std::string difference(const IndexModel& model, const Loaded& loaded) {
+  if (model.load().knowledge != loaded.knowledge) {
+    return "knowledge";
+  }
+  for (const auto& [path, record] : loaded.records) {
+    const auto there = model.records().find(path);
+    if (there == model.records().end() || there->second.entry != record->entry ||
+        there->second.shown != record->shown) {
+      return path + " " + describe(&*record) + " instead of " +
+             describe(there == model.records().end() ? nullptr : &there->second);
+    }
+  }
+  return std::to_string(loaded.records.size()) + " records instead of " +
+         std::to_string(model.records().size());
+}
+
+}  // namespace
+
 /// What SQLite gave back is what was confirmed, or that and the commit that was cut off.
 void Host::take_in(const Loaded& loaded) {
   index_.epoch = store_->epoch();
@@ -429,7 +451,8 @@ void Host::take_in(const Loaded& loaded) {
   } else if (!equals(index_)) {
     if (!index_in_doubt_) {
       world_.violation("#12 the index is not behind",
-                       name() + " does not find in its index what was committed");
+                       name() + " does not find in its index what was committed: " +
+                           difference(index_, loaded));
     }
     IndexModel found;
     Change all;

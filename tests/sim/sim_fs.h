@@ -33,6 +33,9 @@ namespace p2psync::sim {
 /// The process ends here: thrown by `before_call`, through the storage code, to who drives it.
 struct Crash {};
 
+/// The name that save_file() writes to first; a power cut may leave it there.
+inline constexpr std::string_view editor_temporary = ".editor-temporary";
+
 /// A name as a user sees it.
 struct TreeNode {
   engine::Kind kind = engine::Kind::file;
@@ -106,6 +109,8 @@ class SimFs final : public storage::Fs {
   void power_cut(engine::Random& random) { load(disk_.power_cut(random)); }
   /// A new process of the program. Users keep their open files.
   void restart();
+  /// The process is dead from here on, as after a Crash: what its destructors do does nothing.
+  void kill() { crashed_ = true; }
   [[nodiscard]] bool crashed() const { return crashed_; }
 
   // --- Users

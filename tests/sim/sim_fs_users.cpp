@@ -80,7 +80,7 @@ bool SimFs::save_file(std::string_view path, std::string_view bytes) {
   if (const auto file = find_file(path)) {
     made.mode = disk_.inode(*file).mode;
   }
-  const std::string temporary = engine::child_of(engine::parent_of(path), ".editor-temporary");
+  const std::string temporary = engine::child_of(engine::parent_of(path), editor_temporary);
   if (!disk_.create(temporary, std::move(made))) {
     return false;
   }

@@ -53,7 +53,7 @@ void World::before_call(Host& host, std::string_view operation, std::string_view
   Circumstances& about = circumstances_.at(host.id());
   syncs_ += is_sync(operation) ? 1 : 0;
   const bool own = path == own_directory || is_below(path, own_directory);
-  about.last_call = operation;
+  about.last_call = own ? "" : operation;
   if (!own && !path.empty()) {
     about.last_name = path;
   }
@@ -330,6 +330,7 @@ void World::strike_disk(const Move& move, Host& host) {
             std::next(tree.begin(), static_cast<std::ptrdiff_t>(random.below(tree.size())))->first;
         if (host.disk().rot(name, random.below(20))) {
           count(move.fault, Phase::idle);
+          invariants_.may_mint(host.id(), 1);
           const Tree after = host.disk().tree();
           oracle_.disk_changed(host.id(), tree, after, contents_anywhere(), contents_shown());
         }
@@ -436,7 +437,8 @@ void World::after_disk_changed(Host& host, const Tree& before) {
       continue;
     }
     ++changed;
-    const bool torn = node.kind != Kind::directory && !oracle_.known(node);
+    const bool torn = node.kind != Kind::directory && !oracle_.known(node) &&
+                      engine::name_of(name) != editor_temporary;
     auto& by_user = circumstances_.at(host.id()).by_user;
     if (torn && (!by_user.contains(name) || !by_user.at(name)) &&
         !plan_.setup.faults.test(static_cast<std::size_t>(Fault::disk_rot))) {

@@ -44,7 +44,10 @@ std::string some_existing(Random& random, const Tree& tree) {
 }  // namespace
 
 void World::touched(Host& host, Random& random, const std::string& name) {
-  invariants_.user_acted(host.id());
+  // A loser on its way to its conflict name stands under two: an edit shows under both.
+  const auto found = host.disk().disk().find(name);
+  const bool twin = found && host.disk().disk().stat(*found).links > 1;
+  invariants_.user_acted(host.id(), twin ? 2 : 1);
   const Setup& setup = plan_.setup;
   if (circumstances_.at(host.id()).overflow_until > now_) {
     count(Fault::watch_overflow, host.phase());
@@ -79,6 +82,7 @@ std::string World::new_bytes(const Host& host, Random& random) {
 /// `hint`: the name that the program is at work on just now; likely to be the one acted on.
 void World::user_acts(Host& host, Random random, const std::string& hint) {
   in_user_ = true;
+  check_last_call(host);
   host.tell_time();
   ++report_.events;
   const Tree tree = host.disk().tree();
@@ -289,6 +293,7 @@ void World::user_writes_held(HeldFile& held) {
   Host& host = *hosts_.at(held.host);
   Random random(held.seed++);
   in_user_ = true;
+  check_last_call(host);
   host.tell_time();
   const Tree before = host.disk().tree();
   std::vector<std::string> standing;
