@@ -143,9 +143,14 @@ class Planner {
         {shown.name, shown, std::nullopt});
   }
 
+  /// Links first: where copies move up, one may be linked away from the very name that the next is
+  /// put at, and its bytes may be nowhere else. A put needs no such care: its bytes are staged
+  /// before the first step.
   void add(Step step, Plan::Effect effect) {
-    plan_.steps.push_back(std::move(step));
-    plan_.effects.push_back(std::move(effect));
+    const std::size_t at = std::holds_alternative<Link>(step) ? links_++ : plan_.steps.size();
+    const auto place = static_cast<std::ptrdiff_t>(at);
+    plan_.steps.insert(plan_.steps.begin() + place, std::move(step));
+    plan_.effects.insert(plan_.effects.begin() + place, std::move(effect));
   }
 
   const Replica& replica_;
@@ -154,6 +159,7 @@ class Planner {
   std::vector<Place> places_;
   std::vector<Shown> shown_;
   Plan plan_;
+  std::size_t links_ = 0;
 };
 
 bool only_removes(const Plan& made) {

@@ -6,9 +6,9 @@
 // gathers the steps of many paths into one Apply at a time (a batch shares its syncs), takes the
 // results in, and says which dots are held: known, committed and laid out.
 //
-// Order of steps in a job: losers get their conflict names, then the path itself, then removals. A
-// loser that still has the name keeps it until the winner's bytes are here, so a name never shows
-// nothing.
+// Order of steps in a job: links first, then losers get their conflict names, then the path itself,
+// then removals. A loser that still has the name keeps it until the winner's bytes are here, so a
+// name never shows nothing; and none is linked away from a name that another has taken by then.
 #include <map>
 #include <set>
 #include <vector>
