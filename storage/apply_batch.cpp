@@ -160,6 +160,7 @@ std::optional<LoggedStep> ApplyBatch::logged(const Job& job, const Work& work) {
     if (work.slot) {
       step.place = work.slot->path;
       step.inode = work.slot->signature.inode;
+      step.ctime = work.slot->signature.ctime;
     }
     return step;
   }

@@ -18,7 +18,7 @@ namespace {
 
 using engine::Kind;
 
-constexpr std::string_view title = "p2psync batch 1 ";
+constexpr std::string_view title = "p2psync batch 2 ";
 constexpr std::string_view last_line = "end\n";
 
 std::string log_path() {
@@ -36,6 +36,7 @@ std::optional<LoggedStep> decode_step(std::string_view line) {
   const auto what = fields.number<unsigned>();
   step.place = fields.text();
   step.inode = fields.number<std::uint64_t>();
+  step.ctime = fields.number<std::int64_t>();
   const auto kind = fields.number<unsigned>();
   step.wanted.mode = fields.number<std::uint16_t>(8);
   step.wanted.mtime = fields.number<std::int64_t>();
@@ -70,9 +71,11 @@ Result<bool> carried_out(Fs& fs, const LoggedStep& step, const std::set<std::uin
                stat->signature.mode == step.wanted.mode;
       }
       if (stat && stat->signature.inode == step.inode) {
-        // Without exchange it is linked to its name before the slot goes.
+        // Without exchange it is linked to its name before the slot goes: a link that a user has
+        // replaced since shows in the ctime.
         const auto there = fs.stat(step.name);
-        return there && there->signature.inode == step.inode;
+        return (there && there->signature.inode == step.inode) ||
+               (!fs.can_exchange() && stat->signature.ctime != step.ctime);
       }
       return true;
     case LoggedStep::What::link: return stat && stat->signature.inode == step.inode;
@@ -103,9 +106,9 @@ Result<void> write_batch_log(Fs& fs, std::uint64_t batch, const std::vector<Logg
   std::string text = fmt::format("{}{}\n", title, batch);
   for (const LoggedStep& step : steps) {
     const engine::Wanted& wanted = step.wanted;
-    fmt::format_to(std::back_inserter(text), "{} {} {} {} {} {} {:o} {} {} {} {}\n",
+    fmt::format_to(std::back_inserter(text), "{} {} {} {} {} {} {} {:o} {} {} {} {}\n",
                    escaped(step.path), escaped(step.name), static_cast<unsigned>(step.what),
-                   escaped(step.place), step.inode, static_cast<unsigned>(wanted.kind), wanted.mode,
+                   escaped(step.place), step.inode, step.ctime, static_cast<unsigned>(wanted.kind), wanted.mode,
                    wanted.mtime, wanted.size, to_hex(wanted.content), escaped(wanted.target));
   }
   text += last_line;

@@ -10,10 +10,10 @@
 // are recognised by the batch's number. A step that failed is struck out before its slot goes, so
 // that a slot that is gone, or holds another inode, means: carried out.
 //
-// Format: a line "p2psync batch 1 <number>", one line for each step, "end". Fields are divided by
+// Format: a line "p2psync batch 2 <number>", one line for each step, "end". Fields are divided by
 // single blanks, written as in intents: path, name, what (put, link, remove), place (the slot or
-// the kept file), inode (of the slot, or of what is linked or removed), kind, mode, mtime, size,
-// content, target.
+// the kept file), inode (of the slot, or of what is linked or removed), ctime (of the slot; it
+// tells a link where the disk has no exchange), kind, mode, mtime, size, content, target.
 #include <string>
 #include <vector>
 
@@ -28,6 +28,7 @@ struct LoggedStep {
   What what = What::put;
   std::string place;
   std::uint64_t inode = 0;
+  std::int64_t ctime = 0;
   engine::Wanted wanted;
   bool operator==(const LoggedStep& other) const {
     return path == other.path && name == other.name && what == other.what && place == other.place &&
