@@ -27,6 +27,11 @@ bool lays_file(const engine::Step& step) {
   return put != nullptr && put->wanted.kind == Kind::file;
 }
 
+bool lays_directory(const engine::Step& step) {
+  const auto* put = std::get_if<Put>(&step);
+  return put != nullptr && put->wanted.kind == Kind::directory;
+}
+
 bool is_done(const std::optional<engine::StepResult>& result) {
   return result && std::holds_alternative<Done>(*result);
 }
@@ -274,6 +279,9 @@ void ApplyBatch::sync_touched() {
       const bool changes = !std::holds_alternative<engine::Check>(*work.step);
       if (work.laid || (changes && is_done(work.result))) {
         touched[work.touched].push_back(&work);
+      }
+      if (work.laid && lays_directory(*work.step)) {
+        touched[work.laid->name].push_back(&work);  // its mode: its parent's sync is for its name
       }
       if (work.moved_in) {
         touched[std::string(versions_directory)].push_back(&work);

@@ -37,6 +37,15 @@ void check_recovered(const Scene& scene) {
   CHECK(scene.surfaced.empty());
 }
 
+std::string listed(const sim::Tree& tree) {
+  std::string text;
+  for (const auto& [name, node] : tree) {
+    text += name + " " + std::to_string(node.mode) + " " + std::to_string(node.mtime) + " " +
+            node.bytes + "; ";
+  }
+  return text;
+}
+
 TEST_CASE("apply: a power cut at any system call loses nothing of what was durable") {
   for (const bool exchange : {true, false}) {
     Scene scene(exchange);
@@ -45,7 +54,8 @@ TEST_CASE("apply: a power cut at any system call loses nothing of what was durab
     std::size_t images = 0;
     scene.disk.before_call = [&](std::string_view operation, std::string_view path) {
       for (sim::Disk& image : scene.disk.disk().power_cuts(cuts_max).images) {
-        INFO("cut " << images++ << " before call " << scene.disk.calls << ", " << operation << " "
+        ++images;
+        INFO("cut " << images << " before call " << scene.disk.calls << ", " << operation << " "
                     << path << (exchange ? "" : ", without exchange"));
         restart_on(after, std::move(image));
         Applier applier(after.disk);
@@ -100,9 +110,29 @@ TEST_CASE("apply: what was answered as done no power cut takes back") {
       Applier applier(after.disk);
       after.recover(applier);
       check_recovered(after);
-      CHECK(after.disk.tree() == expected);
+      CHECK(listed(after.disk.tree()) == listed(expected));
       CHECK(after.is_kept("old b"));
       CHECK(after.is_kept("old d"));
+    }
+  }
+}
+
+TEST_CASE("apply: the mode of a directory that was answered as done no power cut takes back") {
+  for (const bool over_directory : {true, false}) {
+    OnSimDisk disk;
+    if (over_directory) {
+      REQUIRE(disk.disk.mkdir("d"));
+    } else {
+      make_file(disk.fs, "d", "file");
+    }
+    REQUIRE(disk.fs.sync_all());
+    Applier applier(disk.fs);
+    const auto results =
+        apply_one(applier, {put_at(disk.fs, "d", wanted_directory(0751), engine::Nothing{})});
+    REQUIRE(only<Done>(results) != nullptr);
+    for (sim::Disk& image : disk.disk.disk().power_cuts(cuts_max).images) {
+      sim::SimFs after(std::move(image));
+      CHECK(after.stat("d")->signature.mode == 0751);
     }
   }
 }
