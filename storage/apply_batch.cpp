@@ -214,34 +214,33 @@ Result<void> ApplyBatch::intend() {
       }
     }
   }
-  if (!log_.empty()) {
-    if (auto written = write_batch_log(fs_, batch_, log_, sync_each_); !written) {
-      return written;
-    }
-  }
   std::vector<IntentItem> items;
-  bool anything = false;
+  bool any_slot = false;
   for (const Job& job : jobs_) {
     for (const Work& work : job.works) {
-      anything = anything || work.slot.has_value();
+      any_slot = any_slot || work.slot.has_value();
       if (!work.result && work.item) {
         items.push_back(*work.item);
       }
     }
   }
-  if (!items.empty()) {
-    intent_ = next_number_();
-    if (auto written = write_intent(fs_, intent_, items, sync_each_); !written) {
-      std::ignore = fs_.unlink(intent_path(std::exchange(intent_, 0)));
+  if (any_slot) {
+    // Before the log is: to the log a slot that is not there is one that was laid.
+    if (auto synced = sync_each_ ? fs_.sync_directory(staging_directory) : fs_.sync_all();
+        !synced) {
+      return synced;
+    }
+  }
+  if (!log_.empty()) {
+    if (auto written = write_batch_log(fs_, batch_, log_, true); !written) {
       return written;
     }
   }
-  if (!sync_each_ && (anything || !items.empty())) {
-    if (auto synced = fs_.sync_all(); !synced) {
-      if (intent_ != 0) {
-        std::ignore = fs_.unlink(intent_path(std::exchange(intent_, 0)));
-      }
-      return synced;
+  if (!items.empty()) {
+    intent_ = next_number_();
+    if (auto written = write_intent(fs_, intent_, items, true); !written) {
+      std::ignore = fs_.unlink(intent_path(std::exchange(intent_, 0)));
+      return written;
     }
   }
   return {};
