@@ -417,7 +417,10 @@ namespace {
 
 std::string difference(const IndexModel& model, const Loaded& loaded) {
   if (model.load().knowledge != loaded.knowledge) {
-    return "knowledge";
+    Record knows, knew;
+    knows.entry.context = loaded.knowledge;
+    knew.entry.context = model.load().knowledge;
+    return "it knows " + describe(&knows) + " instead of " + describe(&knew);
   }
   for (const auto& [path, record] : loaded.records) {
     const auto there = model.records().find(path);

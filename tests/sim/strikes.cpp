@@ -135,11 +135,13 @@ int World::fault_of_call(Host& host, std::string_view operation, std::string_vie
     return 0;
   }
   if (about.next_error != 0) {
+    note(host.name() + " fails " + std::string(operation) + " of " + std::string(path));
     return std::exchange(about.next_error, 0);
   }
   if (about.sync_fails && is_sync(operation)) {
     about.sync_fails = false;
     count(Fault::disk_sync_fails, host.phase());
+    note(host.name() + " fails " + std::string(operation) + " of " + std::string(path));
     return EIO;
   }
   if (about.full_until > now_ && takes_space(operation)) {

@@ -279,6 +279,47 @@ TEST_CASE("index disk: what the disk refuses once can be tried again, and nothin
   }
 }
 
+/// What is found after a power cut that leaves nothing but what was synced.
+std::uint64_t commits_after_power_cut(const sim::SimFs& fs) {
+  sim::SimFs next(fs.disk().power_cuts(1).images.front());
+  return commits_in(*must_open(next));
+}
+
+TEST_CASE("index disk: what was confirmed after a sync that failed survives a power cut") {
+  for (std::uint64_t fails = 1; fails <= 12; ++fails) {
+    CAPTURE(fails);
+    sim::SimFs fs(disk_after(0));
+    auto store = must_open(fs);
+    std::uint64_t syncs = 0;
+    fs.fault = [&](std::string_view operation, std::string_view) {
+      return operation == "File::sync" && ++syncs == fails ? EIO : 0;
+    };
+    for (std::uint64_t count = 1; count <= 12; ++count) {
+      while (!commit(*store, count)) {
+      }
+      CHECK(commits_after_power_cut(fs) == count);
+    }
+    CHECK(syncs >= fails);
+  }
+}
+
+TEST_CASE("index disk: what is told at a start survives a power cut") {
+  // A process that was killed in a commit leaves pages that were written and not synced.
+  sim::SimFs fs(disk_after(1));
+  auto store = must_open(fs);
+  fs.before_call = [&](std::string_view operation, std::string_view path) {
+    if (operation == "File::sync" && path == ".p2psync/index.db-wal") {
+      throw sim::Crash{};
+    }
+  };
+  CHECK_THROWS_AS(std::ignore = commit(*store, 2), sim::Crash);
+  store.reset();
+  fs.before_call = nullptr;
+  fs.restart();
+  const std::uint64_t told = commits_in(*must_open(fs));
+  CHECK(commits_after_power_cut(fs) == told);
+}
+
 TEST_CASE("index disk: an index that cannot be read just now is not damaged") {
   sim::SimFs fs(after_a_kill().disk);
   must_open(fs).reset();  // all pages go from the WAL into the database
