@@ -149,7 +149,9 @@ void Replica::relay(const Relaid& step) {
   laid.version.content = step.wanted->content;
   laid.version.target = step.wanted->target;
   for (const Place& place : layout(step.path)) {
-    if (place.name == step.name && looks_like(place.version, laid.version)) {
+    // The layout may have given it another name since; what the user saw is this version all the
+    // same.
+    if (looks_like(place.version, laid.version)) {
       laid.dots = place.dots;
       laid.version = place.version;
     }

@@ -151,6 +151,53 @@ TEST_CASE("replica: a loser that was linked to its conflict name is shown there,
   CHECK(replica.shown("f.conflict-alpha")->dots == std::vector<Dot>{loser.dot});
 }
 
+TEST_CASE("replica: a copy whose name went to another copy is shown at its new name") {
+  const Sibling winner{{peer, 1}, version(9, 30)};
+  const Sibling first{{peer, 2}, version(2, 10, "alpha")};
+  const Sibling second{{before, 1}, version(5, 20, "alpha")};
+  Loaded start = loaded(entry_of({second, winner, first}), winner);
+  const Path bare = "f.conflict-alpha";
+  start.records[0].record->shown.push_back(
+      {bare, {second.dot}, second.version, seen(second.version).signature});
+  const auto places = Replica(options(), start).layout("f");
+  const auto moved = std::ranges::find(places, std::vector{second.dot}, &Place::dots);
+  REQUIRE(moved != places.end());
+  REQUIRE(moved->name != bare);
+  start.relaid = {{4, "f", moved->name, wanted(second.version)},
+                  {4, "f", bare, wanted(first.version)}};
+  Replica replica(options(), std::move(start));
+  CHECK(replica.shown(bare)->dots == std::vector{first.dot});
+  CHECK(replica.shown(moved->name)->dots == std::vector{second.dot});
+  // Once an edit of it superseded nothing, and all waited for the bytes that it had replaced.
+  replica.observe(moved->name, seen(version(7, 40)));
+  CHECK(entry(replica, "f").find(second.dot) == nullptr);
+}
+
+TEST_CASE("replica: a copy that moved to the name is shown there") {
+  const Sibling copy{{before, 1}, version(1, 10, "alpha")};
+  Loaded start = loaded(entry_of({copy}), {});
+  const Path name = "f.conflict-alpha";
+  start.records[0].record->shown.push_back(
+      {name, {copy.dot}, copy.version, seen(copy.version).signature});
+  start.relaid = {{4, "f", "f", wanted(copy.version)}, {4, "f", name, std::nullopt}};
+  Replica replica(options(), std::move(start));
+  CHECK(replica.shown(name) == nullptr);
+  CHECK(replica.shown("f")->dots == std::vector{copy.dot});
+}
+
+TEST_CASE(
+    "replica: what was laid is the same version where the layout has another name for it now") {
+  const Sibling laid{{peer, 1}, version(1, 10)};
+  const Sibling newer{{before, 1}, version(2, 20, "alpha")};  // committed while the batch ran
+  Loaded start = loaded(entry_of({newer, laid}), {});
+  start.relaid = {{4, "f", "f", wanted(laid.version)}};
+  Replica replica(options(), std::move(start));
+  CHECK(replica.shown("f")->dots == std::vector{laid.dot});
+  replica.observe("f", seen(version(3, 30)));
+  CHECK(entry(replica, "f").find(laid.dot) == nullptr);
+  CHECK(entry(replica, "f").find(newer.dot) != nullptr);
+}
+
 TEST_CASE("replica: what is found with a fresh index is an import, until the first scan is over") {
   Replica replica(options(true), {});
   replica.observe("f", seen(version(1, 10)));
