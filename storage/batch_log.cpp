@@ -79,13 +79,14 @@ Result<bool> carried_out(Fs& fs, const LoggedStep& step, const std::set<std::uin
       }
       return true;
     case LoggedStep::What::link: return stat && stat->signature.inode == step.inode;
-    case LoggedStep::What::remove:
-      if (!stat && linked.contains(step.inode)) {
-        // What the tree shows under its second name is not kept, so no kept file can tell.
-        const auto there = fs.stat(step.name);
-        return !there || there->signature.inode != step.inode;
-      }
-      return by_place && stat.has_value();
+    case LoggedStep::What::remove: {
+      // A power cut between the syncs of two directories can leave a file that moved with both
+      // names (btrfs). Then its user still sees it.
+      const auto there = fs.stat(step.name);
+      const bool gone = !there || there->signature.inode != step.inode;
+      // What the tree shows under its second name is not kept, so no kept file can tell.
+      return by_place && gone && (stat.has_value() || linked.contains(step.inode));
+    }
   }
   return false;
 }
