@@ -73,6 +73,13 @@ void Limbo::restore(const IntentItem& item, std::uint64_t intent,
   Entry& entry = enter(item, intent);
   entry.content = recorded.value_or(item.content);
   look_again(entry);
+  const bool read = entry.looked.kind == Kind::file && entry.looked.inode != 0;
+  if (!recorded && !entry.reported && read) {
+    // The answer that would have put it on record is lost with the crash. The version may live on,
+    // at a name that was not laid yet, and these be its only bytes.
+    surface({item.name, item.file, {entry.looked, entry.content, {}, false}, entry.content});
+    entry.reported = true;
+  }
   if (!entry.waiting && !entry.reported) {
     entries_.erase(item.file);
   }
