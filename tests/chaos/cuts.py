@@ -17,7 +17,7 @@ import time
 
 from cluster import Failure, check
 from ledger import Holdings, Ledger, lineage_of
-from machine import Disk, Store, kinds_at_hand, tool
+from machine import Disk, Store, kinds_at_hand, tool, unmount
 from users import User
 from watcher import Watcher
 
@@ -34,7 +34,7 @@ class PowerCuts:
         self.chance = random.Random(seed)
         self.ledger = Ledger(os.path.join(world.scratch, "story"))
         self.cuts = collections.Counter()
-        self.disk = self.watcher = self.store = None
+        self.disk = self.watcher = None
         self.users = []
         self.store = Store(world.scratch)
         try:
@@ -156,6 +156,8 @@ class PowerCuts:
                 tool("rm", "-rf", user.own)
                 os.makedirs(user.own)
                 shown = Holdings(node.folder)
+                if self.world.options.keep:
+                    self.keep_evidence(shown)
                 self.judge_disk(shown, user)
                 # btrfs syncs files one by one: an index that knows of a deletion can outlive it.
                 self.ledger.cut(node.name, shown, elsewhere, deletions_unsure=self.disk.kind == "btrfs")
@@ -165,6 +167,17 @@ class PowerCuts:
             time.sleep(self.chance.uniform(0, 0.3))  # its user acts before the node starts
         self.ledger.tell(node.name, "STARTED")
         node.spawn()
+
+    def keep_evidence(self, shown):
+        """What the disk showed after the cut, and the node's own files but for the contents."""
+        number = self.ledger.counts["power cuts"]
+        self.ledger.tell(self.victim.name, f"cut {number} left " + ", ".join(sorted(
+            f"{event}@{os.fsdecode(name)}" for (_, event), names in shown.names.items() for name in names)))
+        aside = os.path.join(self.world.scratch, f"cut-{number}")
+        os.makedirs(aside)
+        own = os.path.join(self.victim.folder, ".p2psync")
+        subprocess.run(f"cp -a {own}/index.db* {own}/tmp/batch-log {own}/tmp/intent-* {aside}; ls -li {own}/versions {own}/tmp"
+                       f" > {aside}/lists", shell=True, stderr=subprocess.DEVNULL)
 
     def judge_disk(self, shown, user):
         for path, digest, inode in shown.torn:
@@ -230,10 +243,11 @@ class PowerCuts:
             self.watcher.stop()
         for cluster in self.world.clusters:
             cluster.close()
-        if self.disk:
+        place = os.path.join(self.world.scratch, "disk")
+        if os.path.ismount(place):
             if self.world.options.keep and self.ledger.violations:
-                subprocess.run(["cp", "-a", self.disk.place, os.path.join(self.world.scratch, "disk-kept")])
-            self.disk.close()
+                tool("cp", "-a", place, f"{place}-kept", must=False)
+            unmount(place)
         self.store.close()
 
     def summary(self):
@@ -257,8 +271,9 @@ def run(world, cuts, seed, tell=lambda line: None, kinds=None):
             lost = len(chaos.ledger.lost_legally)
             for violation in found[:10]:
                 tell(violation)
-            if any(violation.startswith("NO REST") for violation in found):
+            if found and world.options.keep or any(violation.startswith("NO REST") for violation in found):
                 break  # the next would not rest either
+        wrong[-1] += chaos.cluster.close()
         return chaos.summary(), wrong
     finally:
         chaos.close()

@@ -169,6 +169,9 @@ class Kills:
     def close(self):
         for user in self.users:
             user.ending.set()
+        for user in self.users:
+            if user.ident:
+                user.join()
         if self.watcher:
             self.watcher.stop()
         for cluster in self.world.clusters:
@@ -191,8 +194,9 @@ def run(world, kills, nodes, seed, tell=lambda line: None):
             tell(f"round {len(wrong)}: {chaos.summary()}")
             for violation in found[:10]:
                 tell(violation)
-            if any(violation.startswith("NO REST") for violation in found):
+            if found and world.options.keep or any(violation.startswith("NO REST") for violation in found):
                 break  # the next would not rest either
+        wrong[-1] += chaos.cluster.close()
         return chaos.summary(), wrong
     finally:
         chaos.close()

@@ -171,8 +171,7 @@ class Disk:
         mount(self.image, self.place, self.kind, *self.options)
 
     def close(self):
-        if os.path.ismount(self.place):
-            unmount(self.place)
+        unmount(self.place)
         os.unlink(self.image)
 
 

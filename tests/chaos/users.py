@@ -116,7 +116,7 @@ class User(threading.Thread):
         event = self.read_own(mine, path)
         end = self.ledger.end(lineage_of(path), event, self.name, by)
         os.unlink(mine)
-        self.look_for_second_name(path, event)
+        self.look_for_second_name(path, event, end)
         return f"over event {event}", end
 
     def read_own(self, mine, path):
@@ -127,7 +127,7 @@ class User(threading.Thread):
             self.ledger.violation(f"TORN: {self.name}'s user took half a file from {os.fsdecode(path)}")
         return event
 
-    def look_for_second_name(self, path, event, *more):
+    def look_for_second_name(self, path, event, end, *moved_to):
         """While a loser moves to its conflict name it stands under both (ARCHITECTURE.md, known gaps)."""
         lineage = lineage_of(path)
         directory = os.path.dirname(path)
@@ -137,10 +137,13 @@ class User(threading.Thread):
             return
         for name in names:
             other = os.path.join(directory, name)
-            if other not in more and lineage_of(other) == lineage:
-                content = read_file(self.node.path(other))
-                if content and event is not None and event_in(content) == event:
-                    self.ledger.cloud("acted on a copy that was moving", lineage, *map(lineage_of, more))
+            if other in moved_to or lineage_of(other) != lineage or not end:
+                continue
+            content = read_file(self.node.path(other))
+            if content and event_in(content) == event:
+                self.ledger.half_ended(end)
+                if moved_to:  # both names are one file now
+                    self.ledger.cloud("renamed a copy that was moving", lineage, *map(lineage_of, moved_to))
 
     def delete(self, path):
         mine = os.path.join(self.own, b"deleted")
@@ -173,8 +176,8 @@ class User(threading.Thread):
         if not self.take(source, mine):
             return
         event = self.read_own(mine, source)
-        self.ledger.end(lineage_of(source), event, self.name)
-        self.look_for_second_name(source, event, target)
+        end = self.ledger.end(lineage_of(source), event, self.name)
+        self.look_for_second_name(source, event, end, target)
         if event is None:
             os.unlink(mine)
             return
@@ -210,8 +213,8 @@ class User(threading.Thread):
             except FileNotFoundError:
                 same = False
         if same:
-            self.ledger.end(lineage_of(source), event, self.name)
-            self.look_for_second_name(source, event, target)
+            end = self.ledger.end(lineage_of(source), event, self.name)
+            self.look_for_second_name(source, event, end, target)
         else:
             self.ledger.cloud("renamed a name that just changed", lineage_of(source), lineage_of(target))
 
@@ -237,6 +240,7 @@ class User(threading.Thread):
             stat = os.fstat(file.fileno())
             self.inodes[stat.st_ino], instance.edited = new, stat.st_mtime_ns
             end = self.ledger.end(lineage_of(path), event, self.name, by=instance)
+            self.look_for_second_name(path, event, end)
             sync = self.chance.random() < self.syncing
             self.tell(path, f"event {new} in place over event {event}{' and synced' if sync else ''}")
             if sync:
