@@ -23,9 +23,10 @@
 // Where the disk has no exchange (NFS), the old file is linked aside first and then renamed over:
 // an editor that saves by rename between these two calls loses that version. The owner is warned.
 //
-// One thread at a time. recover() once before the first apply(). Errors: ENOSPC and EIO come back
-// as Error of the steps, or as Unsure when names had changed by then; a failed sync makes every
-// step in that directory Unsure.
+// One thread at a time. recover() once before the first apply(); an apply() begins when the answers
+// of the one before are on record, durably. Errors: ENOSPC and EIO come back as Error of the steps,
+// or as Unsure when names had changed by then; a failed sync makes every step in that directory
+// Unsure.
 #include <chrono>
 #include <cstdint>
 #include <functional>

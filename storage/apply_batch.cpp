@@ -99,7 +99,7 @@ std::vector<engine::Applied> ApplyBatch::run() {
   sync_touched();
   sign();
   if (intent_ != 0 && all_synced_) {
-    limbo_.close(intent_, next_number_());
+    limbo_.finish(intent_);
   }
   return answer();
 }

@@ -216,6 +216,12 @@ Limbo::Entry& Limbo::enter(const IntentItem& item, std::uint64_t intent) {
   return entries_.insert_or_assign(item.file, std::move(entry)).first->second;
 }
 
+void Limbo::close_finished(std::uint64_t next_number) {
+  if (const std::uint64_t intent = std::exchange(finished_, 0); intent != 0) {
+    close(intent, next_number);
+  }
+}
+
 void Limbo::close(std::uint64_t intent, std::uint64_t next_number) {
   std::vector<IntentItem> left;
   for (const auto& [file, entry] : entries_) {
@@ -243,7 +249,7 @@ void Limbo::close(std::uint64_t intent, std::uint64_t next_number) {
 void Limbo::drop_intent_if_done(std::uint64_t intent) {
   const bool left =
       std::ranges::any_of(entries_, [&](const auto& item) { return item.second.intent == intent; });
-  if (!left) {
+  if (!left && intent != finished_) {
     std::ignore = fs_.unlink(intent_path(intent));
   }
 }

@@ -52,7 +52,11 @@ class Limbo {
 
   [[nodiscard]] std::vector<engine::Surfaced> revisit();
 
-  /// The batch is over: its intent goes, or is cut down to what is in limbo.
+  /// The batch is over. Its intent stays until its results are on record.
+  void finish(std::uint64_t intent) { finished_ = intent; }
+  /// The results of the batch before are on record: its intent goes, or is cut down to what is in
+  /// limbo.
+  void close_finished(std::uint64_t next_number);
   void close(std::uint64_t intent, std::uint64_t next_number);
 
   [[nodiscard]] bool is_stray(const std::string& path) const;
@@ -81,6 +85,7 @@ class Limbo {
   Fs& fs_;
   std::chrono::nanoseconds grace_;
   std::map<std::string, Entry> entries_;
+  std::uint64_t finished_ = 0;  ///< the intent of the last batch; 0: none
   std::vector<engine::Surfaced> surfaced_;
 };
 
