@@ -32,7 +32,7 @@ void Oracle::wrote(std::string_view name, const TreeNode& node) {
   // meanwhile wins over.
   const bool again =
       std::ranges::any_of(events, [&](const Event& event) { return event.content == key(node); });
-  events.push_back({key(node), node.mode, node.mtime, again ? State::ambiguous : State::live, 0});
+  events.push_back({key(node), node.mode, node.mtime, again ? State::ambiguous : State::live});
 }
 
 void Oracle::superseded(std::uint64_t host, std::string_view name, const TreeNode& shown) {
@@ -53,6 +53,16 @@ void Oracle::superseded(std::uint64_t host, std::string_view name, const TreeNod
       event.superseded_by = host;
     } else if (event.content == content && event.state == State::live) {
       event.state = State::ambiguous;
+    }
+  }
+}
+
+void Oracle::index_lost(std::uint64_t host, const Tree& tree) {
+  index_lost_at_[host] = true;
+  forgive(host);
+  for (const auto& [name, node] : tree) {
+    for (Event& event : lineages_[lineage_of(name)]) {
+      event.stood_at_loss = event.stood_at_loss || event.content == key(node);
     }
   }
 }
@@ -142,7 +152,8 @@ std::vector<std::string> Oracle::judge(const Tree& tree) const {
     for (const Event& event : events) {
       auto& [required, allowed] = owed[event.content];
       required = required || event.state == State::live;
-      allowed = allowed || event.state != State::superseded;
+      allowed = allowed || event.state != State::superseded ||
+                (event.stood_at_loss && events.size() > engine::superseded_max);
     }
     const auto here = held.find(lineage);
     for (const auto& [content, what] : owed) {

@@ -29,12 +29,11 @@ class Oracle {
   /// A user overwrote, renamed away or deleted what the name showed.
   void superseded(std::uint64_t host, std::string_view name, const TreeNode& shown);
   /// The host's index is lost: what its users superseded, and nobody else may have heard of, can
-  /// come back.
-  void index_lost(std::uint64_t host) {
-    index_lost_at_[host] = true;
-    forgive(host);
-  }
-  /// Its folder has been read anew: what its users do is known again.
+  /// come back. So can what stands in its tree and was superseded elsewhere, if its path has had
+  /// more versions than a later one remembers (engine::superseded_max).
+  void index_lost(std::uint64_t host, const Tree& tree);
+  /// It has read its folder anew and met all others: what its users do is known again. Before, it
+  /// cannot know whose bytes they replaced.
   void index_anew(std::uint64_t host) { index_lost_at_[host] = false; }
   /// A user changed mode or time of what the name showed.
   void changed_metadata(std::uint64_t host, std::string_view name, const TreeNode& before,
@@ -62,6 +61,7 @@ class Oracle {
     std::int64_t mtime = 0;
     State state = State::live;
     std::uint64_t superseded_by = 0;  ///< a host
+    bool stood_at_loss = false;
   };
   void forgive(std::uint64_t host);
 

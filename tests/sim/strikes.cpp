@@ -348,7 +348,7 @@ void World::strike_index(const Move& move, Host& host) {
   const auto restored = [this, &host](Fault fault) {
     count(fault, Phase::idle);
     invariants_.index_changed(host.id());
-    oracle_.index_lost(host.id());
+    oracle_.index_lost(host.id(), host.disk().tree());
     report_.sometimes.hit(Point::index_read_anew);
   };
   note("strikes " + std::string(info(move.fault).id) + " at " + host.name());

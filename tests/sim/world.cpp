@@ -136,6 +136,7 @@ void World::stepped(Host& host, const Input& input, const std::vector<Output>& o
   invariants_.stepped(host.id(), host.node());
   check_last_call(host);
   if (host.node().all_in_sync()) {
+    oracle_.index_anew(host.id());
     invariants_.says_in_sync(host.id(), host.node());
   }
 }
