@@ -107,6 +107,9 @@ void Replica::load(Loaded loaded) {
     }
     for (const Sibling& sibling : record->entry.versions) {
       note_relearned(sibling.dot);
+      if (sibling.version.imported && sibling.dot.actor.node == self_) {
+        note_import(path);
+      }
     }
     for (const Shown& shown : record->shown) {
       count(path, shown, true);
@@ -257,8 +260,8 @@ void Replica::write(const Path& path, const Path& name, const Seen& seen,
   entry.versions.insert(std::ranges::upper_bound(entry.versions, dot, {}, &Sibling::dot),
                         {dot, version});
   entry.context.add(dot);
-  if (version.imported && name.find(".conflict-") != Path::npos) {
-    imported_copies_.insert(name);
+  if (version.imported) {
+    note_import(name);
   }
   set_entry(path, std::move(entry));
   if (visible) {

@@ -128,6 +128,11 @@ class Replica {
                      const std::optional<Shown>& old, const Entry& entry, const Dot& dot) const;
   void set_entry(const Path& path, Entry entry);
   void retract_imports(const Path& path);
+  void note_import(const Path& name) {
+    if (name.find(".conflict-") != Path::npos) {
+      imported_copies_.insert(name);
+    }
+  }
   void note_relearned(const Dot& dot) {
     if (dot.actor.node == self_) {
       relearned_.insert(dot);
