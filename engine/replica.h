@@ -64,8 +64,8 @@ class Replica {
   void expect(const Path& path, const Path& name, std::optional<Shown> shown);
   /// Some name of this path is still to be looked at after such a step.
   [[nodiscard]] bool expects(const Path& path) const {
-    return std::ranges::any_of(
-        expected_, [&path](const auto& item) { return item.second.path == path; });
+    return std::ranges::any_of(expected_,
+                               [&path](const auto& item) { return item.second.path == path; });
   }
   void show(const Path& path, Shown shown);
   [[nodiscard]] std::uint64_t next_batch() { return ++batch_; }
@@ -155,8 +155,8 @@ class Replica {
   VersionVector knowledge_;
   std::map<NodeId, HeldRow> rows_;
   std::map<Actor, std::map<std::uint64_t, Path>> events_;
-  std::map<Path, Path> copies_;     ///< conflict name -> its path, where they differ
-  std::set<Path> tombstones_;       ///< paths with notes of deletions, or with nothing live
+  std::map<Path, Path> copies_;  ///< conflict name -> its path, where they differ
+  std::set<Path> tombstones_;    ///< paths with notes of deletions, or with nothing live
   struct Expected {
     Path path;
     std::optional<Shown> shown;

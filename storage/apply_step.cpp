@@ -173,8 +173,7 @@ ApplyBatch::Outcome ApplyBatch::replace_without_exchange(Job& job, Work& work, c
     if (auto made = lay_new(work, put); !made) {
       work.result = std::move(*out);
       fail(work, made.error());
-      return because(
-          engine::Unsure{{ErrorCode::changed, "make directory", put.name, 0}, true});
+      return because(engine::Unsure{{ErrorCode::changed, "make directory", put.name, 0}, true});
     }
     return out;
   }

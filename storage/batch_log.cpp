@@ -109,8 +109,9 @@ Result<void> write_batch_log(Fs& fs, std::uint64_t batch, const std::vector<Logg
     const engine::Wanted& wanted = step.wanted;
     fmt::format_to(std::back_inserter(text), "{} {} {} {} {} {} {} {:o} {} {} {} {}\n",
                    escaped(step.path), escaped(step.name), static_cast<unsigned>(step.what),
-                   escaped(step.place), step.inode, step.ctime, static_cast<unsigned>(wanted.kind), wanted.mode,
-                   wanted.mtime, wanted.size, to_hex(wanted.content), escaped(wanted.target));
+                   escaped(step.place), step.inode, step.ctime, static_cast<unsigned>(wanted.kind),
+                   wanted.mode, wanted.mtime, wanted.size, to_hex(wanted.content),
+                   escaped(wanted.target));
   }
   text += last_line;
   std::ignore = fs.unlink(new_log_path());  // of a crash

@@ -229,8 +229,7 @@ void Host::perform(Output output) {
       return done;
     });
   } else if (auto* read = std::get_if<ReadBlock>(&output)) {
-    job(lane_block, Phase::serve,
-        [this, work = std::move(*read)] { return staging_->read(work); });
+    job(lane_block, Phase::serve, [this, work = std::move(*read)] { return staging_->read(work); });
   } else if (auto* open = std::get_if<OpenStage>(&output)) {
     job(lane_block, Phase::stage, [this, work = *open] { return staging_->open(work); });
   } else if (auto* write = std::get_if<WriteBlock>(&output)) {
@@ -258,15 +257,14 @@ void Host::job(int lane, Phase phase, std::function<Input()> work) {
       if (!in_phase(phase, [&] { answer = work(); })) {
         return;
       }
-      world_.later(Duration(random_.below(1'000'000)),
-                   [this, life, answer = std::move(*answer)] {
-                     if (life == life_ && node_) {
-                       when_running([this, answer] {
-                         --jobs_;
-                         input(answer);
-                       });
-                     }
-                   });
+      world_.later(Duration(random_.below(1'000'000)), [this, life, answer = std::move(*answer)] {
+        if (life == life_ && node_) {
+          when_running([this, answer] {
+            --jobs_;
+            input(answer);
+          });
+        }
+      });
     });
   });
 }
@@ -453,9 +451,9 @@ void Host::take_in(const Loaded& loaded) {
     index_ = *unconfirmed_;
   } else if (!equals(index_)) {
     if (!index_in_doubt_) {
-      world_.violation("#12 the index is not behind",
-                       name() + " does not find in its index what was committed: " +
-                           difference(index_, loaded));
+      world_.violation(
+          "#12 the index is not behind",
+          name() + " does not find in its index what was committed: " + difference(index_, loaded));
     }
     IndexModel found;
     Change all;

@@ -106,13 +106,14 @@ void Invariants::says_in_sync(NodeId host, const Node& node) {
   replica.index().for_each("", "", [&](const Path& path, const Record& record) {
     std::vector<Place> places = replica.layout(path);
     std::ranges::sort(places, {}, &Place::name);
-    const bool equal = std::ranges::equal(
-        places, record.shown, [](const Place& place, const Shown& shown) {
+    const bool equal =
+        std::ranges::equal(places, record.shown, [](const Place& place, const Shown& shown) {
           return place.name == shown.name && looks_like(place.version, shown.version);
         });
     if (!equal) {
-      report_("#27 honest status", "node " + std::to_string(host) + " says that it is in sync, but " +
-                                       path + " does not show what its entry wants");
+      report_("#27 honest status", "node " + std::to_string(host) +
+                                       " says that it is in sync, but " + path +
+                                       " does not show what its entry wants");
     }
     return equal;
   });

@@ -106,9 +106,10 @@ int run(const RunOptions& options, bool json, bool coverage) {
   fmt::print("{} events, {:.0f} simulated hours, at most {:.1f} s to rest; trace {:016x}\n",
              totals.events, static_cast<double>(totals.simulated_ms) / 3.6e6,
              static_cast<double>(totals.to_rest_ms_max) / 1000, totals.trace_hash);
-  fmt::print("a core: {:.1f} seeds and {:.0f} events a second, simulated to real time {:.0f} to 1\n",
-             seeds / core_s, static_cast<double>(totals.events) / core_s,
-             static_cast<double>(totals.simulated_ms) / 1000 / core_s);
+  fmt::print(
+      "a core: {:.1f} seeds and {:.0f} events a second, simulated to real time {:.0f} to 1\n",
+      seeds / core_s, static_cast<double>(totals.events) / core_s,
+      static_cast<double>(totals.simulated_ms) / 1000 / core_s);
   fmt::print("{} passed, {} failed\n", totals.passed,
              totals.failed + static_cast<std::uint64_t>(missing));
   return totals.failed == 0 && missing == 0 ? 0 : 1;

@@ -25,7 +25,8 @@ class Draft {
     draw_machines();
     draw_users();
     draw_strikes();
-    std::ranges::sort(plan_.moves, {}, [](const Move& move) { return std::pair(move.at, move.seed); });
+    std::ranges::sort(plan_.moves, {},
+                      [](const Move& move) { return std::pair(move.at, move.seed); });
   }
   Plan take() { return std::move(plan_); }
 
@@ -156,10 +157,10 @@ std::string describe(const Move& move) {
 }
 
 std::string describe(const Setup& setup) {
-  std::string text = fmt::format(
-      "{} hosts, {} s of safety phase, index {}{}{}", setup.hosts, setup.safety / 1s,
-      setup.sqlite ? "in SQLite" : "modelled", setup.causal ? ", causal" : "",
-      setup.anything_goes ? ", anything goes" : "");
+  std::string text =
+      fmt::format("{} hosts, {} s of safety phase, index {}{}{}", setup.hosts, setup.safety / 1s,
+                  setup.sqlite ? "in SQLite" : "modelled", setup.causal ? ", causal" : "",
+                  setup.anything_goes ? ", anything goes" : "");
   for (const FaultInfo& fault : fault_table()) {
     if (setup.faults.test(static_cast<std::size_t>(fault.fault))) {
       text += fmt::format(" {}", fault.id);

@@ -63,7 +63,7 @@ struct Plan {
 };
 
 struct PlanOptions {
-  FaultSet without;        ///< switched off
+  FaultSet without;  ///< switched off
   bool survivable_only = false;
 };
 

@@ -18,13 +18,12 @@ constexpr std::uint64_t progress_every = 50;
 
 /// The sums of a worker as lines, for its pipe.
 std::string to_text(const Totals& totals) {
-  std::string text = fmt::format("{} {} {} {} {} {}\n", totals.passed, totals.failed,
-                                 totals.events, totals.simulated_ms, totals.to_rest_ms_max,
-                                 totals.trace_hash);
+  std::string text = fmt::format("{} {} {} {} {} {}\n", totals.passed, totals.failed, totals.events,
+                                 totals.simulated_ms, totals.to_rest_ms_max, totals.trace_hash);
   for (std::size_t fault = 0; fault < fault_count; ++fault) {
     for (std::size_t phase = 0; phase < phase_count; ++phase) {
-      text += fmt::format(
-          "{} ", totals.faults.at(static_cast<Fault>(fault), static_cast<Phase>(phase)));
+      text += fmt::format("{} ",
+                          totals.faults.at(static_cast<Fault>(fault), static_cast<Phase>(phase)));
     }
   }
   text += '\n';

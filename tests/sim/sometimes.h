@@ -61,8 +61,7 @@ class Sometimes {
   void observe(const engine::Input& input);
   void observe(const engine::Output& output);
   /// What becomes of one path's record.
-  void observe(const engine::Path& path, const engine::Record* before,
-               const engine::Record* after);
+  void observe(const engine::Path& path, const engine::Record* before, const engine::Record* after);
   [[nodiscard]] std::uint64_t of(Point point) const {
     return counts_[static_cast<std::size_t>(point)];
   }

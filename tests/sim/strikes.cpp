@@ -28,8 +28,7 @@ bool takes_space(std::string_view operation) {
 bool changes_disk(std::string_view operation) {
   return takes_space(operation) ||
          one_of(operation, {"rename", "unlink", "remove_directory", "set_directory_mode",
-                            "set_link_mtime", "File::resize", "File::set_mode",
-                            "File::set_mtime"});
+                            "set_link_mtime", "File::resize", "File::set_mode", "File::set_mtime"});
 }
 
 bool is_sync(std::string_view operation) {
@@ -99,8 +98,8 @@ void World::strike_in_call(const Move& move, Host& host) {
     case Fault::power_cut_in_call:
     case Fault::power_cut_in_recovery:
       count(move.fault, host.phase());
-      about.power_goes = move.fault == Fault::power_cut_in_call ||
-                         move.fault == Fault::power_cut_in_recovery;
+      about.power_goes =
+          move.fault == Fault::power_cut_in_call || move.fault == Fault::power_cut_in_recovery;
       about.after_power = random;
       note(host.name() + (about.power_goes ? " loses power in " : " crashes in ") +
            about.last_call);
@@ -320,9 +319,8 @@ void World::strike_disk(const Move& move, Host& host) {
       break;
     case Fault::disk_denied:
       if (!tree.empty()) {
-        about.denied = std::next(tree.begin(),
-                                 static_cast<std::ptrdiff_t>(random.below(tree.size())))
-                           ->first;
+        about.denied =
+            std::next(tree.begin(), static_cast<std::ptrdiff_t>(random.below(tree.size())))->first;
         about.denied_until = until;
       }
       break;
@@ -473,8 +471,8 @@ Oracle::ShownContents World::contents_shown() {
 Oracle::Contents World::contents_anywhere() {
   Oracle::Contents contents;
   for (const auto& [id, host] : hosts_) {
-    for (const std::string_view directory : {std::string_view(), storage::staging_directory,
-                                             storage::versions_directory}) {
+    for (const std::string_view directory :
+         {std::string_view(), storage::staging_directory, storage::versions_directory}) {
       for (const auto& [name, node] : host->disk().tree(directory)) {
         contents.insert(Oracle::key(node));
       }

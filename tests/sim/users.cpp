@@ -67,14 +67,13 @@ void World::touched(Host& host, Random& random, const std::string& name) {
 
 void World::set_mtime(Host& host, Random& random, const std::string& name) {
   // Unique times, in no order: who wins must not depend on the clock being right.
-  host.disk().utimes(name, 1'600'000'000'000'000'000 +
-                               static_cast<std::int64_t>(random.below(1'000'000'000'000)));
+  host.disk().utimes(
+      name, 1'600'000'000'000'000'000 + static_cast<std::int64_t>(random.below(1'000'000'000'000)));
 }
 
 std::string World::new_bytes(const Host& host, Random& random) {
   std::string bytes = "write " + std::to_string(++writes_) + " on " + host.name() + ";";
-  const std::uint64_t more =
-      random.chance(3) ? 300'000 + random.below(400'000) : random.below(60);
+  const std::uint64_t more = random.chance(3) ? 300'000 + random.below(400'000) : random.below(60);
   bytes.resize(bytes.size() + more, '.');
   return bytes;
 }
@@ -90,9 +89,7 @@ void World::user_acts(Host& host, Random random, const std::string& hint) {
     return !hint.empty() && tree.contains(hint) && random.chance(60) ? hint
                                                                      : some_existing(random, tree);
   };
-  const auto target = [&] {
-    return !hint.empty() && random.chance(60) ? hint : some_path(random);
-  };
+  const auto target = [&] { return !hint.empty() && random.chance(60) ? hint : some_path(random); };
   const std::uint64_t dice = random.below(100);
   if (dice < 45) {
     user_writes(host, random, random.chance(60) ? target() : existing());
@@ -279,8 +276,8 @@ void World::user_opens(Host& host, Random& random, const std::string& hint) {
   auto file = host.disk().open_writer(name);
   if (file && held_files_.size() < held_files_max) {
     note(host.name() + " user opens " + name + " to write");
-    held_files_.push_back({host.id(), name, std::move(*file),
-                           1 + static_cast<int>(random.below(3)), random.next()});
+    held_files_.push_back(
+        {host.id(), name, std::move(*file), 1 + static_cast<int>(random.below(3)), random.next()});
     Move next{Move::What::strike, Fault::user_holds_open, {}, host.id() - 1, 0, random.next()};
     next.call = random.chance(70) ? 1 + static_cast<std::uint32_t>(random.below(20)) : 0;
     later(Duration(random.below(3'000'000'000)), [this, next] { strike(next); });

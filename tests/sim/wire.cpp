@@ -107,8 +107,8 @@ void World::drop_all(const Host& host) {
 void World::disconnect(NodeId from, NodeId to, const std::string& reason) {
   // What no honest peer sends may come out of repetitions and of lost indexes; never otherwise.
   if (!in_play(Fault::net_replay) && !in_play(Fault::net_stranger) && !plan_.setup.anything_goes) {
-    violation("#17 progress", "n" + std::to_string(from) + " disconnects n" + std::to_string(to) +
-                                  ": " + reason);
+    violation("#17 progress",
+              "n" + std::to_string(from) + " disconnects n" + std::to_string(to) + ": " + reason);
   }
   later(1ns, [this, from, to] { drop(from, to); });
 }
@@ -152,8 +152,8 @@ void World::deliver(NodeId from, NodeId to, const Message& message) {
     if (!wire.old.empty() && network_.below(1000) < setup.replay_permille) {
       const auto [sender, again] = wire.old[network_.below(wire.old.size())];
       count(Fault::net_replay, phase);
-      send_frame(sender, sender == from ? to : from, again, Duration(network_.below(20'000'000'000)),
-                 true);
+      send_frame(sender, sender == from ? to : from, again,
+                 Duration(network_.below(20'000'000'000)), true);
     }
     if (wire.old.size() == old_frames_max) {
       wire.old.erase(wire.old.begin());

@@ -273,8 +273,7 @@ void World::run_core() {
   const Instant limit = now_ + (4 * std::bit_width(hosts_.size() - 1) + 8) * tick + retry_longest;
   const auto settled = [&] {
     return std::ranges::all_of(core, [&](const Host* host) {
-      return host->running() && !host->node().looking() &&
-             root_of(*host) == root_of(*core.front());
+      return host->running() && !host->node().looking() && root_of(*host) == root_of(*core.front());
     });
   };
   while (!settled() && now_ < limit && step()) {
@@ -294,8 +293,7 @@ void World::run_whole() {
       host->start();
     }
   }
-  const Duration bound =
-      (4 * std::bit_width(hosts_.size() - 1) + 8) * tick + 2 * retry_longest;
+  const Duration bound = (4 * std::bit_width(hosts_.size() - 1) + 8) * tick + 2 * retry_longest;
   if (!come_to_rest(all_hosts(), bound) && !plan_.setup.anything_goes) {
     violation("#16 bounded convergence",
               "no rest within " + std::to_string(bound / 1s) + " s after the last fault");
@@ -351,8 +349,8 @@ void World::tell_states(const std::vector<Host*>& hosts) {
     } else {
       const Status status = host->node().status();
       line += ": state " + std::to_string(static_cast<int>(status.state)) + ", pending " +
-              std::to_string(status.pending_files) +
-              (host->node().looking() ? ", looking" : "") + (host->at_rest() ? "" : ", at work");
+              std::to_string(status.pending_files) + (host->node().looking() ? ", looking" : "") +
+              (host->at_rest() ? "" : ", at work");
       for (const Problem& problem : status.problems) {
         line += "; " + problem.path + ": " + problem.message;
       }

@@ -78,8 +78,8 @@ class World final : public Surroundings {
     bool up = false;
     Instant cut_until{};
     std::uint64_t epoch = 0;
-    std::uint64_t connected = 0;            ///< how often
-    std::map<engine::NodeId, Instant> last;  ///< arrival of the last message to this end
+    std::uint64_t connected = 0;                   ///< how often
+    std::map<engine::NodeId, Instant> last;        ///< arrival of the last message to this end
     std::map<engine::NodeId, Instant> mute_until;  ///< what this end sends vanishes
     std::map<engine::NodeId, Instant> late_until;  ///< this end has not noticed that it is gone
     std::vector<std::pair<engine::NodeId, std::vector<std::uint8_t>>> old;  ///< some frames
@@ -89,9 +89,9 @@ class World final : public Surroundings {
     std::multimap<std::uint64_t, Move> at_call;  ///< moves waiting for the host's n-th call
     std::vector<Move> at_start;                  ///< moves waiting for the host's next start
     std::uint64_t calls = 0;
-    std::string last_name;   ///< the visible name that the last call was about, if any
+    std::string last_name;  ///< the visible name that the last call was about, if any
     std::string last_call;
-    bool dead = false;       ///< stays down until it is revived
+    bool dead = false;        ///< stays down until it is revived
     bool power_goes = false;  ///< the crash that is under way is a power cut
     engine::Random after_power{0};
     Instant full_until{}, read_only_until{}, overflow_until{};

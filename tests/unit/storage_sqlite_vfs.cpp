@@ -127,8 +127,7 @@ TEST_CASE("sqlite vfs: only what may be created is, and a directory is no file")
 TEST_CASE("sqlite vfs: it promises no more than that a torn write spoils nothing beside it") {
   Bench bench;
   Handle handle(bench, "db", or_create);
-  CHECK(handle.methods().xDeviceCharacteristics(handle.file()) ==
-        SQLITE_IOCAP_POWERSAFE_OVERWRITE);
+  CHECK(handle.methods().xDeviceCharacteristics(handle.file()) == SQLITE_IOCAP_POWERSAFE_OVERWRITE);
   CHECK(handle.methods().xSectorSize(handle.file()) == 4096);
 }
 
