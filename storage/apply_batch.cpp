@@ -68,7 +68,9 @@ std::vector<engine::Applied> ApplyBatch::run() {
       for (Work& work : job.works) {
         if (!work.result && (work.item || work.slot)) {
           fail(work, written.error());
-          discard_slot(work);
+          if (pages_in_doubt_) {
+            discard_slot(work);
+          }
         }
       }
     }
@@ -228,6 +230,7 @@ Result<void> ApplyBatch::intend() {
     // Before the log is: to the log a slot that is not there is one that was laid.
     if (auto synced = sync_each_ ? fs_.sync_directory(staging_directory) : fs_.sync_all();
         !synced) {
+      pages_in_doubt_ = !sync_each_;
       return synced;
     }
   }

@@ -89,6 +89,7 @@ class ApplyBatch {
   bool sync_each_ = true;     ///< few enough files to sync one by one
   std::uint64_t intent_ = 0;  ///< 0: none was needed
   bool all_synced_ = true;
+  bool pages_in_doubt_ = false;  ///< the one sync for all slots failed
 };
 
 }  // namespace p2psync::storage

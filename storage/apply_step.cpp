@@ -94,7 +94,8 @@ ApplyBatch::Outcome ApplyBatch::lay_new(Work& work, const Put& put) {
     }
     const auto now = fs_.stat(put.name);
     if (!now) {
-      return obstructed_or(now.error());
+      return now.error().code == ErrorCode::not_found ? obstructed_or(now.error())
+                                                      : unsure(now.error());
     }
     laid(work, put.name, now->signature);
     return Done{};

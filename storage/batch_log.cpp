@@ -72,10 +72,10 @@ Result<bool> carried_out(Fs& fs, const LoggedStep& step, const std::set<std::uin
       }
       if (stat && stat->signature.inode == step.inode) {
         // Without exchange it is linked to its name before the slot goes: a link that a user has
-        // replaced since shows in the ctime.
+        // replaced since shows in a later ctime (an earlier one is what a power cut leaves).
         const auto there = fs.stat(step.name);
         return (there && there->signature.inode == step.inode) ||
-               (!fs.can_exchange() && stat->signature.ctime != step.ctime);
+               (!fs.can_exchange() && stat->signature.ctime > step.ctime);
       }
       return true;
     case LoggedStep::What::link: return stat && stat->signature.inode == step.inode;

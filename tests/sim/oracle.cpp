@@ -35,6 +35,11 @@ void Oracle::wrote(std::string_view name, const TreeNode& node) {
   events.push_back({key(node), node.mode, node.mtime, again ? State::ambiguous : State::live});
 }
 
+void Oracle::may_appear(std::string_view name, const TreeNode& node) {
+  contents_.insert(key(node));
+  lineages_[lineage_of(name)].push_back({key(node), node.mode, node.mtime, State::ambiguous, 0});
+}
+
 void Oracle::superseded(std::uint64_t host, std::string_view name, const TreeNode& shown) {
   if (shown.kind == engine::Kind::directory) {
     return;

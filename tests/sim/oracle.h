@@ -26,6 +26,8 @@ class Oracle {
  public:
   /// A user made this appear at the name.
   void wrote(std::string_view name, const TreeNode& node);
+  /// These bytes may be owed to the name, and need not be.
+  void may_appear(std::string_view name, const TreeNode& node);
   /// A user overwrote, renamed away or deleted what the name showed.
   void superseded(std::uint64_t host, std::string_view name, const TreeNode& shown);
   /// The host's index is lost: what its users superseded, and nobody else may have heard of, can

@@ -428,6 +428,7 @@ void World::cut_power(Host& host, Random& random) {
 }
 
 void World::after_disk_changed(Host& host, const Tree& before) {
+  torn_in_limbo(host);
   forget_held_files(host, true);
   const Tree after = host.disk().tree();
   std::uint64_t changed = 0;
@@ -455,6 +456,17 @@ void World::after_disk_changed(Host& host, const Tree& before) {
   }
   invariants_.may_mint(host.id(), 2 * changed);
   oracle_.disk_changed(host.id(), before, after, contents_anywhere(), contents_shown());
+}
+
+/// What users wrote to files that had been displaced may be torn as well: a write like any other.
+void World::torn_in_limbo(Host& host) {
+  for (const HeldFile& held : held_files_) {
+    for (const auto& [file, node] : host.disk().tree(storage::versions_directory)) {
+      if (held.host == host.id() && !oracle_.known(node)) {
+        oracle_.may_appear(held.name, node);
+      }
+    }
+  }
 }
 
 Oracle::ShownContents World::contents_shown() {

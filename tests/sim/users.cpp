@@ -292,14 +292,7 @@ void World::user_writes_held(HeldFile& held) {
   in_user_ = true;
   check_last_call(host);
   host.tell_time();
-  const Tree before = host.disk().tree();
-  std::vector<std::string> standing;
-  for (const auto& [name, node] : before) {
-    const auto found = host.disk().disk().find(name);
-    if (found && *found == held.file.inode()) {
-      standing.push_back(name);
-    }
-  }
+  const std::vector<std::string> standing = names_of(host, held.file.inode());
   const auto as_it_is = [&] {
     const Inode& inode = host.disk().disk().inode(held.file.inode());
     return TreeNode{Kind::file, false, inode.mode, inode.mtime, inode.bytes};
@@ -312,7 +305,6 @@ void World::user_writes_held(HeldFile& held) {
        held.name + (standing.empty() ? ", which has no name in the tree now" : ""));
   ++report_.user_acts["writes to a file held open"];
   count(Fault::user_holds_open, host.phase());
-  const Tree after = host.disk().tree();
   const std::string name = standing.empty() ? held.name : standing.front();
   oracle_.superseded(host.id(), name, shown);
   oracle_.wrote(name, as_it_is());
@@ -333,6 +325,24 @@ void World::forget_held_files(const Host& host, bool all) {
   std::erase_if(held_files_, [&](const HeldFile& held) {
     return held.host == host.id() && (all || !held.file.has_name());
   });
+  for (HeldFile& file : held_files_) {
+    const auto standing = names_of(*hosts_.at(file.host), file.file.inode());
+    if (!standing.empty()) {
+      file.name = standing.front();  // where users have moved it
+    }
+  }
+}
+
+/// Under which names of the tree an inode stands.
+std::vector<std::string> World::names_of(Host& host, InodeNumber inode) {
+  std::vector<std::string> names_there;
+  for (const auto& [name, node] : host.disk().tree()) {
+    const auto found = host.disk().disk().find(name);
+    if (found && *found == inode) {
+      names_there.push_back(name);
+    }
+  }
+  return names_there;
 }
 
 }  // namespace p2psync::sim

@@ -164,6 +164,7 @@ class World final : public Surroundings {
   void crash(Host& host);
   void cut_power(Host& host, engine::Random& random);
   void after_disk_changed(Host& host, const Tree& before);
+  void torn_in_limbo(Host& host);
   void restart_later(Host& host, engine::Random& random);
   [[nodiscard]] Oracle::Contents contents_anywhere();
   [[nodiscard]] Oracle::ShownContents contents_shown();
@@ -181,6 +182,7 @@ class World final : public Surroundings {
   void user_opens(Host& host, engine::Random& random, const std::string& hint);
   void user_writes_held(HeldFile& held);
   void forget_held_files(const Host& host, bool all);
+  [[nodiscard]] static std::vector<std::string> names_of(Host& host, InodeNumber inode);
   void touched(Host& host, engine::Random& random, const std::string& name);
   void set_mtime(Host& host, engine::Random& random, const std::string& name);
   [[nodiscard]] std::string new_bytes(const Host& host, engine::Random& random);
