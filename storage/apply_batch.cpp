@@ -32,6 +32,11 @@ bool lays_directory(const engine::Step& step) {
   return put != nullptr && put->wanted.kind == Kind::directory;
 }
 
+bool lays_link(const engine::Step& step) {
+  const auto* put = std::get_if<Put>(&step);
+  return put != nullptr && put->wanted.kind == Kind::symlink;
+}
+
 bool is_done(const std::optional<engine::StepResult>& result) {
   return result && std::holds_alternative<Done>(*result);
 }
@@ -48,15 +53,18 @@ ApplyBatch::ApplyBatch(Fs& fs, const ApplierOptions& options, VersionNames& name
       exchange_(fs.can_exchange()),
       batch_(batch.batch) {
   std::size_t files = 0;
+  bool links = false;
   for (const engine::ApplyJob& job : batch.jobs) {
     Job& made = jobs_.emplace_back();
     made.job = &job;
     for (const engine::Step& step : job.steps) {
       made.works.emplace_back().step = &step;
       files += lays_file(step) ? 1 : 0;
+      links = links || lays_link(step);
     }
   }
-  sync_each_ = files <= single_fsyncs_max;
+  // A symlink cannot be opened to be synced, and without that its time may be lost.
+  sync_each_ = files <= single_fsyncs_max && !links;
 }
 
 std::vector<engine::Applied> ApplyBatch::run() {

@@ -97,7 +97,9 @@ ApplyBatch::Outcome ApplyBatch::lay_new(Work& work, const Put& put) {
       return now.error().code == ErrorCode::not_found ? obstructed_or(now.error())
                                                       : unsure(now.error());
     }
-    laid(work, put.name, now->signature);
+    // Something else by now: a user was faster. What was laid is known, but not how it looked.
+    const bool ours = !now->special && now->signature.kind == Kind::directory;
+    laid(work, put.name, ours ? now->signature : engine::Signature{.kind = Kind::directory});
     return Done{};
   }
   // Where renames cannot refuse to replace, a link can; the slot then goes.

@@ -53,7 +53,7 @@ void World::connect(Link& wire, NodeId a, NodeId b) {
     return until != wire.mute_until.end() && until->second > now_;
   };
   const auto ready = [&](NodeId id) {
-    return hosts_.at(id)->running() && hosts_.at(id)->paused_until() <= now_;
+    return hosts_.at(id)->running() && hosts_.at(id)->paused_until() + 1ms <= now_;
   };
   if (wire.up || wire.cut_until > now_ || muted(a) || muted(b) || !ready(a) || !ready(b)) {
     return;
