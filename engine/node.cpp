@@ -97,7 +97,10 @@ class Node::Impl {
   void on(Instant now, const LookDone& event) {
     scan_.on(now, event);
     for (const Looked& looked : event.names) {
-      reconciler_.retry(looked.name);
+      // What could not be read is no news: the path waits for its time, or it would spin.
+      if (!std::holds_alternative<Error>(looked.sight)) {
+        reconciler_.retry(looked.name);
+      }
     }
   }
   void on(Instant now, const ApplyDone& event);

@@ -41,7 +41,10 @@ class Planner {
   }
 
   Plan make() {
-    plan_.waits = replica_.expects(path_);
+    if (replica_.expects(path_)) {
+      plan_.waits = true;  // for the look that says what stands there
+      return std::move(plan_);
+    }
     const bool own_comes = std::ranges::any_of(places_, [this](const Place& place) {
       return place.name == path_ && replica_.available(place.version);
     });

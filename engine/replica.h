@@ -67,6 +67,7 @@ class Replica {
     return std::ranges::any_of(expected_,
                                [&path](const auto& item) { return item.second.path == path; });
   }
+  [[nodiscard]] bool expects_at(const Path& name) const { return expected_.contains(name); }
   void show(const Path& path, Shown shown);
   [[nodiscard]] std::uint64_t next_batch() { return ++batch_; }
   /// The results of this batch are in: they are committed together with their records.

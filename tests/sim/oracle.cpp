@@ -35,6 +35,14 @@ void Oracle::wrote(std::string_view name, const TreeNode& node) {
   events.push_back({key(node), node.mode, node.mtime, again ? State::ambiguous : State::live});
 }
 
+void Oracle::may_be_gone(std::string_view name, const Contents& anywhere) {
+  for (Event& event : lineages_[lineage_of(name)]) {
+    if (event.state == State::live && !anywhere.contains(event.content)) {
+      event.state = State::superseded;
+    }
+  }
+}
+
 void Oracle::may_appear(std::string_view name, const TreeNode& node) {
   contents_.insert(key(node));
   lineages_[lineage_of(name)].push_back({key(node), node.mode, node.mtime, State::ambiguous, 0});

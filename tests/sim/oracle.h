@@ -28,6 +28,8 @@ class Oracle {
   void wrote(std::string_view name, const TreeNode& node);
   /// These bytes may be owed to the name, and need not be.
   void may_appear(std::string_view name, const TreeNode& node);
+  /// What of the name's lineage is on no disk any more never was.
+  void may_be_gone(std::string_view name, const std::set<std::string>& anywhere);
   /// A user overwrote, renamed away or deleted what the name showed.
   void superseded(std::uint64_t host, std::string_view name, const TreeNode& shown);
   /// The host's index is lost: what its users superseded, and nobody else may have heard of, can

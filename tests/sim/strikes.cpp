@@ -460,10 +460,11 @@ void World::after_disk_changed(Host& host, const Tree& before) {
 
 /// What users wrote to files that had been displaced may be torn as well: a write like any other.
 void World::torn_in_limbo(Host& host) {
-  for (const HeldFile& held : held_files_) {
+  for (const std::string& name : circumstances_.at(host.id()).written_in_limbo) {
+    oracle_.may_be_gone(name, contents_anywhere());
     for (const auto& [file, node] : host.disk().tree(storage::versions_directory)) {
-      if (held.host == host.id() && !oracle_.known(node)) {
-        oracle_.may_appear(held.name, node);
+      if (!oracle_.known(node)) {
+        oracle_.may_appear(name, node);
       }
     }
   }

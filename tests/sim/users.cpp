@@ -309,6 +309,9 @@ void World::user_writes_held(HeldFile& held) {
   oracle_.superseded(host.id(), name, shown);
   oracle_.wrote(name, as_it_is());
   circumstances_.at(host.id()).by_user[name] = true;
+  if (standing.empty()) {
+    circumstances_.at(host.id()).written_in_limbo.insert(name);
+  }
   for (const std::string& at : standing) {
     touched(host, random, at);
   }
