@@ -171,6 +171,9 @@ ApplyBatch::Outcome ApplyBatch::replace_without_exchange(Job& job, Work& work, c
     work.moved_in = true;
     auto out = settle(work);
     if (!out) {
+      if (auto* unknown = std::get_if<engine::Unsure>(&out.error())) {
+        unknown->emptied = true;
+      }
       return out;
     }
     if (auto made = lay_new(work, put); !made) {

@@ -143,6 +143,7 @@ Stepped<Slot> make_link(Fs& fs, const Put& put, std::string path,
   auto ready = fs.stat(path);
   if (ready && replaced && (replaced->uid != ready->uid || replaced->gid != ready->gid)) {
     fs.set_link_owner(path, replaced->uid, replaced->gid);
+    ready = fs.stat(path);
   }
   if (!ready) {
     return because(ready.error());

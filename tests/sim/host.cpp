@@ -77,6 +77,9 @@ void Host::start() {
     return;
   }
   loaded->relaid = applier_->relaid();
+  for (const Relaid& step : loaded->relaid) {
+    world_.relaid(*this, step, step.batch > loaded->applied);
+  }
   NodeOptions options;
   options.cluster = "sim";
   options.version = "sim";

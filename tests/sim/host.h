@@ -46,6 +46,8 @@ class Surroundings {
   [[nodiscard]] virtual bool tracing() const = 0;
   /// The path whose record is shown with each step of a trace; empty for none.
   [[nodiscard]] virtual const std::string& watched() const = 0;
+  /// The start was told of a step before it; `news`: the index does not hold it.
+  virtual void relaid(Host& host, const engine::Relaid& step, bool news) = 0;
   virtual void stepped(Host& host, const engine::Input& input,
                        const std::vector<engine::Output>& outputs) = 0;
   /// A change is about to be in the index for good.

@@ -127,6 +127,14 @@ void World::violation(const std::string& invariant, const std::string& text) {
   }
 }
 
+void World::relaid(Host& host, const Relaid& step, bool news) {
+  if (news) {
+    note(host.name() + " is told that a batch had " + (step.wanted ? "laid " : "removed ") +
+         step.name);
+    report_.sometimes.hit(Point::relaid);
+  }
+}
+
 void World::stepped(Host& host, const Input& input, const std::vector<Output>& outputs) {
   report_.sometimes.observe(input);
   for (const Output& output : outputs) {

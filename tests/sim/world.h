@@ -67,6 +67,7 @@ class World final : public Surroundings {
   void note(const std::string& line) override;
   [[nodiscard]] bool tracing() const override { return telling_.trace; }
   [[nodiscard]] const std::string& watched() const override { return telling_.path; }
+  void relaid(Host& host, const engine::Relaid& step, bool news) override;
   void stepped(Host& host, const engine::Input& input,
                const std::vector<engine::Output>& outputs) override;
   void committed(Host& host, const engine::Change& change) override;
