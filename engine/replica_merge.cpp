@@ -15,6 +15,13 @@ bool has_directory(const Entry& entry) {
   });
 }
 
+/// Whatever lives below, it stands as a directory; beside other siblings one may be hidden.
+bool is_directory_only(const Entry& entry) {
+  return entry.live() && std::ranges::all_of(entry.versions, [](const Sibling& sibling) {
+           return sibling.version.kind == Kind::directory;
+         });
+}
+
 bool is_tombstone(const Entry& entry) {
   return !entry.context.empty() && (!entry.live() || !entry.deletions.empty());
 }
@@ -79,7 +86,7 @@ void Replica::liveness_changed(const Path& path) {
   // A directory without a version of its own stands as long as something lives below it.
   for (std::string_view parent = parent_of(path); !parent.empty(); parent = parent_of(parent)) {
     const Record* record = index_.find(parent);
-    if (record != nullptr && has_directory(record->entry)) {
+    if (record != nullptr && is_directory_only(record->entry)) {
       break;
     }
     mark_dirty(Path(parent));

@@ -299,7 +299,10 @@ void ApplyBatch::sync_touched() {
     }
   }
   for (const auto& [directory, works] : touched) {
-    const auto synced = fs_.sync_directory(directory);
+    auto synced = fs_.sync_directory(directory);
+    if (!synced && synced.error().code != ErrorCode::not_found) {
+      synced = fs_.sync_directory(directory);  // no bytes are at stake: the names are as they were
+    }
     // Not found: a later step or a user removed it, and what it held with it.
     if (synced || synced.error().code == ErrorCode::not_found) {
       continue;

@@ -44,7 +44,7 @@ constexpr std::array<FaultInfo, fault_count> table{{
     {Fault::net_corrupt_block, "net.corrupt-block", "a peer sends bytes that are not the content",
      true, bit(Phase::serve)},
     {Fault::net_stranger, "net.stranger", "messages in the name of nobody who is connected", true,
-     on_wire},
+     between},
     {Fault::crash, "crash", "the process ends between two jobs", true, between},
     {Fault::crash_in_call, "crash.in-call", "the process ends at a system call", true, on_disk},
     {Fault::crash_in_recovery, "crash.in-recovery", "the process ends while it starts", true,

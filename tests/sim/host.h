@@ -7,6 +7,7 @@
 // index as far as it was committed. Storage jobs run in lanes like the daemon's worker threads: in
 // order within a lane, at their own pace between lanes. A process that stands still (pause) does
 // nothing until it goes on; what was to come then comes at once.
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <map>
@@ -73,7 +74,7 @@ class Host {
   void input(engine::Input input);
   /// From outside the process: it takes it in when it runs.
   void tell(engine::Input event);
-  void pause_until(Instant at) { paused_until_ = at; }
+  void pause_until(Instant at) { paused_until_ = std::max(paused_until_, at); }
   [[nodiscard]] Instant paused_until() const { return paused_until_; }
 
   [[nodiscard]] bool running() const { return node_ != nullptr; }

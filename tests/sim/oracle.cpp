@@ -27,6 +27,7 @@ void Oracle::wrote(std::string_view name, const TreeNode& node) {
     return;
   }
   contents_.insert(key(node));
+  written_at_[{lineage_of(name), key(node)}].emplace(name);
   std::vector<Event>& events = lineages_[lineage_of(name)];
   // Bytes that this path has had before: on the disk no more than a touch, which an edit made
   // meanwhile wins over.
@@ -40,6 +41,12 @@ void Oracle::may_be_gone(std::string_view name, const Contents& anywhere) {
     if (event.state == State::live && !anywhere.contains(event.content)) {
       event.state = State::superseded;
     }
+  }
+}
+
+void Oracle::doubt(std::string_view name) {
+  for (Event& event : lineages_[lineage_of(name)]) {
+    event.state = event.state == State::live ? State::ambiguous : event.state;
   }
 }
 
@@ -148,6 +155,11 @@ void Oracle::disk_changed(std::uint64_t host, const Tree& before, const Tree& af
   }
 }
 
+std::size_t Oracle::written_under(const std::string& lineage, const std::string& content) const {
+  const auto names = written_at_.find({lineage, content});
+  return names == written_at_.end() ? 1 : names->second.size();
+}
+
 std::vector<std::string> Oracle::judge(const Tree& tree) const {
   std::vector<std::string> wrong;
   std::map<std::string, std::map<std::string, std::size_t>> held;
@@ -176,7 +188,7 @@ std::vector<std::string> Oracle::judge(const Tree& tree) const {
         wrong.push_back("lost update: " + brief(content) + " of " + lineage);
       } else if (!what.second && count > 0) {
         wrong.push_back("resurrection: " + brief(content) + " of " + lineage);
-      } else if (count > 1) {
+      } else if (count > 1 && count > written_under(lineage, content)) {
         wrong.push_back("spurious copy: " + brief(content) + " of " + lineage + " is there " +
                         std::to_string(count) + " times");
       }

@@ -28,6 +28,8 @@ class Oracle {
   void wrote(std::string_view name, const TreeNode& node);
   /// These bytes may be owed to the name, and need not be.
   void may_appear(std::string_view name, const TreeNode& node);
+  /// Whatever is owed to the name may be gone.
+  void doubt(std::string_view name);
   /// What of the name's lineage is on no disk any more never was.
   void may_be_gone(std::string_view name, const std::set<std::string>& anywhere);
   /// A user overwrote, renamed away or deleted what the name showed.
@@ -68,9 +70,13 @@ class Oracle {
     bool stood_at_loss = false;
   };
   void forgive(std::uint64_t host);
+  /// Under how many names users put this content: one that looks like a copy's may be a path.
+  [[nodiscard]] std::size_t written_under(const std::string& lineage,
+                                          const std::string& content) const;
 
   std::map<std::string, std::vector<Event>> lineages_;
   std::set<std::string> contents_;
+  std::map<std::pair<std::string, std::string>, std::set<std::string, std::less<>>> written_at_;
   std::map<std::uint64_t, bool> index_lost_at_;
 };
 

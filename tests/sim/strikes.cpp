@@ -141,6 +141,7 @@ int World::fault_of_call(Host& host, std::string_view operation, std::string_vie
     about.sync_fails = false;
     count(Fault::disk_sync_fails, host.phase());
     note(host.name() + " fails " + std::string(operation) + " of " + std::string(path));
+    about.never_synced.emplace(path);
     return EIO;
   }
   if (about.full_until > now_ && takes_space(operation)) {
@@ -228,7 +229,10 @@ void World::strike_network(const Move& move, Host& host) {
   if (move.fault == Fault::net_stranger) {
     // In the name of a node that is not a member, or of a member that is not connected.
     const NodeId name = random.chance(50) ? 999 : other;
-    if (host.running() && (name == 999 || (name != host.id() && !link(host.id(), name).up))) {
+    const bool unknown =
+        name == 999 || (name != host.id() && !link(host.id(), name).up &&
+                        !link(host.id(), name).late_until.contains(host.id()));
+    if (host.running() && unknown) {
       const Fingerprint before = host.node().replica().index().summary().fingerprint;
       PathEntry forged{"stranger", {}};
       Version version;
@@ -431,6 +435,7 @@ void World::after_disk_changed(Host& host, const Tree& before) {
   torn_in_limbo(host);
   forget_held_files(host, true);
   const Tree after = host.disk().tree();
+  const auto about_never_synced = std::exchange(circumstances_.at(host.id()).never_synced, {});
   std::uint64_t changed = 0;
   for (const auto& [name, node] : after) {
     const auto was = before.find(name);
@@ -456,11 +461,19 @@ void World::after_disk_changed(Host& host, const Tree& before) {
   }
   invariants_.may_mint(host.id(), 2 * changed);
   oracle_.disk_changed(host.id(), before, after, contents_anywhere(), contents_shown());
+  // A user's file whose sync failed is lost with the power, whatever a later sync said (Linux takes
+  // the pages for clean): only who wrote it could write it anew.
+  for (const std::string& name : about_never_synced) {
+    oracle_.doubt(name);
+  }
 }
 
 /// What users wrote to files that had been displaced may be torn as well: a write like any other.
 void World::torn_in_limbo(Host& host) {
-  for (const std::string& name : circumstances_.at(host.id()).written_in_limbo) {
+  std::set<std::string> names = circumstances_.at(host.id()).written_in_limbo;
+  const auto& unsynced = circumstances_.at(host.id()).never_synced;
+  names.insert(unsynced.begin(), unsynced.end());
+  for (const std::string& name : names) {
     oracle_.may_be_gone(name, contents_anywhere());
     for (const auto& [file, node] : host.disk().tree(storage::versions_directory)) {
       if (!oracle_.known(node)) {
