@@ -49,6 +49,8 @@ class Surroundings {
   [[nodiscard]] virtual const std::string& watched() const = 0;
   /// The start was told of a step before it; `news`: the index does not hold it.
   virtual void relaid(Host& host, const engine::Relaid& step, bool news) = 0;
+  /// The start found displaced files that are not on record.
+  virtual void recovered(Host& host) = 0;
   virtual void stepped(Host& host, const engine::Input& input,
                        const std::vector<engine::Output>& outputs) = 0;
   /// A change is about to be in the index for good.

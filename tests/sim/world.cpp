@@ -86,6 +86,14 @@ void World::build() {
         random_.next());
     Host& machine = *host;
     machine.disk().disk().grain_ns = setup.grain_ns.at(i);
+    const std::int64_t offset = setup.clock_offset_s.at(i);
+    const bool far = offset < -1'000'000 || offset > 1'000'000;
+    if (offset != 0) {
+      count(far ? Fault::clock_far : Fault::clock_skew, Phase::idle);
+    }
+    if (setup.grain_ns.at(i) != 1) {
+      count(Fault::disk_grain, Phase::idle);
+    }
     machine.disk().exchange = setup.exchange.at(i);
     machine.disk().before_call = [this, &machine](std::string_view operation,
                                                   std::string_view path) {

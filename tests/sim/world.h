@@ -68,6 +68,7 @@ class World final : public Surroundings {
   [[nodiscard]] bool tracing() const override { return telling_.trace; }
   [[nodiscard]] const std::string& watched() const override { return telling_.path; }
   void relaid(Host& host, const engine::Relaid& step, bool news) override;
+  void recovered(Host&) override { report_.sometimes.hit(Point::recovered_files); }
   void stepped(Host& host, const engine::Input& input,
                const std::vector<engine::Output>& outputs) override;
   void committed(Host& host, const engine::Change& change) override;
