@@ -309,8 +309,8 @@ std::vector<Output> Node::Impl::finish(Instant now) {
       out_.push_back(std::move(*apply));
     }
     scan_.next(now, [this](const Path& name) { return reconciler_.busy(name); }, out_);
-    if (dirty.empty() && !apply) {
-      break;
+    if (dirty.empty() && !apply && !replica_.any_dirty()) {
+      break;  // also what an absence has just made of it
     }
   }
   if (scanning_ && scan_.idle()) {

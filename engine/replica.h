@@ -109,6 +109,7 @@ class Replica {
 
   // --- what changed ---
   [[nodiscard]] std::vector<Dirty> take_dirty();
+  [[nodiscard]] bool any_dirty() const { return !dirty_.empty(); }
   [[nodiscard]] Change take_change();
   /// Directories that came to stand on the disk: what waits below them can go on.
   [[nodiscard]] std::vector<Path> take_new_directories() {

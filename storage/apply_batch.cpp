@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "engine/path.h"
+#include "storage/scanner.h"
 #include "storage/staging.h"
 
 namespace p2psync::storage {
@@ -325,7 +326,12 @@ void ApplyBatch::sign() {
       const auto now = fs_.stat(work.laid->name);
       const bool ours =
           now && !now->special && same_but_ctime(now->signature, work.laid->signature);
-      std::get<Done>(*work.result).signature = ours ? now->signature : work.laid->signature;
+      engine::Signature& signature =
+          std::get<Done>(*work.result).signature.emplace(ours ? now->signature
+                                                              : work.laid->signature);
+      if (may_hide_a_write(signature, fs_.wall_time())) {
+        signature.ctime = 0;  // matches nothing: the next look reads it
+      }
     }
   }
 }

@@ -1,5 +1,7 @@
 // How processes and machines end in the simulation, what is left of their disks, and how they start
 // again.
+#include <algorithm>
+
 #include "tests/sim/world.h"
 
 namespace p2psync::sim {
@@ -74,7 +76,10 @@ void World::after_disk_changed(Host& host, const Tree& before) {
     }
     ++changed;
     const bool torn = node.kind != Kind::directory && !oracle_.known(node) &&
-                      engine::name_of(name) != editor_temporary;
+                      engine::name_of(name) != editor_temporary &&
+                      std::ranges::none_of(about_never_synced, [&name](const std::string& file) {
+                        return lineage_of(file) == lineage_of(name);
+                      });
     auto& by_user = circumstances_.at(host.id()).by_user;
     if (torn && (!by_user.contains(name) || !by_user.at(name)) &&
         !plan_.setup.faults.test(static_cast<std::size_t>(Fault::disk_rot))) {
