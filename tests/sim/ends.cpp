@@ -108,6 +108,7 @@ void World::torn_in_limbo(Host& host) {
   std::set<std::string> names = circumstances_.at(host.id()).written_in_limbo;
   const auto& unsynced = circumstances_.at(host.id()).never_synced;
   names.insert(unsynced.begin(), unsynced.end());
+  invariants_.may_mint(host.id(), names.size());
   for (const std::string& name : names) {
     oracle_.may_be_gone(name, contents_anywhere());
     for (const auto& [file, node] : host.disk().tree(storage::versions_directory)) {
