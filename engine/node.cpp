@@ -209,7 +209,7 @@ void Node::Impl::on(Instant, const Surfaced& event) {
   const Record* record = replica_.index().find(path);
   if (event.seen.content == event.replaced && event.seen.signature.kind == Kind::file) {
     replica_.keep({event.file, path, found});
-    replica_.mark_dirty(path);  // it may have waited for these bytes
+    replica_.mark_dirty(path);  // it may have waited for these bytes, or been on its way
     return;
   }
   if (record != nullptr) {

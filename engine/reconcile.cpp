@@ -51,6 +51,7 @@ class Planner {
     const bool own_wanted =
         std::ranges::any_of(places_, [this](const Place& p) { return p.name == path_; });
     const Shown* at_path = shown_at(shown_, path_);
+    find_moves();
     for (const Place& place : places_) {
       // By content: a change of its mode or time is laid there too, and makes no second file of it.
       const bool stays = place.name != path_ && own_wanted && !own_comes && at_path != nullptr &&
@@ -95,12 +96,8 @@ class Planner {
       plan_.waits = true;
       return;
     }
-    if (now == nullptr && place.version.kind != Kind::directory) {
-      if (const Shown* from = other_name(place)) {
-        add(Link{place.name, from->name, from->signature, wanted_of(place.version)},
-            {place.name, std::nullopt, place});
-        return;
-      }
+    if (moves(place)) {
+      return;
     }
     const Source source = replica_.source(place.version);
     if (place.version.kind == Kind::file && std::holds_alternative<Nothing>(source)) {
@@ -108,32 +105,54 @@ class Planner {
           {place.version.content, place.version.size, place.version.label, place.dots});
       return;
     }
-    Put put{place.name, wanted_of(place.version), std::nullopt, source};
+    Put put{place.name, wanted_of(place.version), std::nullopt, source, {}, {}};
     if (now != nullptr) {
       put.expected = now->signature;
       put.expected_content = now->version.content;
+      put.moved = moved_from(place.name);
     }
-    add(std::move(put), {place.name, now == nullptr ? std::nullopt : std::optional(*now), place});
+    add(std::move(put), {place.name, now == nullptr ? std::nullopt : std::optional(*now), place,
+                         target(place.name)});
   }
 
   /// Right on the disk already; what it stands for may have changed.
   void confirm(const Shown& now, Place place) {
     if (now.dots != place.dots || now.version != place.version) {
-      add(Check{now.name, now.signature}, {now.name, now, std::move(place)});
+      add(Check{now.name, now.signature}, {now.name, now, std::move(place), {}});
     }
   }
 
-  /// The same sibling under a name of this path that goes away or is replaced in this very plan.
-  const Shown* other_name(const Place& place) const {
-    for (const Shown& shown : shown_) {
-      const auto stays = std::ranges::find(places_, shown.name, &Place::name);
-      const bool goes = stays == places_.end() || (!looks_like(stays->version, shown.version) &&
-                                                   replica_.available(stays->version));
-      if (goes && looks_like(shown.version, place.version)) {
-        return &shown;
+  /// A free name that shall show what another name of this path shows, and that goes away or is
+  /// replaced in this very plan: then it moves.
+  void find_moves() {
+    for (const Place& place : places_) {
+      if (shown_at(shown_, place.name) != nullptr || replica_.shown(place.name) != nullptr ||
+          place.version.kind == Kind::directory) {
+        continue;
+      }
+      for (const Shown& shown : shown_) {
+        const auto stays = std::ranges::find(places_, shown.name, &Place::name);
+        const bool goes = stays == places_.end() || (!looks_like(stays->version, shown.version) &&
+                                                     replica_.available(stays->version));
+        if (goes && looks_like(shown.version, place.version) && !moves_.contains(shown.name)) {
+          moves_.emplace(shown.name, place);
+          break;
+        }
       }
     }
-    return nullptr;
+  }
+
+  [[nodiscard]] bool moves(const Place& place) const {
+    return std::ranges::any_of(moves_,
+                               [&](const auto& move) { return move.second.name == place.name; });
+  }
+  [[nodiscard]] std::optional<Place> target(const Path& from) const {
+    const auto move = moves_.find(from);
+    return move == moves_.end() ? std::nullopt : std::optional(move->second);
+  }
+  [[nodiscard]] std::optional<Moved> moved_from(const Path& from) const {
+    const auto place = target(from);
+    return place ? std::optional(Moved{place->name, wanted_of(place->version)}) : std::nullopt;
   }
 
   void remove(const Shown& shown) {
@@ -142,18 +161,13 @@ class Planner {
       plan_.waits = true;
       return;
     }
-    add(Remove{shown.name, shown.signature, shown.version.content},
-        {shown.name, shown, std::nullopt});
+    add(Remove{shown.name, shown.signature, shown.version.content, moved_from(shown.name)},
+        {shown.name, shown, std::nullopt, target(shown.name)});
   }
 
-  /// Links first: where copies move up, one may be linked away from the very name that the next is
-  /// put at, and its bytes may be nowhere else. A put needs no such care: its bytes are staged
-  /// before the first step.
   void add(Step step, Plan::Effect effect) {
-    const std::size_t at = std::holds_alternative<Link>(step) ? links_++ : plan_.steps.size();
-    const auto place = static_cast<std::ptrdiff_t>(at);
-    plan_.steps.insert(plan_.steps.begin() + place, std::move(step));
-    plan_.effects.insert(plan_.effects.begin() + place, std::move(effect));
+    plan_.steps.push_back(std::move(step));
+    plan_.effects.push_back(std::move(effect));
   }
 
   const Replica& replica_;
@@ -161,13 +175,13 @@ class Planner {
   const std::set<Path>& coming_;
   std::vector<Place> places_;
   std::vector<Shown> shown_;
+  std::map<Path, Place> moves_;  ///< by the old name
   Plan plan_;
-  std::size_t links_ = 0;
 };
 
 bool only_removes(const Plan& made) {
-  return std::ranges::all_of(made.effects,
-                             [](const Plan::Effect& effect) { return !effect.after; });
+  return std::ranges::all_of(
+      made.effects, [](const Plan::Effect& effect) { return !effect.after && !effect.moved; });
 }
 
 bool lays_directory(const Plan::Effect& effect, const Path& path) {
@@ -257,7 +271,8 @@ std::optional<Apply> Reconciler::next(
     }
     bool blocked = held_up(path);
     for (std::size_t i = 0; i < made.steps.size() && !blocked; ++i) {
-      blocked = held_up(made.effects[i].name);
+      const Plan::Effect& effect = made.effects[i];
+      blocked = held_up(effect.name) || (effect.moved && held_up(effect.moved->name));
       // A staged or found content is moved to its name: it serves one put, the others then copy
       // from there.
       if (const auto* put = std::get_if<Put>(&made.steps[i])) {
@@ -274,6 +289,9 @@ std::optional<Apply> Reconciler::next(
     busy_names_.insert(path);
     for (const Plan::Effect& effect : made.effects) {
       busy_names_.insert(effect.name);
+      if (effect.moved) {
+        busy_names_.insert(effect.moved->name);
+      }
     }
     if (std::ranges::any_of(made.effects, [&](const Plan::Effect& effect) {
           return lays_directory(effect, path);
@@ -321,8 +339,8 @@ void Reconciler::take(const Path& path, const Plan::Effect& effect, const Step& 
     troubles_.erase(path);
   } else if (std::holds_alternative<Obstructed>(result)) {
     outcome.look.push_back(effect.name);
-    if (const auto* link = std::get_if<Link>(&step)) {
-      outcome.look.push_back(link->from);
+    if (effect.moved) {
+      outcome.look.push_back(effect.moved->name);
     }
     fail(path, {ErrorCode::changed, "apply", effect.name, 0}, now);
   } else if (std::holds_alternative<NotEmpty>(result)) {
@@ -350,6 +368,15 @@ void Reconciler::take(const Path& path, const Plan::Effect& effect, const Step& 
     }
     replica_.expect(path, effect.name, std::move(stands));
     outcome.look.push_back(effect.name);
+    if (effect.moved) {
+      const Place& place = *effect.moved;
+      if (unsure->moved) {
+        Shown copy{place.name, place.dots, place.version, {}};
+        copy.signature.kind = copy.version.kind;
+        replica_.expect(path, place.name, std::move(copy));
+      }
+      outcome.look.push_back(place.name);
+    }
     fail(path, unsure->error, now);
   } else if (const auto* error = std::get_if<Error>(&result)) {
     outcome.no_space = outcome.no_space || error->code == ErrorCode::no_space;
@@ -389,6 +416,12 @@ void Reconciler::laid(const Path& path, const Plan::Effect& effect, const Step& 
     }
   } else if (!effect.after) {
     replica_.unshow(path, effect.name);
+  }
+  if (effect.moved && done.moved) {
+    replica_.show(path,
+                  {effect.moved->name, effect.moved->dots, effect.moved->version, *done.moved});
+  } else if (effect.moved) {
+    outcome.look.push_back(effect.moved->name);
   }
 }
 

@@ -6,9 +6,9 @@
 // gathers the steps of many paths into one Apply at a time (a batch shares its syncs), takes the
 // results in, and says which dots are held: known, committed and laid out.
 //
-// Order of steps in a job: links first, then losers get their conflict names, then the path itself,
+// Order of steps in a job: losers that are copied to their conflict names, then the path itself,
 // then removals. A loser that still has the name keeps it until the winner's bytes are here, so a
-// name never shows nothing; and none is linked away from a name that another has taken by then.
+// name never shows nothing; when it goes, it moves, and is never under two names.
 #include <map>
 #include <set>
 #include <vector>
@@ -30,10 +30,12 @@ struct Need {
 };
 
 struct Plan {
-  struct Effect {  ///< of one step: what is then shown at the name, or nothing
+  /// Of one step: what is then shown at the name, or nothing.
+  struct Effect {
     Path name;
     std::optional<Shown> before;
     std::optional<Place> after;
+    std::optional<Place> moved;  ///< what was there, and under which name it is shown then
   };
   std::vector<Step> steps;
   std::vector<Effect> effects;  ///< one a step

@@ -70,14 +70,19 @@ ApplyBatch::ApplyBatch(Fs& fs, const ApplierOptions& options, VersionNames& name
 
 std::vector<engine::Applied> ApplyBatch::run() {
   stage();
-  if (const auto written = intend(); !written) {
+  auto ready = sync_slots();
+  const bool durable = ready.has_value();
+  if (durable) {
+    ready = intend();
+  }
+  if (!ready) {
     // Without it a crash could not tell a user's bytes from ours: nothing is displaced, and what is
     // not known to be durable is not laid.
     for (Job& job : jobs_) {
       for (Work& work : job.works) {
         if (!work.result && (work.item || work.slot)) {
-          fail(work, written.error());
-          if (pages_in_doubt_) {
+          fail(work, ready.error());
+          if (!durable) {
             discard_slot(work);
           }
         }
@@ -118,7 +123,7 @@ std::vector<engine::Applied> ApplyBatch::run() {
 void ApplyBatch::stage() {
   for (Job& job : jobs_) {
     for (Work& work : job.works) {
-      stage(job, work);
+      stage(work);
       if (work.result) {
         break;
       }
@@ -126,7 +131,7 @@ void ApplyBatch::stage() {
   }
 }
 
-void ApplyBatch::stage(Job& job, Work& work) {
+void ApplyBatch::stage(Work& work) {
   if (const auto* gone = std::get_if<Remove>(work.step)) {
     if (gone->expected.kind != Kind::directory) {
       work.item = {gone->name, "", 0, names_.next(), gone->expected, gone->expected_content};
@@ -139,7 +144,7 @@ void ApplyBatch::stage(Job& job, Work& work) {
   }
   std::optional<Stat> replaced;
   if (put->expected) {
-    auto now = check(job, put->name, *put->expected);
+    auto now = check(put->name, *put->expected);
     if (!now) {
       work.result = std::move(now.error());
       return;
@@ -166,11 +171,25 @@ void ApplyBatch::stage(Job& job, Work& work) {
   work.slot = std::move(*slot);
 }
 
-/// What is to be known of a step after a crash; nothing for those that change nothing.
-std::optional<LoggedStep> ApplyBatch::logged(const Job& job, const Work& work) {
+/// What is to be known of a step after a crash; nothing of those that change nothing.
+void ApplyBatch::log(const Job& job, const Work& work) {
   LoggedStep step;
   step.path = job.job->path;
+  const auto log_move = [&](const engine::Moved& moved, const engine::Path& from,
+                            const engine::Signature& expected) {
+    LoggedStep move = step;
+    move.what = LoggedStep::What::move;
+    move.name = moved.name;
+    move.from = from;
+    move.place = kept_path(work.item->file);
+    move.inode = expected.inode;
+    move.wanted = moved.wanted;
+    log_.push_back(std::move(move));
+  };
   if (const auto* put = std::get_if<Put>(work.step)) {
+    if (put->moved) {
+      log_move(*put->moved, put->name, *put->expected);
+    }
     step.name = put->name;
     step.wanted = put->wanted;
     if (work.slot) {
@@ -178,23 +197,18 @@ std::optional<LoggedStep> ApplyBatch::logged(const Job& job, const Work& work) {
       step.inode = work.slot->signature.inode;
       step.ctime = work.slot->signature.ctime;
     }
-    return step;
-  }
-  if (const auto* link = std::get_if<engine::Link>(work.step)) {
-    step.what = LoggedStep::What::link;
-    step.name = link->name;
-    step.inode = link->expected.inode;
-    step.wanted = link->wanted;
-    return step;
-  }
-  if (const auto* gone = std::get_if<Remove>(work.step); gone != nullptr && work.item) {
+    log_.push_back(std::move(step));
+  } else if (const auto* gone = std::get_if<Remove>(work.step); gone != nullptr && work.item) {
+    if (gone->moved) {
+      log_move(*gone->moved, gone->name, gone->expected);
+      return;
+    }
     step.what = LoggedStep::What::remove;
     step.name = gone->name;
     step.place = kept_path(work.item->file);
     step.inode = gone->expected.inode;
-    return step;
+    log_.push_back(std::move(step));
   }
-  return std::nullopt;
 }
 
 /// Before the slots go that were not laid: a slot that is gone says that it was.
@@ -217,30 +231,32 @@ void ApplyBatch::strike_out_failures() {
   }
 }
 
+/// Before the log is: to the log a slot that is not there is one that was laid.
+Result<void> ApplyBatch::sync_slots() {
+  const bool any = std::ranges::any_of(jobs_, [](const Job& job) {
+    return std::ranges::any_of(job.works, [](const Work& work) { return work.slot.has_value(); });
+  });
+  if (!any) {
+    return {};
+  }
+  return sync_each_ ? fs_.sync_directory(staging_directory) : fs_.sync_all();
+}
+
 Result<void> ApplyBatch::intend() {
   for (const Job& job : jobs_) {
     for (const Work& work : job.works) {
-      if (auto step = work.result ? std::nullopt : logged(job, work)) {
-        log_.push_back(std::move(*step));
+      if (work.result) {
+        break;  // this one failed, and what follows has not been staged
       }
+      log(job, work);
     }
   }
   std::vector<IntentItem> items;
-  bool any_slot = false;
   for (const Job& job : jobs_) {
     for (const Work& work : job.works) {
-      any_slot = any_slot || work.slot.has_value();
       if (!work.result && work.item) {
         items.push_back(*work.item);
       }
-    }
-  }
-  if (any_slot) {
-    // Before the log is: to the log a slot that is not there is one that was laid.
-    if (auto synced = sync_each_ ? fs_.sync_directory(staging_directory) : fs_.sync_all();
-        !synced) {
-      pages_in_doubt_ = !sync_each_;
-      return synced;
     }
   }
   if (!log_.empty()) {
@@ -275,7 +291,7 @@ void ApplyBatch::advance(Job& job, bool removals) {
       return;
     }
     if (!work.result) {
-      auto outcome = carry_out(job, work);
+      auto outcome = carry_out(work);
       work.result = outcome ? engine::StepResult(std::move(*outcome)) : std::move(outcome.error());
     }
     job.ended = !is_done(work.result);
@@ -318,29 +334,39 @@ void ApplyBatch::sync_touched() {
 /// The signatures to answer with. Anything but ctime differs: a user was here, and what we laid is
 /// the last that we can vouch for.
 void ApplyBatch::sign() {
+  const auto signature_of = [this](const Laid& laid) {
+    const auto now = fs_.stat(laid.name);
+    const bool ours = now && !now->special && same_but_ctime(now->signature, laid.signature);
+    engine::Signature signature = ours ? now->signature : laid.signature;
+    if (may_hide_a_write(signature, fs_.wall_time())) {
+      signature.ctime = 0;  // matches nothing: the next look reads it
+    }
+    return signature;
+  };
   for (Job& job : jobs_) {
     for (Work& work : job.works) {
-      if (!work.laid || !is_done(work.result)) {
+      if (!is_done(work.result)) {
         continue;
       }
-      const auto now = fs_.stat(work.laid->name);
-      const bool ours =
-          now && !now->special && same_but_ctime(now->signature, work.laid->signature);
-      engine::Signature& signature =
-          std::get<Done>(*work.result).signature.emplace(ours ? now->signature
-                                                              : work.laid->signature);
-      if (may_hide_a_write(signature, fs_.wall_time())) {
-        signature.ctime = 0;  // matches nothing: the next look reads it
+      Done& done = std::get<Done>(*work.result);
+      if (work.laid) {
+        done.signature = signature_of(*work.laid);
+      }
+      if (work.moved) {
+        done.moved = signature_of(*work.moved);
       }
     }
   }
 }
 
-/// A result that hides what the step displaced: those bytes surface by themselves.
+/// A result that hides what the step displaced: those bytes surface by themselves. They may be a
+/// loser's whose conflict name was taken.
 void ApplyBatch::fail(Work& work, engine::StepResult result) {
   if (is_done(work.result)) {
-    if (const auto& out = std::get<Done>(*work.result).displaced; out && !out->as_expected) {
-      limbo_.surface({work.item->name, out->file, out->seen, work.item->content});
+    if (const auto& out = std::get<Done>(*work.result).displaced;
+        out && (!out->as_expected || out->seen.signature.kind == Kind::file)) {
+      limbo_.surface({work.item->name, out->file, out->seen,
+                      out->as_expected ? out->seen.content : work.item->content});
     }
   }
   work.result = std::move(result);
@@ -357,6 +383,9 @@ std::vector<engine::Applied> ApplyBatch::answer() {
       if (ended) {
         fail(work, engine::Obstructed{});  // not answered: only what it displaced comes out
         continue;
+      }
+      if (auto* unsure = std::get_if<engine::Unsure>(&*work.result)) {
+        unsure->moved = work.moved.has_value();
       }
       applied.results.push_back(*work.result);
       ended = !is_done(work.result) && !std::holds_alternative<engine::Unsure>(*work.result);

@@ -56,6 +56,7 @@ Result<Displaced> Limbo::settle(const IntentItem& item, std::uint64_t intent) {
     entry.looked = displaced.seen.signature;
     entry.waiting = displaced.still_open;
     entry.reported = !displaced.as_expected;
+    entry.told = true;
   }
   return displaced;
 }
@@ -72,14 +73,8 @@ void Limbo::restore(const IntentItem& item, std::uint64_t intent,
   }
   Entry& entry = enter(item, intent);
   entry.content = recorded.value_or(item.content);
+  entry.told = recorded.has_value();
   look_again(entry);
-  const bool read = entry.looked.kind == Kind::file && entry.looked.inode != 0;
-  if (!recorded && !entry.reported && read) {
-    // The answer that would have put it on record is lost with the crash. The version may live on,
-    // at a name that was not laid yet, and these be its only bytes.
-    surface({item.name, item.file, {entry.looked, entry.content, {}, false}, entry.content});
-    entry.reported = true;
-  }
   if (!entry.waiting && !entry.reported) {
     entries_.erase(item.file);
   }
@@ -164,9 +159,11 @@ void Limbo::look_again(Entry& entry) {
   // With no hash to compare with, the signature has to say whether it is what was expected.
   const bool same = entry.content == Hash{} ? same_but_ctime(seen->signature, entry.item.expected)
                                             : seen->content == entry.content;
-  if (!same) {
-    surface({entry.item.name, entry.item.file, *seen, entry.content});
+  const bool news = !entry.told && seen->signature.kind == Kind::file;
+  if (!same || news) {
+    surface({entry.item.name, entry.item.file, *seen, same ? seen->content : entry.content});
     entry.reported = true;
+    entry.told = true;
   }
   entry.content = seen->content;
   entry.looked = seen->signature;

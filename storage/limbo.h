@@ -37,7 +37,8 @@ class Limbo {
   /// item.expected and item.content. An error: it is there and will surface once it can be read.
   [[nodiscard]] Result<engine::Displaced> settle(const IntentItem& item, std::uint64_t intent);
   /// After a restart: the same, by content. `recorded` is what the index holds of this file. Bytes
-  /// that are neither surface.
+  /// that are neither surface; so do those that are what was expected but not on record: nobody
+  /// else may have them.
   void restore(const IntentItem& item, std::uint64_t intent,
                const std::optional<engine::Hash>& recorded);
   /// A directory or a special file came out at `at`, where only a file should: it goes back to its
@@ -74,6 +75,7 @@ class Limbo {
     std::int64_t since = 0;    ///< wall clock, for the grace
     bool waiting = true;       ///< stray, unread or open: look again
     bool reported = false;
+    bool told = false;  ///< somebody was told of the file, or has it on record
   };
   [[nodiscard]] bool tells_changes(const engine::Signature& signature);
   [[nodiscard]] Lease lease_on(const std::string& path);

@@ -27,6 +27,10 @@ std::string describe(const Version& version) {
   return text;
 }
 
+std::string whither(const std::optional<Moved>& moved) {
+  return moved ? ">" + moved->name + " " : " ";
+}
+
 }  // namespace
 
 std::string brief(const Output& output) {
@@ -46,13 +50,12 @@ std::string brief(const Output& output) {
       text += " " + job.path + "[";
       for (const Step& step : job.steps) {
         if (const auto* put = std::get_if<Put>(&step)) {
-          text += "put " + put->name + (put->expected ? "! " : " ");
-        } else if (const auto* link = std::get_if<Link>(&step)) {
-          text += "link " + link->name + "<" + link->from + " ";
+          text += "put " + put->name + (put->expected ? "!" : "") + whither(put->moved);
         } else if (const auto* check = std::get_if<Check>(&step)) {
           text += "check " + check->name + " ";
         } else {
-          text += "remove " + std::get<Remove>(step).name + " ";
+          const Remove& remove = std::get<Remove>(step);
+          text += "remove " + remove.name + whither(remove.moved);
         }
       }
       text += "]";

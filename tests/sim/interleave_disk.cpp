@@ -174,6 +174,27 @@ ApplyDone ModelNode::apply(const Apply& batch, Log* log) {
   return done;
 }
 
+void ModelNode::demand(bool holds, const Path& path, const char* what) {
+  if (!holds && broken_.empty()) {
+    broken_ = "a step for " + path + " cannot be: " + what;
+  }
+}
+
+std::optional<Signature> ModelNode::move(const Path& path, const Path& from,
+                                         const std::optional<Moved>& moved, Log* log) {
+  if (!moved) {
+    return std::nullopt;
+  }
+  demand(!disk_.contains(moved->name), path, "the name is not free");
+  demand(disk_[from].content == item_of(moved->wanted).content, path, "something else would move");
+  disk_[moved->name] = disk_[from];
+  if (log != nullptr) {
+    log->steps.push_back({1, path, from, std::nullopt});
+    log->steps.push_back({1, path, moved->name, moved->wanted});
+  }
+  return seen_of(disk_[moved->name]).signature;
+}
+
 StepResult ModelNode::carry_out(const Path& path, const Step& step,
                                 const std::map<std::string, Item>& sources, Log* log) {
   const auto signature = [this](const Path& name) -> std::optional<Signature> {
@@ -184,9 +205,7 @@ StepResult ModelNode::carry_out(const Path& path, const Step& step,
     return std::ranges::any_of(disk_, [&](const auto& item) { return is_below(item.first, name); });
   };
   const auto demand = [this, &path](bool holds, const char* what) {
-    if (!holds && broken_.empty()) {
-      broken_ = "a step for " + path + " cannot be: " + what;
-    }
+    this->demand(holds, path, what);
   };
   if (const auto* put = std::get_if<Put>(&step)) {
     demand(signature(put->name) == put->expected, "the name is not what was expected");
@@ -199,33 +218,26 @@ StepResult ModelNode::carry_out(const Path& path, const Step& step,
       demand(sources.contains(from->name) && sources.at(from->name).content == item.content,
              "the source holds something else");
     }
+    auto moved = move(path, put->name, put->moved, log);
     disk_[put->name] = item;
     if (log != nullptr) {
       log->steps.push_back({1, path, put->name, put->wanted});
     }
-    return Done{seen_of(item).signature, std::nullopt};
-  }
-  if (const auto* link = std::get_if<Link>(&step)) {
-    demand(signature(link->from) == link->expected, "the source is not what was expected");
-    demand(!disk_.contains(link->name), "the name is not free");
-    disk_[link->name] = disk_[link->from];
-    if (log != nullptr) {
-      log->steps.push_back({1, path, link->name, link->wanted});
-    }
-    return Done{link->expected, std::nullopt};
+    return Done{seen_of(item).signature, std::nullopt, std::move(moved)};
   }
   if (const auto* removal = std::get_if<Remove>(&step)) {
     demand(signature(removal->name) == removal->expected, "the name is not what was expected");
     demand(!full(removal->name), "the directory is not empty");
+    auto moved = move(path, removal->name, removal->moved, log);
     disk_.erase(removal->name);
-    if (log != nullptr) {
+    if (log != nullptr && !moved) {
       log->steps.push_back({1, path, removal->name, std::nullopt});
     }
-    return Done{};
+    return Done{std::nullopt, std::nullopt, std::move(moved)};
   }
   const Check& check = std::get<Check>(step);
   demand(signature(check.name) == check.expected, "the name is not what was expected");
-  return Done{check.expected, std::nullopt};
+  return Done{check.expected, std::nullopt, std::nullopt};
 }
 
 void ModelNode::restart(const Scene& scene) {

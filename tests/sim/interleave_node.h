@@ -148,6 +148,9 @@ class ModelNode {
   void merge(const Scene& scene, const ModelNode& sender);
   void settle(const Scene& scene, Log* log);
   engine::ApplyDone apply(const engine::Apply& batch, Log* log);
+  void demand(bool holds, const engine::Path& path, const char* what);
+  std::optional<engine::Signature> move(const engine::Path& path, const engine::Path& from,
+                                        const std::optional<engine::Moved>& moved, Log* log);
   engine::StepResult carry_out(const engine::Path& path, const engine::Step& step,
                                const std::map<std::string, Item>& sources, Log* log);
   void reload(const Scene& scene, Log log);

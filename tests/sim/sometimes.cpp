@@ -18,7 +18,7 @@ constexpr std::array<std::string_view, point_count> names{
     "a step failed with an error",
     "a step found no space",
     "bytes surfaced",
-    "a loser was linked to its conflict name",
+    "a loser moved to its conflict name",
     "a name was looked at before it took on more",
     "steps of a batch before a crash were told",
     "displaced files were matched after a crash",
@@ -55,6 +55,7 @@ void Sometimes::observe(const Input& input) {
         if (const auto* done = std::get_if<Done>(&result)) {
           hit(Point::user_wrote_in_between,
               done->displaced && !done->displaced->as_expected ? 1 : 0);
+          hit(Point::loser_moved, done->moved ? 1 : 0);
         } else if (const auto* error = std::get_if<Error>(&result)) {
           hit(Point::apply_error);
           hit(Point::no_space, error->code == ErrorCode::no_space ? 1 : 0);
@@ -89,7 +90,6 @@ void Sometimes::observe(const Output& output) {
   }
   for (const ApplyJob& job : apply->jobs) {
     for (const Step& step : job.steps) {
-      hit(Point::link_laid, std::holds_alternative<Link>(step) ? 1 : 0);
       hit(Point::checked, std::holds_alternative<Check>(step) ? 1 : 0);
       if (const auto* put = std::get_if<Put>(&step)) {
         hit(Point::local_source, std::holds_alternative<AtName>(put->source) ? 1 : 0);

@@ -27,7 +27,7 @@ enum class Point : std::uint8_t {
   apply_error,
   no_space,
   surfaced,
-  link_laid,
+  loser_moved,
   checked,
   relaid,
   recovered_files,

@@ -173,13 +173,6 @@ void World::user_renames(Host& host, Random& random, const std::string& from,
                          const std::string& to) {
   const Tree before = host.disk().tree();
   const TreeNode* target = node_at(before, to);
-  // While a loser moves it has two names. Renamed out of the way just then, it would stay one file
-  // under two paths, and a user's write to one would overwrite the other: a limit of linking, known
-  // and not judged.
-  if (const auto found = host.disk().disk().find(from);
-      in_call_ && found && host.disk().disk().stat(*found).links > 1) {
-    return;
-  }
   if (from == to || node_at(before, from) == nullptr || !host.disk().rename_path(from, to)) {
     return;
   }

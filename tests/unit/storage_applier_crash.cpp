@@ -48,12 +48,16 @@ void check_contents(const Scene& scene, bool sync_failed = false) {
   }));
 }
 
-void check_recovered(Scene& scene, bool sync_failed = false) {
-  check_contents(scene, sync_failed);
-  // Nothing is news; what was displaced is told of until it is on record.
+/// Nothing is news; what was displaced is told of until it is on record.
+void check_surfaced(const Scene& scene) {
   CHECK(std::ranges::all_of(scene.surfaced, [](const Surfaced& surfaced) {
     return surfaced.seen.content == surfaced.replaced;
   }));
+}
+
+void check_recovered(Scene& scene, bool sync_failed = false) {
+  check_contents(scene, sync_failed);
+  check_surfaced(scene);
   for (const auto& [path, node] : scene.disk.tree(storage::staging_directory)) {
     const std::string_view name = engine::name_of(path);
     if (name.starts_with("batch-log") || (name.starts_with("intent-") && !scene.surfaced.empty())) {
@@ -140,6 +144,8 @@ TEST_CASE("apply: a crash at any system call loses nothing, nor does one while r
           scene.recover(applier);
         }
         check_recovered(scene);
+        // The loser lives on: it has its conflict name, or is told of so that it gets one.
+        CHECK(scene.owns_up_to("old a"));
       }
     }
   }
@@ -295,7 +301,7 @@ TEST_CASE("apply: any call may fail, once or from then on, and nothing is lost n
           scene.disk.fault = nullptr;
           scene.settle(applier);
           CHECK(applier.still_open() == 0);
-          CHECK(scene.surfaced.empty());
+          check_surfaced(scene);
         }
         scene.disk.restart();
         Applier applier(scene.disk);

@@ -43,7 +43,9 @@ struct Scene {
     const auto put = [&](const char* name) {
       return put_file(fs, name, std::string("new ") + name);
     };
-    apply = batch({{"a", {engine::Link{"a.conflict-n", "a", signature_of(fs, "a")}, put("a")}},
+    engine::Put moving = put("a");
+    moving.moved = engine::Moved{"a.conflict-n", wanted_file("old a")};
+    apply = batch({{"a", {moving}},
                    {"b", {put("b")}},
                    {"c", {put("c")}},
                    {"d", {remove_at(fs, "d")}},

@@ -3,8 +3,6 @@
 
 #include <doctest/doctest.h>
 
-#include <algorithm>
-
 using namespace p2psync::engine;
 
 namespace {
@@ -30,7 +28,7 @@ Shown shown(const Path& name, const Sibling& sibling) {
 
 }  // namespace
 
-TEST_CASE("reconcile: a copy is linked to its new name before another one takes the old") {
+TEST_CASE("reconcile: a copy moves to its new name as another one takes the old") {
   // Two versions of one author, the younger with the smaller tag: when both lose, it gets the bare
   // conflict name, and the older one moves on. The older one's bytes are nowhere else.
   const Sibling older = sibling(1, 1, 0x2000'0000'0000'0000);
@@ -48,19 +46,21 @@ TEST_CASE("reconcile: a copy is linked to its new name before another one takes 
   replica.add_staged(winner.version.content);
 
   const Plan made = plan(replica, "f", {});
-  const auto takes = std::ranges::find_if(made.steps, [](const Step& step) {
-    const auto* put = std::get_if<Put>(&step);
-    return put != nullptr && put->name == "f.conflict-alpha";
-  });
-  const auto links = std::ranges::find_if(made.steps, [](const Step& step) {
-    const auto* link = std::get_if<Link>(&step);
-    return link != nullptr && link->from == "f.conflict-alpha";
-  });
-  REQUIRE(takes != made.steps.end());
-  REQUIRE(links != made.steps.end());
-  CHECK(links < takes);
-  const auto effect = made.effects.begin() + (links - made.steps.begin());
-  REQUIRE(effect->after.has_value());
-  CHECK(effect->name == std::get<Link>(*links).name);
-  CHECK(effect->after->dots == std::vector<Dot>{older.dot});
+  REQUIRE(made.steps.size() == 2);
+  const auto* takes = std::get_if<Put>(made.steps.data());
+  REQUIRE(takes != nullptr);
+  CHECK(takes->name == "f.conflict-alpha");
+  CHECK(takes->wanted.content == younger.version.content);
+  REQUIRE(takes->moved.has_value());
+  CHECK(takes->moved->wanted.content == older.version.content);
+  CHECK(replica.shown(takes->moved->name) == nullptr);
+  const Plan::Effect& effect = made.effects.front();
+  REQUIRE(effect.moved.has_value());
+  CHECK(effect.moved->name == takes->moved->name);
+  CHECK(effect.moved->dots == std::vector<Dot>{older.dot});
+  // The younger one leaves its name only after it has the other.
+  const auto* wins = std::get_if<Put>(&made.steps[1]);
+  REQUIRE(wins != nullptr);
+  CHECK(wins->name == "f");
+  CHECK(!wins->moved.has_value());
 }
