@@ -3,6 +3,7 @@
 //   p2psync-sim [--seeds N] [--start S] [--jobs J] [--json] [--coverage] [--without FAULT]...
 //   p2psync-sim --replay SEED [--trace [--path PATH]]
 //   p2psync-sim --faults
+//   p2psync-sim --interleavings [--operations N]
 // The last line of a run is `N passed, M failed`.
 #include <fmt/format.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/sim/interleave.h"
 #include "tests/sim/runner.h"
 
 namespace {
@@ -145,6 +147,8 @@ int main(int argc, char** argv) {
   app.add_option("--path", telling.path,
                  "with --trace: show this path's record wherever it changes");
   app.add_flag("--faults", faults, "list the faults and end");
+  InterleaveOptions interleave;
+  add_interleave_options(app, interleave);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -157,6 +161,9 @@ int main(int argc, char** argv) {
       return 2;
     }
     options.plan.without.set(static_cast<std::size_t>(*fault));
+  }
+  if (interleave.wanted) {
+    return run_interleavings(interleave);
   }
   if (faults) {
     return list_faults();
