@@ -200,7 +200,7 @@ void Node::Impl::on(Instant now, const ApplyDone& event) {
 }
 
 void Node::Impl::on(Instant, const Surfaced& event) {
-  const Path& path = replica_.owner(event.name);
+  const Path path = replica_.origin(event.name, event.replaced);
   Version found;
   found.kind = event.seen.signature.kind;
   found.content = event.seen.content;

@@ -169,6 +169,24 @@ const Path& Replica::owner(const Path& name) const {
   return copy == copies_.end() ? name : copy->second;
 }
 
+Path Replica::origin(const Path& name, const Hash& content) const {
+  if (const Path& path = owner(name); path != name) {
+    return path;
+  }
+  for (Path& original : possible_originals(name)) {
+    const Record* record = index_.find(original);
+    const bool has = record != nullptr && std::ranges::any_of(
+                                              record->entry.versions, [&](const Sibling& sibling) {
+                                                return sibling.version.kind == Kind::file &&
+                                                       sibling.version.content == content;
+                                              });
+    if (has) {
+      return std::move(original);
+    }
+  }
+  return name;
+}
+
 const Shown* Replica::shown(const Path& name) const {
   const Record* record = index_.find(owner(name));
   if (record == nullptr) {
@@ -335,6 +353,13 @@ void Replica::take_expected(const Path& name) {
 
 void Replica::observe(const Path& name, const Seen& seen) {
   take_expected(name);
+  if (seen.signature.kind == Kind::directory && owner(name) != name) {
+    // A directory where a copy was: the copy is gone, and this is a path of its own. What is put
+    // into it could not follow if it were a sibling of the path that the copy belonged to.
+    const Path original = owner(name);
+    const Shown copy = *shown(name);
+    remove(original, copy);
+  }
   const Path path = owner(name);
   const Shown* now = shown(name);
   const std::optional<Shown> old = now == nullptr ? std::nullopt : std::optional(*now);

@@ -47,6 +47,9 @@ class Replica {
   /// The path whose sibling this name shows: another path for a conflict copy, else the name
   /// itself.
   [[nodiscard]] const Path& owner(const Path& name) const;
+  /// The path whose version with this content once stood at the name: a copy that was displaced may
+  /// have lost its name since.
+  [[nodiscard]] Path origin(const Path& name, const Hash& content) const;
   /// What is shown at a name, or null.
   [[nodiscard]] const Shown* shown(const Path& name) const;
   [[nodiscard]] std::vector<Place> layout(const Path& path) const;

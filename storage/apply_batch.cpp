@@ -186,7 +186,18 @@ void ApplyBatch::log(const Job& job, const Work& work) {
     move.wanted = moved.wanted;
     log_.push_back(std::move(move));
   };
+  const auto log_rmdir = [&](const engine::Path& name, const engine::Signature& expected) {
+    LoggedStep gone = step;
+    gone.what = LoggedStep::What::remove;
+    gone.name = name;
+    gone.inode = expected.inode;
+    log_.push_back(std::move(gone));
+  };
   if (const auto* put = std::get_if<Put>(work.step)) {
+    const bool onto_directory = put->expected && put->expected->kind == Kind::directory;
+    if (onto_directory && put->wanted.kind != Kind::directory) {
+      log_rmdir(put->name, *put->expected);  // a crash may come before anything stands there again
+    }
     if (put->moved) {
       log_move(*put->moved, put->name, *put->expected);
     }
@@ -208,6 +219,8 @@ void ApplyBatch::log(const Job& job, const Work& work) {
     step.place = kept_path(work.item->file);
     step.inode = gone->expected.inode;
     log_.push_back(std::move(step));
+  } else if (gone != nullptr) {
+    log_rmdir(gone->name, gone->expected);
   }
 }
 

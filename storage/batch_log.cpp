@@ -108,6 +108,10 @@ Result<bool> was_moved(Fs& fs, const LoggedStep& step, const LoggedStep* put) {
 }
 
 Result<bool> was_removed(Fs& fs, const LoggedStep& step) {
+  if (step.place.empty()) {  // a directory, by rmdir
+    const auto there = is_at(fs, step.name, step.inode);
+    return there ? !*there : there;
+  }
   const auto kept = fs.stat(step.place);
   if (!kept && kept.error().code != ErrorCode::not_found) {
     return std::unexpected(kept.error());

@@ -145,8 +145,8 @@ class Host {
   std::unique_ptr<storage::Applier> applier_;
   std::unique_ptr<storage::Staging> staging_;
   std::unique_ptr<storage::IndexStore> store_;
-  /// SQLite: the index as it is if a commit that nobody confirmed holds.
-  std::optional<IndexModel> unconfirmed_;
+  /// SQLite: the index as it is if one of the commits that nobody confirmed holds.
+  std::vector<IndexModel> unconfirmed_;
   bool index_in_doubt_ = false;  ///< somebody has been at its files
   Phase phase_ = Phase::idle;
   Instant paused_until_{};

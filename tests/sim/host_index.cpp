@@ -48,9 +48,9 @@ void Host::commit() {
 }
 
 bool Host::commit_to_store(const std::vector<Change>& changes, bool scanned) {
-  unconfirmed_ = index_;
+  unconfirmed_.push_back(index_);
   for (const Change& change : changes) {
-    unconfirmed_->commit(change);
+    unconfirmed_.back().commit(change);
   }
   Result<void> done;
   const bool survived = in_phase(Phase::commit, [&] {
@@ -60,7 +60,7 @@ bool Host::commit_to_store(const std::vector<Change>& changes, bool scanned) {
     }
   });
   if (survived && done) {
-    unconfirmed_.reset();
+    unconfirmed_.clear();
     return true;
   }
   if (survived) {
@@ -150,10 +150,10 @@ void Host::take_in(const Loaded& loaded) {
                     a.second.shown == b.record->shown;
            });
   };
-  if (unconfirmed_ && equals(*unconfirmed_)) {
-    unconfirmed_->epoch = index_.epoch;
-    unconfirmed_->scanned = index_.scanned;
-    index_ = *unconfirmed_;
+  if (const auto held = std::ranges::find_if(unconfirmed_, equals); held != unconfirmed_.end()) {
+    held->epoch = index_.epoch;
+    held->scanned = index_.scanned;
+    index_ = *held;
   } else if (!equals(index_)) {
     if (!index_in_doubt_) {
       world_.violation(
@@ -172,7 +172,7 @@ void Host::take_in(const Loaded& loaded) {
     found.scanned = index_.scanned;
     index_ = std::move(found);
   }
-  unconfirmed_.reset();
+  unconfirmed_.clear();
   index_in_doubt_ = false;
 }
 
@@ -185,7 +185,7 @@ void Host::remove_index_files() {
 
 void Host::lose_index() {
   index_ = {};
-  unconfirmed_.reset();
+  unconfirmed_.clear();
   index_in_doubt_ = true;
   if (traits_.sqlite) {
     remove_index_files();
@@ -217,7 +217,7 @@ void Host::take_index_of(const Host& other) {
 
 void Host::copy_index_files(const Disk& from) {
   index_in_doubt_ = true;
-  unconfirmed_.reset();
+  unconfirmed_.clear();
   remove_index_files();
   for (const char* suffix : index_suffixes) {
     if (const auto found = from.find(index_file + suffix)) {
@@ -232,7 +232,7 @@ void Host::restore(const Backup& backup, bool all) {
   if (all) {
     disk_.load(backup.disk);
     index_in_doubt_ = true;
-    unconfirmed_.reset();
+    unconfirmed_.clear();
     tell_time();
   } else if (traits_.sqlite) {
     copy_index_files(backup.disk);

@@ -142,6 +142,7 @@ int main(int argc, char** argv) {
   app.add_flag("--twice", options.twice, "run each seed twice and compare the traces");
   app.add_flag("--fail-fast", options.fail_fast, "stop at the first seed that fails");
   app.add_option("--without", without, "switch a fault off (see --faults)");
+  app.add_option("--except", options.except, "leave these seeds out");
   auto* replay_option = app.add_option("--replay", seed, "run this one seed");
   app.add_flag("--trace", telling.trace, "with --replay: print every step")->needs(replay_option);
   app.add_option("--path", telling.path,

@@ -70,6 +70,9 @@ Report run_one(std::uint64_t seed, const RunOptions& options) {
 Totals work(const RunOptions& options, std::uint64_t job) {
   Totals totals;
   for (std::uint64_t i = job; i < options.seeds; i += options.jobs) {
+    if (options.except.contains(options.start + i)) {
+      continue;
+    }
     const Report report = run_one(options.start + i, options);
     totals.add(report);
     if (!report.violations.empty()) {

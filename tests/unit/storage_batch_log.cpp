@@ -47,6 +47,9 @@ std::string names_of(const std::vector<Relaid>& steps) {
     if (step.name == "a" && !step.wanted) {
       continue;  // what moved away from there; what took its place follows
     }
+    if (step.name == "f" && !step.wanted) {
+      continue;  // the directory that went before a file was laid
+    }
     CHECK(step.wanted.has_value() == (step.name != "d"));
     names.insert(step.name);
   }
