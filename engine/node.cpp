@@ -269,7 +269,9 @@ void Node::Impl::collect(Instant now) {
     return;
   }
   next_collect_ = now + collect_interval;
-  replica_.set_own_held(reconciler_.held());
+  if (!scanning_) {  // what the folder still hides may be what the events are about
+    replica_.set_own_held(reconciler_.held());
+  }
   VersionVector stable = replica_.stable(options_.members);
   if (stable != collected_) {
     collected_ = std::move(stable);
@@ -320,7 +322,7 @@ std::vector<Output> Node::Impl::finish(Instant now) {
                         "first scan done: " + std::to_string(replica_.totals().files) + " files"});
   }
   collect(now);
-  if (settled()) {
+  if (settled() && !scanning_) {
     replica_.set_own_held(replica_.knowledge());
   }
   for (const NodeId peer : gossip_.take_greeted()) {

@@ -289,8 +289,8 @@ TEST_CASE("index disk: what was confirmed after a sync that failed survives a po
   for (std::uint64_t fails = 1; fails <= 12; ++fails) {
     CAPTURE(fails);
     sim::SimFs fs(disk_after(0));
+    std::uint64_t syncs = 0;  // outlives the store, which syncs when it closes
     auto store = must_open(fs);
-    std::uint64_t syncs = 0;
     fs.fault = [&](std::string_view operation, std::string_view) {
       return operation == "File::sync" && ++syncs == fails ? EIO : 0;
     };
