@@ -106,6 +106,12 @@ struct Wanted {
   std::string target;
 };
 
+/// Where what a step displaces goes: to this free name of the same directory, instead of
+/// `.p2psync/versions`. It is the same inode: an editor that has it open writes on into the copy.
+struct Moved {
+  Path name;
+  Wanted wanted;  ///< what it is, for the record
+};
 /// Lays `wanted` at `name`, in place of exactly `expected` (nothing: the name must be free).
 struct Put {
   Path name;
@@ -115,22 +121,15 @@ struct Put {
   /// The hash of what is expected there; zeros: unknown. By it the bytes are recognised when a
   /// crash or a process that still writes leaves more than a signature to ask.
   Hash expected_content;
-};
-/// Links the inode at `from` (which must be `expected`) to the free name `name`, durably: a loser
-/// gets its conflict name before its old name is exchanged, and an editor that has it open writes
-/// on into the copy.
-struct Link {
-  Path name;
-  Path from;
-  Signature expected;
-  Wanted wanted;  ///< what that inode is, for the record
+  std::optional<Moved> moved;  ///< only files and symlinks
 };
 /// Takes away what stands at `name` if it is `expected`: files into `.p2psync/versions`,
 /// directories by rmdir.
 struct Remove {
   Path name;
   Signature expected;
-  Hash expected_content;  ///< as in Put
+  Hash expected_content;       ///< as in Put
+  std::optional<Moved> moved;  ///< as in Put
 };
 /// Changes nothing: makes sure that `name` still is `expected`. What a name shows is only ever
 /// taken to be more (another node's equal bytes) after a look at the disk; a user's deletion would
@@ -139,10 +138,10 @@ struct Check {
   Path name;
   Signature expected;
 };
-using Step = std::variant<Put, Link, Remove, Check>;
+using Step = std::variant<Put, Remove, Check>;
 
 /// The steps that make one path and its copies right, in order. The first that fails ends the job.
-/// Over the jobs of a batch all puts and links come before all removals.
+/// Over the jobs of a batch all puts come before all removals.
 struct ApplyJob {
   Path path;
   std::vector<Step> steps;
@@ -175,14 +174,24 @@ struct Displaced {
 struct Done {
   std::optional<Signature> signature;  ///< of what was laid; nothing after a removal
   std::optional<Displaced> displaced;
+  /// Of what has moved. Nothing: it was displaced, since its new name is taken or it was changed.
+  std::optional<Signature> moved;
 };
 struct Obstructed {};  ///< the precondition does not hold: look at the name again
 struct NotEmpty {};    ///< rmdir refused: there is something below
 struct SourceGone {};  ///< the source is not there or its bytes differ from the wanted hash
-using StepResult = std::variant<Done, Obstructed, NotEmpty, SourceGone, Error>;
+/// It was carried out and users see it, but an error came after it (a sync that failed), so nobody
+/// knows what a power cut would leave. The look that follows makes it durable.
+struct Unsure {
+  Error error;
+  bool emptied = false;  ///< only half of it: what stood there is gone, and nothing was laid
+  bool moved = false;    ///< what stood there has its new name
+};
+using StepResult = std::variant<Done, Obstructed, NotEmpty, SourceGone, Unsure, Error>;
 struct Applied {
   Path path;
-  /// One for each step up to and including the first that is not Done.
+  /// One for each step up to and including the first that is neither Done nor Unsure; fewer if an
+  /// error after a step ended the job.
   std::vector<StepResult> results;
 };
 

@@ -391,14 +391,20 @@ void Gossip::next(Instant now, bool settled, std::vector<Output>& out) {
   const auto jitter = static_cast<std::int64_t>(
       random_.below(static_cast<std::uint64_t>(interval.count()) / 5 + 1));
   tick_at_ = now + interval * 9 / 10 + Duration(jitter);
-  idle_factor_ = std::min(idle_factor_ * 2, idle_factor_max);
+  // Whom nothing has been heard of since things changed is asked first, half of the time, and as
+  // long as there is one nobody slows down: else it takes minutes of idle ticks until all know.
+  const auto behind =
+      std::ranges::find_if(candidates, [this](NodeId peer) { return !in_sync(peer); });
+  const bool all_known = behind == candidates.end();
+  idle_factor_ = all_known ? std::min(idle_factor_ * 2, idle_factor_max) : 1;
   for (auto& [id, peer] : peers_) {
     if (peer.up && !peer.greeted) {
       send_hello(id, false, out);
     }
   }
   if (!candidates.empty()) {
-    send_tick(now, candidates.front(), peers_.at(candidates.front()), false, random_.next(), out);
+    const NodeId peer = !all_known && random_.chance(50) ? *behind : candidates.front();
+    send_tick(now, peer, peers_.at(peer), false, random_.next(), out);
   }
 }
 

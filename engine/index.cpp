@@ -57,6 +57,17 @@ struct Index::Node {
   std::vector<std::unique_ptr<Item>> items;
   std::vector<Slot> slots;
 
+  [[nodiscard]] std::unique_ptr<Node> clone() const {
+    auto copy = std::make_unique<Node>();
+    for (const auto& item : items) {
+      copy->items.push_back(std::make_unique<Item>(*item));
+    }
+    for (const Slot& slot : slots) {
+      copy->slots.push_back({slot.lower, slot.sum, slot.child->clone()});
+    }
+    return copy;
+  }
+
   [[nodiscard]] bool is_leaf() const { return slots.empty(); }
   [[nodiscard]] std::size_t width() const { return is_leaf() ? items.size() : slots.size(); }
 
@@ -283,6 +294,10 @@ struct Index::Node {
 
 Index::Index() : root_(std::make_unique<Node>()) {}
 Index::~Index() = default;
+Index::Index(const Index& other) : root_(other.root_->clone()), size_(other.size_) {}
+Index& Index::operator=(const Index& other) {
+  return *this = Index(other);
+}
 Index::Index(Index&&) noexcept = default;
 Index& Index::operator=(Index&&) noexcept = default;
 

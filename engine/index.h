@@ -42,6 +42,9 @@ class Index {
 
   Index();
   ~Index();
+  /// O(n), like any value.
+  Index(const Index& other);
+  Index& operator=(const Index& other);
   Index(Index&&) noexcept;
   Index& operator=(Index&&) noexcept;
 

@@ -171,4 +171,17 @@ bool looks_like(const Version& a, const Version& b) {
   return same_content(a, b) && a.mode == b.mode && a.mtime == b.mtime;
 }
 
+bool stands_for(const Version& on_disk, const Version& wanted) {
+  if (!same_content(on_disk, wanted) || on_disk.mode != wanted.mode) {
+    return false;
+  }
+  if (on_disk.mtime == wanted.mtime) {
+    return true;
+  }
+  return std::ranges::any_of(timestamp_grains_ns, [&](std::int64_t grain) {
+    return on_disk.mtime % grain == 0 && on_disk.mtime < wanted.mtime &&
+           wanted.mtime - on_disk.mtime < grain;
+  });
+}
+
 }  // namespace p2psync::engine

@@ -17,6 +17,8 @@
 // The names are those of the whole entry, whether or not the bytes are here yet: a name then never
 // moves because contents arrive in another order. Which of them can be laid already is the
 // planner's question.
+#include <array>
+#include <cstdint>
 #include <functional>
 #include <string_view>
 #include <vector>
@@ -43,5 +45,12 @@ struct Place {
 
 /// The same mode, mtime and bytes.
 [[nodiscard]] bool looks_like(const Version& a, const Version& b);
+
+/// What file systems round times down to, in ns: 100 ns (NTFS), 1 us, 1 ms, 4 ms (old kernels'
+/// ticks), 10 ms, 1 s (ext3, HFS+, NFSv2), 2 s (FAT).
+inline constexpr std::array<std::int64_t, 7> timestamp_grains_ns{
+    100, 1'000, 1'000'000, 4'000'000, 10'000'000, 1'000'000'000, 2'000'000'000};
+/// A disk that was given `wanted` can show this: the same, but that its times may be coarser.
+[[nodiscard]] bool stands_for(const Version& on_disk, const Version& wanted);
 
 }  // namespace p2psync::engine

@@ -27,7 +27,13 @@ class Node::Impl {
         reconciler_(replica_),
         scan_(replica_),
         gossip_(options_, replica_),
-        next_collect_(now) {}
+        next_collect_(now) {
+    for (const MemberName& member : options_.members) {
+      if (member.id != options_.self) {
+        others_.insert(member.id);
+      }
+    }
+  }
 
   std::vector<Output> start(Instant now) {
     gossip_.start(now);
@@ -66,6 +72,7 @@ class Node::Impl {
   [[nodiscard]] const Record* record(std::string_view path) const {
     return replica_.index().find(path);
   }
+  [[nodiscard]] const Replica& replica() const { return replica_; }
 
  private:
   void on(Instant, Wake) {}
@@ -90,7 +97,10 @@ class Node::Impl {
   void on(Instant now, const LookDone& event) {
     scan_.on(now, event);
     for (const Looked& looked : event.names) {
-      reconciler_.retry(looked.name);
+      // What could not be read is no news: the path waits for its time, or it would spin.
+      if (!std::holds_alternative<Error>(looked.sight)) {
+        reconciler_.retry(looked.name);
+      }
     }
   }
   void on(Instant now, const ApplyDone& event);
@@ -119,10 +129,12 @@ class Node::Impl {
     storage_error_ = Problem{"", error.message(), now};
     transfer_.pause(now + full_pause);
   }
+  void take_back_lost();
   void collect(Instant now);
   std::vector<Output> finish(Instant now);
 
   const NodeOptions options_;
+  std::set<NodeId> others_;  ///< all members but this node
   Replica replica_;
   Reconciler reconciler_;
   Scan scan_;
@@ -188,7 +200,7 @@ void Node::Impl::on(Instant now, const ApplyDone& event) {
 }
 
 void Node::Impl::on(Instant, const Surfaced& event) {
-  const Path& path = replica_.owner(event.name);
+  const Path path = replica_.origin(event.name, event.replaced);
   Version found;
   found.kind = event.seen.signature.kind;
   found.content = event.seen.content;
@@ -197,6 +209,7 @@ void Node::Impl::on(Instant, const Surfaced& event) {
   const Record* record = replica_.index().find(path);
   if (event.seen.content == event.replaced && event.seen.signature.kind == Kind::file) {
     replica_.keep({event.file, path, found});
+    replica_.mark_dirty(path);  // it may have waited for these bytes, or been on its way
     return;
   }
   if (record != nullptr) {
@@ -256,7 +269,9 @@ void Node::Impl::collect(Instant now) {
     return;
   }
   next_collect_ = now + collect_interval;
-  replica_.set_own_held(reconciler_.held());
+  if (!scanning_) {  // what the folder still hides may be what the events are about
+    replica_.set_own_held(reconciler_.held());
+  }
   VersionVector stable = replica_.stable(options_.members);
   if (stable != collected_) {
     collected_ = std::move(stable);
@@ -264,7 +279,22 @@ void Node::Impl::collect(Instant now) {
   }
 }
 
+/// Contents that were announced before this node's index was lost, and that nobody has any more.
+void Node::Impl::take_back_lost() {
+  if (scanning_ || transfer_.pending_files() == 0) {
+    return;
+  }
+  for (const auto& [content, path] : transfer_.nowhere(others_)) {
+    if (replica_.retract(path, content)) {
+      out_.push_back(Note{Note::Level::info, "nobody has the bytes of a version of " + path +
+                                                 " that this node wrote before its index was lost: "
+                                                 "taken back"});
+    }
+  }
+}
+
 std::vector<Output> Node::Impl::finish(Instant now) {
+  take_back_lost();
   // Each round hands on what the one before found out; a handful always suffices, since a plan only
   // waits for what comes from outside.
   for (int round = 0; round < 4; ++round) {
@@ -281,8 +311,8 @@ std::vector<Output> Node::Impl::finish(Instant now) {
       out_.push_back(std::move(*apply));
     }
     scan_.next(now, [this](const Path& name) { return reconciler_.busy(name); }, out_);
-    if (dirty.empty() && !apply) {
-      break;
+    if (dirty.empty() && !apply && !replica_.any_dirty()) {
+      break;  // also what an absence has just made of it
     }
   }
   if (scanning_ && scan_.idle()) {
@@ -292,7 +322,7 @@ std::vector<Output> Node::Impl::finish(Instant now) {
                         "first scan done: " + std::to_string(replica_.totals().files) + " files"});
   }
   collect(now);
-  if (settled()) {
+  if (settled() && !scanning_) {
     replica_.set_own_held(replica_.knowledge());
   }
   for (const NodeId peer : gossip_.take_greeted()) {
@@ -390,6 +420,9 @@ bool Node::all_in_sync() const {
 }
 const Record* Node::record(std::string_view path) const {
   return impl_->record(path);
+}
+const Replica& Node::replica() const {
+  return impl_->replica();
 }
 
 }  // namespace p2psync::engine

@@ -62,6 +62,8 @@ class Node {
   [[nodiscard]] bool all_in_sync() const;
   /// The record of one path, for `log` and tests; null when nothing is known.
   [[nodiscard]] const Record* record(std::string_view path) const;
+  /// Everything that this node knows, to read: for tests and for what explains it to people.
+  [[nodiscard]] const class Replica& replica() const;
 
  private:
   class Impl;

@@ -20,19 +20,6 @@ const Shown* shown_at(const std::vector<Shown>& shown, const Path& name) {
   return place == shown.end() ? nullptr : &*place;
 }
 
-/// A dot is shown by one name at a time.
-/// `moot`: names that say nothing, since this very job has changed them.
-std::vector<Dot> not_shown_elsewhere(const std::vector<Shown>& shown, const std::set<Path>& moot,
-                                     std::vector<Dot> dots) {
-  for (const Shown& other : shown) {
-    if (!moot.contains(other.name)) {
-      std::erase_if(
-          dots, [&other](const Dot& dot) { return std::ranges::binary_search(other.dots, dot); });
-    }
-  }
-  return dots;
-}
-
 bool anything_shown_below(const Index& index, const Path& path) {
   bool any = false;
   index.for_each(path + "/", path + std::string(1, '\0'),
@@ -54,23 +41,25 @@ class Planner {
   }
 
   Plan make() {
+    if (replica_.expects(path_)) {
+      plan_.waits = true;  // for the look that says what stands there
+      return std::move(plan_);
+    }
     const bool own_comes = std::ranges::any_of(places_, [this](const Place& place) {
       return place.name == path_ && replica_.available(place.version);
     });
     const bool own_wanted =
         std::ranges::any_of(places_, [this](const Place& p) { return p.name == path_; });
     const Shown* at_path = shown_at(shown_, path_);
+    find_moves();
     for (const Place& place : places_) {
+      // By content: a change of its mode or time is laid there too, and makes no second file of it.
       const bool stays = place.name != path_ && own_wanted && !own_comes && at_path != nullptr &&
-                         looks_like(at_path->version, place.version) &&
+                         same_content(at_path->version, place.version) &&
                          shown_at(shown_, place.name) == nullptr;
-      if (!stays) {
-        lay(place);
-      } else {
-        Place staying = place;
-        staying.name = path_;
-        confirm(*at_path, staying);
-      }
+      Place at = place;
+      at.name = stays ? path_ : place.name;
+      lay(at);
     }
     for (const Shown& shown : shown_) {
       const bool stays =
@@ -107,12 +96,8 @@ class Planner {
       plan_.waits = true;
       return;
     }
-    if (now == nullptr && place.version.kind != Kind::directory) {
-      if (const Shown* from = other_name(place)) {
-        add(Link{place.name, from->name, from->signature, wanted_of(place.version)},
-            {place.name, std::nullopt, place});
-        return;
-      }
+    if (moves(place)) {
+      return;
     }
     const Source source = replica_.source(place.version);
     if (place.version.kind == Kind::file && std::holds_alternative<Nothing>(source)) {
@@ -120,33 +105,54 @@ class Planner {
           {place.version.content, place.version.size, place.version.label, place.dots});
       return;
     }
-    Put put{place.name, wanted_of(place.version), std::nullopt, source};
+    Put put{place.name, wanted_of(place.version), std::nullopt, source, {}, {}};
     if (now != nullptr) {
       put.expected = now->signature;
       put.expected_content = now->version.content;
+      put.moved = moved_from(place.name);
     }
-    add(std::move(put), {place.name, now == nullptr ? std::nullopt : std::optional(*now), place});
+    add(std::move(put), {place.name, now == nullptr ? std::nullopt : std::optional(*now), place,
+                         target(place.name)});
   }
 
   /// Right on the disk already; what it stands for may have changed.
   void confirm(const Shown& now, Place place) {
-    place.dots = not_shown_elsewhere(shown_, {place.name}, place.dots);
     if (now.dots != place.dots || now.version != place.version) {
-      add(Check{now.name, now.signature}, {now.name, now, std::move(place)});
+      add(Check{now.name, now.signature}, {now.name, now, std::move(place), {}});
     }
   }
 
-  /// The same sibling under a name of this path that goes away or is replaced in this very plan.
-  const Shown* other_name(const Place& place) const {
-    for (const Shown& shown : shown_) {
-      const auto stays = std::ranges::find(places_, shown.name, &Place::name);
-      const bool goes = stays == places_.end() || (!looks_like(stays->version, shown.version) &&
-                                                   replica_.available(stays->version));
-      if (goes && looks_like(shown.version, place.version)) {
-        return &shown;
+  /// A free name that shall show what another name of this path shows, and that goes away or is
+  /// replaced in this very plan: then it moves.
+  void find_moves() {
+    for (const Place& place : places_) {
+      if (shown_at(shown_, place.name) != nullptr || replica_.shown(place.name) != nullptr ||
+          place.version.kind == Kind::directory) {
+        continue;
+      }
+      for (const Shown& shown : shown_) {
+        const auto stays = std::ranges::find(places_, shown.name, &Place::name);
+        const bool goes = stays == places_.end() || (!looks_like(stays->version, shown.version) &&
+                                                     replica_.available(stays->version));
+        if (goes && looks_like(shown.version, place.version) && !moves_.contains(shown.name)) {
+          moves_.emplace(shown.name, place);
+          break;
+        }
       }
     }
-    return nullptr;
+  }
+
+  [[nodiscard]] bool moves(const Place& place) const {
+    return std::ranges::any_of(moves_,
+                               [&](const auto& move) { return move.second.name == place.name; });
+  }
+  [[nodiscard]] std::optional<Place> target(const Path& from) const {
+    const auto move = moves_.find(from);
+    return move == moves_.end() ? std::nullopt : std::optional(move->second);
+  }
+  [[nodiscard]] std::optional<Moved> moved_from(const Path& from) const {
+    const auto place = target(from);
+    return place ? std::optional(Moved{place->name, wanted_of(place->version)}) : std::nullopt;
   }
 
   void remove(const Shown& shown) {
@@ -155,8 +161,8 @@ class Planner {
       plan_.waits = true;
       return;
     }
-    add(Remove{shown.name, shown.signature, shown.version.content},
-        {shown.name, shown, std::nullopt});
+    add(Remove{shown.name, shown.signature, shown.version.content, moved_from(shown.name)},
+        {shown.name, shown, std::nullopt, target(shown.name)});
   }
 
   void add(Step step, Plan::Effect effect) {
@@ -169,12 +175,13 @@ class Planner {
   const std::set<Path>& coming_;
   std::vector<Place> places_;
   std::vector<Shown> shown_;
+  std::map<Path, Place> moves_;  ///< by the old name
   Plan plan_;
 };
 
 bool only_removes(const Plan& made) {
-  return std::ranges::all_of(made.effects,
-                             [](const Plan::Effect& effect) { return !effect.after; });
+  return std::ranges::all_of(
+      made.effects, [](const Plan::Effect& effect) { return !effect.after && !effect.moved; });
 }
 
 bool lays_directory(const Plan::Effect& effect, const Path& path) {
@@ -264,7 +271,8 @@ std::optional<Apply> Reconciler::next(
     }
     bool blocked = held_up(path);
     for (std::size_t i = 0; i < made.steps.size() && !blocked; ++i) {
-      blocked = held_up(made.effects[i].name);
+      const Plan::Effect& effect = made.effects[i];
+      blocked = held_up(effect.name) || (effect.moved && held_up(effect.moved->name));
       // A staged or found content is moved to its name: it serves one put, the others then copy
       // from there.
       if (const auto* put = std::get_if<Put>(&made.steps[i])) {
@@ -281,6 +289,9 @@ std::optional<Apply> Reconciler::next(
     busy_names_.insert(path);
     for (const Plan::Effect& effect : made.effects) {
       busy_names_.insert(effect.name);
+      if (effect.moved) {
+        busy_names_.insert(effect.moved->name);
+      }
     }
     if (std::ranges::any_of(made.effects, [&](const Plan::Effect& effect) {
           return lays_directory(effect, path);
@@ -313,14 +324,8 @@ Reconciler::Outcome Reconciler::done(Instant now, const ApplyDone& results) {
     invariant(job != flight.end(), "a result belongs to a job in flight");
     const Plan& made = job->second;
     invariant(applied.results.size() <= made.steps.size(), "at most one result a step");
-    std::set<Path> changed;
     for (std::size_t i = 0; i < applied.results.size(); ++i) {
-      if (std::holds_alternative<Done>(applied.results[i])) {
-        changed.insert(made.effects[i].name);
-      }
-    }
-    for (std::size_t i = 0; i < applied.results.size(); ++i) {
-      take(applied.path, made.effects[i], made.steps[i], applied.results[i], changed, now, outcome);
+      take(applied.path, made.effects[i], made.steps[i], applied.results[i], now, outcome);
     }
     ready(applied.path);
   }
@@ -328,15 +333,14 @@ Reconciler::Outcome Reconciler::done(Instant now, const ApplyDone& results) {
 }
 
 void Reconciler::take(const Path& path, const Plan::Effect& effect, const Step& step,
-                      const StepResult& result, const std::set<Path>& changed, Instant now,
-                      Outcome& outcome) {
+                      const StepResult& result, Instant now, Outcome& outcome) {
   if (const auto* done = std::get_if<Done>(&result)) {
-    laid(path, effect, step, *done, changed, outcome);
+    laid(path, effect, step, *done, outcome);
     troubles_.erase(path);
   } else if (std::holds_alternative<Obstructed>(result)) {
     outcome.look.push_back(effect.name);
-    if (const auto* link = std::get_if<Link>(&step)) {
-      outcome.look.push_back(link->from);
+    if (effect.moved) {
+      outcome.look.push_back(effect.moved->name);
     }
     fail(path, {ErrorCode::changed, "apply", effect.name, 0}, now);
   } else if (std::holds_alternative<NotEmpty>(result)) {
@@ -354,22 +358,48 @@ void Reconciler::take(const Path& path, const Plan::Effect& effect, const Step& 
       }
     }
     fail(path, {ErrorCode::changed, "copy to", effect.name, 0}, now);
+  } else if (const auto* unsure = std::get_if<Unsure>(&result)) {
+    // Users have seen it, and what they do is to be judged by it; recorded it is not before a look.
+    std::optional<Shown> stands;
+    if (effect.after && !unsure->emptied) {
+      stands = Shown{effect.name, effect.after->dots, effect.after->version, {}};
+      stands->signature.kind = stands->version.kind;
+      source_used(step, outcome);
+    }
+    replica_.expect(path, effect.name, std::move(stands));
+    outcome.look.push_back(effect.name);
+    if (effect.moved) {
+      const Place& place = *effect.moved;
+      if (unsure->moved) {
+        Shown copy{place.name, place.dots, place.version, {}};
+        copy.signature.kind = copy.version.kind;
+        replica_.expect(path, place.name, std::move(copy));
+      }
+      outcome.look.push_back(place.name);
+    }
+    fail(path, unsure->error, now);
   } else if (const auto* error = std::get_if<Error>(&result)) {
     outcome.no_space = outcome.no_space || error->code == ErrorCode::no_space;
     fail(path, *error, now);
   }
 }
 
-void Reconciler::laid(const Path& path, const Plan::Effect& effect, const Step& step,
-                      const Done& done, const std::set<Path>& changed, Outcome& outcome) {
-  if (const auto* put = std::get_if<Put>(&step)) {
-    if (std::holds_alternative<Staged>(put->source)) {
-      replica_.drop_staged(put->wanted.content);
-      outcome.staged_used.push_back(put->wanted.content);
-    } else if (const auto* kept = std::get_if<Kept>(&put->source); kept != nullptr && kept->move) {
-      replica_.drop_found(put->wanted.content);
-    }
+void Reconciler::source_used(const Step& step, Outcome& outcome) {
+  const auto* put = std::get_if<Put>(&step);
+  if (put == nullptr) {
+    return;
   }
+  if (std::holds_alternative<Staged>(put->source)) {
+    replica_.drop_staged(put->wanted.content);
+    outcome.staged_used.push_back(put->wanted.content);
+  } else if (const auto* kept = std::get_if<Kept>(&put->source); kept != nullptr && kept->move) {
+    replica_.drop_found(put->wanted.content);
+  }
+}
+
+void Reconciler::laid(const Path& path, const Plan::Effect& effect, const Step& step,
+                      const Done& done, Outcome& outcome) {
+  source_used(step, outcome);
   if (done.displaced) {
     const Displaced& displaced = *done.displaced;
     if (!displaced.as_expected) {
@@ -380,16 +410,18 @@ void Reconciler::laid(const Path& path, const Plan::Effect& effect, const Step& 
   }
   if (effect.after && done.signature) {
     const Place& place = *effect.after;
-    static const std::vector<Shown> nothing;
-    const Record* record = replica_.index().find(path);
-    const std::vector<Shown>& others = record == nullptr ? nothing : record->shown;
-    std::vector<Dot> dots = not_shown_elsewhere(others, changed, place.dots);
-    replica_.show(path, {place.name, std::move(dots), place.version, *done.signature});
+    replica_.show(path, {place.name, place.dots, place.version, *done.signature});
     if (place.version.kind == Kind::directory && !effect.before) {
       outcome.list.push_back(place.name);  // what users do in it is to be watched from now on
     }
   } else if (!effect.after) {
     replica_.unshow(path, effect.name);
+  }
+  if (effect.moved && done.moved) {
+    replica_.show(path,
+                  {effect.moved->name, effect.moved->dots, effect.moved->version, *done.moved});
+  } else if (effect.moved) {
+    outcome.look.push_back(effect.moved->name);
   }
 }
 

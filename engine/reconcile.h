@@ -6,9 +6,9 @@
 // gathers the steps of many paths into one Apply at a time (a batch shares its syncs), takes the
 // results in, and says which dots are held: known, committed and laid out.
 //
-// Order of steps in a job: losers get their conflict names, then the path itself, then removals. A
-// loser that still has the name keeps it until the winner's bytes are here, so a name never shows
-// nothing.
+// Order of steps in a job: losers that are copied to their conflict names, then the path itself,
+// then removals. A loser that still has the name keeps it until the winner's bytes are here, so a
+// name never shows nothing; when it goes, it moves, and is never under two names.
 #include <map>
 #include <set>
 #include <vector>
@@ -30,10 +30,12 @@ struct Need {
 };
 
 struct Plan {
-  struct Effect {  ///< of one step: what is then shown at the name, or nothing
+  /// Of one step: what is then shown at the name, or nothing.
+  struct Effect {
     Path name;
     std::optional<Shown> before;
     std::optional<Place> after;
+    std::optional<Place> moved;  ///< what was there, and under which name it is shown then
   };
   std::vector<Step> steps;
   std::vector<Effect> effects;  ///< one a step
@@ -94,9 +96,10 @@ class Reconciler {
   void ready_below(const Path& directory);
   void fail(const Path& path, const Error& error, Instant now);
   void take(const Path& path, const Plan::Effect& effect, const Step& step,
-            const StepResult& result, const std::set<Path>& changed, Instant now, Outcome& outcome);
+            const StepResult& result, Instant now, Outcome& outcome);
   void laid(const Path& path, const Plan::Effect& effect, const Step& step, const Done& done,
-            const std::set<Path>& changed, Outcome& outcome);
+            Outcome& outcome);
+  void source_used(const Step& step, Outcome& outcome);
 
   Replica& replica_;
   std::map<Path, Pending, PathLess> pending_;

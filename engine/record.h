@@ -10,7 +10,9 @@
 
 namespace p2psync::engine {
 
-/// A name on this node's disk and the siblings that it shows (equal siblings share a name).
+/// A name on this node's disk and the siblings that it shows (equal siblings share a name). A
+/// version on its way from one name to another is shown by both: acting on either acts on it, and
+/// the other then goes.
 struct Shown {
   Path name;              ///< the path itself or one of its conflict names
   std::vector<Dot> dots;  ///< ascending; none for a directory that only its contents call for

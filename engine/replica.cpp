@@ -105,11 +105,25 @@ void Replica::load(Loaded loaded) {
         (!record->entry.live() || !record->entry.deletions.empty())) {
       tombstones_.insert(path);
     }
+    for (const Sibling& sibling : record->entry.versions) {
+      note_relearned(sibling.dot);
+      if (sibling.version.imported && sibling.dot.actor.node == self_) {
+        note_import(path);
+      }
+    }
     for (const Shown& shown : record->shown) {
       count(path, shown, true);
+      std::ranges::for_each(shown.dots, [this](const Dot& dot) { relearned_.erase(dot); });
+    }
+    // What was not held when the process ended is not held before it is laid out.
+    Dirty dirty{path, {}};
+    for (const auto& [actor, sequence] : record->entry.context.items()) {
+      if (const std::uint64_t held = rows_[self_].held.at(actor); sequence > held) {
+        dirty.floor.emplace_back(actor, held);
+      }
     }
     index_.put(path, std::move(*record));
-    dirty_.push_back({path, {}});
+    dirty_.push_back(std::move(dirty));
   }
   batch_ = loaded.applied;
   std::erase_if(loaded.relaid, [&](const Relaid& step) { return step.batch <= loaded.applied; });
@@ -118,18 +132,8 @@ void Replica::load(Loaded loaded) {
     applied_ = batch_;
   }
   if (!importing_) {  // a fresh index knows nothing that the steps could mean
-    relay(loaded.relaid);
-  }
-}
-
-void Replica::relay(const std::vector<Relaid>& steps) {
-  // Names of paths first, then their copies: a loser that was linked to its conflict name is shown
-  // there only if its old name was taken from it.
-  for (const bool copies : {false, true}) {
-    for (const Relaid& step : steps) {
-      if ((step.name != step.path) == copies) {
-        relay(step);
-      }
+    for (const Relaid& step : loaded.relaid) {
+      relay(step);
     }
   }
 }
@@ -148,16 +152,11 @@ void Replica::relay(const Relaid& step) {
   laid.version.content = step.wanted->content;
   laid.version.target = step.wanted->target;
   for (const Place& place : layout(step.path)) {
-    if (place.name == step.name && looks_like(place.version, laid.version)) {
+    // The layout may have given it another name since; what the user saw is this version all the
+    // same.
+    if (looks_like(place.version, laid.version)) {
       laid.dots = place.dots;
       laid.version = place.version;
-    }
-  }
-  if (const Record* record = index_.find(step.path)) {
-    for (const Shown& other : record->shown) {
-      if (other.name != step.name) {
-        std::erase_if(laid.dots, [&](const Dot& dot) { return contains(other.dots, dot); });
-      }
     }
   }
   laid.signature.kind =
@@ -168,6 +167,24 @@ void Replica::relay(const Relaid& step) {
 const Path& Replica::owner(const Path& name) const {
   const auto copy = copies_.find(name);
   return copy == copies_.end() ? name : copy->second;
+}
+
+Path Replica::origin(const Path& name, const Hash& content) const {
+  if (const Path& path = owner(name); path != name) {
+    return path;
+  }
+  for (Path& original : possible_originals(name)) {
+    const Record* record = index_.find(original);
+    const bool has = record != nullptr && std::ranges::any_of(
+                                              record->entry.versions, [&](const Sibling& sibling) {
+                                                return sibling.version.kind == Kind::file &&
+                                                       sibling.version.content == content;
+                                              });
+    if (has) {
+      return std::move(original);
+    }
+  }
+  return name;
 }
 
 const Shown* Replica::shown(const Path& name) const {
@@ -261,8 +278,8 @@ void Replica::write(const Path& path, const Path& name, const Seen& seen,
   entry.versions.insert(std::ranges::upper_bound(entry.versions, dot, {}, &Sibling::dot),
                         {dot, version});
   entry.context.add(dot);
-  if (version.imported && name.find(".conflict-") != Path::npos) {
-    imported_copies_.insert(name);
+  if (version.imported) {
+    note_import(name);
   }
   set_entry(path, std::move(entry));
   if (visible) {
@@ -307,7 +324,7 @@ bool Replica::adopt(const Path& path, const Path& name, const Version& version,
                     const Signature& signature) {
   for (Place& place : layout(path)) {
     // An implied directory is not adopted: what a user made must be an entry of its own.
-    if (place.name == name && !place.dots.empty() && looks_like(place.version, version)) {
+    if (place.name == name && !place.dots.empty() && stands_for(version, place.version)) {
       show(path, {name, std::move(place.dots), std::move(place.version), signature});
       mark_dirty(path);
       return true;
@@ -316,12 +333,38 @@ bool Replica::adopt(const Path& path, const Path& name, const Version& version,
   return false;
 }
 
+void Replica::expect(const Path& path, const Path& name, std::optional<Shown> shown) {
+  expected_[name] = {path, std::move(shown)};
+}
+
+void Replica::take_expected(const Path& name) {
+  const auto found = expected_.find(name);
+  if (found == expected_.end()) {
+    return;
+  }
+  Expected expected = std::move(found->second);
+  expected_.erase(found);
+  if (expected.shown) {
+    show(expected.path, std::move(*expected.shown));
+  } else {
+    unshow(expected.path, name);
+  }
+}
+
 void Replica::observe(const Path& name, const Seen& seen) {
+  take_expected(name);
+  if (seen.signature.kind == Kind::directory && owner(name) != name) {
+    // A directory where a copy was: the copy is gone, and this is a path of its own. What is put
+    // into it could not follow if it were a sibling of the path that the copy belonged to.
+    const Path original = owner(name);
+    const Shown copy = *shown(name);
+    remove(original, copy);
+  }
   const Path path = owner(name);
   const Shown* now = shown(name);
   const std::optional<Shown> old = now == nullptr ? std::nullopt : std::optional(*now);
   const Version version = plain_version(seen);
-  if (old && looks_like(old->version, version)) {
+  if (old && stands_for(version, old->version)) {
     const Signature signature = trusted(seen);
     if (old->signature != signature) {
       show(path, {name, old->dots, old->version, signature});
@@ -350,21 +393,10 @@ void Replica::observe(const Path& name, const Seen& seen) {
 }
 
 void Replica::observe_absent(const Path& name) {
+  take_expected(name);
   if (const Shown* now = shown(name)) {
     const Shown old = *now;
     const Path path = owner(name);  // a copy: the map it stands in changes
-    // A version on its way from one name to another stands under both. One of them gone is no
-    // deletion as long as the other stands; that one then answers for it.
-    for (const Shown& twin : index_.find(path)->shown) {
-      if (twin.name != name && looks_like(twin.version, old.version)) {
-        Shown heir = twin;
-        heir.dots.insert(heir.dots.end(), old.dots.begin(), old.dots.end());
-        std::ranges::sort(heir.dots);
-        unshow(path, name);
-        show(path, std::move(heir));
-        return;
-      }
-    }
     remove(path, old);
   }
 }
@@ -378,6 +410,9 @@ void Replica::observe_displaced(const Path& path, const std::optional<Shown>& ol
 }
 
 void Replica::show(const Path& path, Shown shown) {
+  if (!relearned_.empty()) {
+    std::ranges::for_each(shown.dots, [this](const Dot& dot) { relearned_.erase(dot); });
+  }
   if (shown.version.kind == Kind::directory) {
     new_directories_.push_back(shown.name);
   }

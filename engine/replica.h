@@ -9,6 +9,7 @@
 //
 // Invariants: every dot in an entry is in its context; a dot of this node's own is in the
 // knowledge; a name is shown by at most one path.
+#include <algorithm>
 #include <map>
 #include <set>
 #include <span>
@@ -46,6 +47,9 @@ class Replica {
   /// The path whose sibling this name shows: another path for a conflict copy, else the name
   /// itself.
   [[nodiscard]] const Path& owner(const Path& name) const;
+  /// The path whose version with this content once stood at the name: a copy that was displaced may
+  /// have lost its name since.
+  [[nodiscard]] Path origin(const Path& name, const Hash& content) const;
   /// What is shown at a name, or null.
   [[nodiscard]] const Shown* shown(const Path& name) const;
   [[nodiscard]] std::vector<Place> layout(const Path& path) const;
@@ -58,6 +62,15 @@ class Replica {
   /// versions/`file`.
   void observe_displaced(const Path& path, const std::optional<Shown>& old, const Path& name,
                          const Seen& seen, const std::string& file);
+  /// A step of this node has made the name show this (or nothing), but that is not durable yet: the
+  /// next look at it judges by it, and nothing is recorded before.
+  void expect(const Path& path, const Path& name, std::optional<Shown> shown);
+  /// Some name of this path is still to be looked at after such a step.
+  [[nodiscard]] bool expects(const Path& path) const {
+    return std::ranges::any_of(expected_,
+                               [&path](const auto& item) { return item.second.path == path; });
+  }
+  [[nodiscard]] bool expects_at(const Path& name) const { return expected_.contains(name); }
   void show(const Path& path, Shown shown);
   [[nodiscard]] std::uint64_t next_batch() { return ++batch_; }
   /// The results of this batch are in: they are committed together with their records.
@@ -78,6 +91,10 @@ class Replica {
 
   // --- other members ---
   void merge(const PathEntry& theirs, const VersionVector& seen);
+  /// No member has these bytes, and this node has looked everywhere: what it wrote of them before
+  /// its index was lost is taken back, since its user had overwritten or deleted it by then. False:
+  /// it wrote none of them, or has known of it ever since.
+  bool retract(const Path& path, const Hash& content);
   /// All entries with events of this range have been merged.
   void learn(const SequenceRange& range);
   /// True if the row was news.
@@ -95,6 +112,7 @@ class Replica {
 
   // --- what changed ---
   [[nodiscard]] std::vector<Dirty> take_dirty();
+  [[nodiscard]] bool any_dirty() const { return !dirty_.empty(); }
   [[nodiscard]] Change take_change();
   /// Directories that came to stand on the disk: what waits below them can go on.
   [[nodiscard]] std::vector<Path> take_new_directories() {
@@ -115,11 +133,21 @@ class Replica {
                      const std::optional<Shown>& old, const Entry& entry, const Dot& dot) const;
   void set_entry(const Path& path, Entry entry);
   void retract_imports(const Path& path);
+  void note_import(const Path& name) {
+    if (name.find(".conflict-") != Path::npos) {
+      imported_copies_.insert(name);
+    }
+  }
+  void note_relearned(const Dot& dot) {
+    if (dot.actor.node == self_) {
+      relearned_.insert(dot);
+    }
+  }
   void reindex(const Path& path, const VersionVector& before, const VersionVector& after);
   void liveness_changed(const Path& path);
   void count(const Path& path, const Shown& shown, bool add);
+  void take_expected(const Path& name);
   void load(Loaded loaded);
-  void relay(const std::vector<Relaid>& steps);
   void relay(const Relaid& step);
 
   NodeId self_;
@@ -132,9 +160,15 @@ class Replica {
   VersionVector knowledge_;
   std::map<NodeId, HeldRow> rows_;
   std::map<Actor, std::map<std::uint64_t, Path>> events_;
-  std::map<Path, Path> copies_;     ///< conflict name -> its path, where they differ
-  std::set<Path> tombstones_;       ///< paths with notes of deletions, or with nothing live
-  std::set<Path> imported_copies_;  ///< imports under names that look like conflict copies
+  std::map<Path, Path> copies_;  ///< conflict name -> its path, where they differ
+  std::set<Path> tombstones_;    ///< paths with notes of deletions, or with nothing live
+  struct Expected {
+    Path path;
+    std::optional<Shown> shown;
+  };
+  std::map<Path, Expected> expected_;  ///< by name
+  std::set<Path> imported_copies_;     ///< imports under names that look like conflict copies
+  std::set<Dot> relearned_;  ///< live events of this node's that this index did not see it make
   Totals totals_;
 
   struct HashOfHash {

@@ -15,6 +15,13 @@ bool has_directory(const Entry& entry) {
   });
 }
 
+/// Whatever lives below, it stands as a directory; beside other siblings one may be hidden.
+bool is_directory_only(const Entry& entry) {
+  return entry.live() && std::ranges::all_of(entry.versions, [](const Sibling& sibling) {
+           return sibling.version.kind == Kind::directory;
+         });
+}
+
 bool is_tombstone(const Entry& entry) {
   return !entry.context.empty() && (!entry.live() || !entry.deletions.empty());
 }
@@ -79,7 +86,7 @@ void Replica::liveness_changed(const Path& path) {
   // A directory without a version of its own stands as long as something lives below it.
   for (std::string_view parent = parent_of(path); !parent.empty(); parent = parent_of(parent)) {
     const Record* record = index_.find(parent);
-    if (record != nullptr && has_directory(record->entry)) {
+    if (record != nullptr && is_directory_only(record->entry)) {
       break;
     }
     mark_dirty(Path(parent));
@@ -100,6 +107,11 @@ void Replica::merge(const PathEntry& theirs, const VersionVector& seen) {
   Entry merged = engine::merge(mine, knowledge_, theirs.entry, seen);
   if (merged == mine) {
     return;
+  }
+  for (const Sibling& sibling : merged.versions) {
+    if (mine.find(sibling.dot) == nullptr) {
+      note_relearned(sibling.dot);
+    }
   }
   set_entry(theirs.path, std::move(merged));
   retract_imports(theirs.path);
@@ -156,6 +168,24 @@ void Replica::retract_imports(const Path& path) {
     show(path, {name, {}, old.version, old.signature});
     mark_dirty(path);
   }
+}
+
+bool Replica::retract(const Path& path, const Hash& content) {
+  const Record* record = index_.find(path);
+  if (record == nullptr) {
+    return false;
+  }
+  Entry entry = record->entry;
+  const auto gone = std::erase_if(entry.versions, [&](const Sibling& sibling) {
+    return sibling.version.kind == Kind::file && sibling.version.content == content &&
+           relearned_.contains(sibling.dot);
+  });
+  if (gone == 0) {
+    return false;
+  }
+  entry.context.add(mint());
+  set_entry(path, std::move(entry));
+  return true;
 }
 
 void Replica::learn(const SequenceRange& range) {

@@ -92,6 +92,9 @@ void Transfer::peer_down(NodeId peer) {
   for (const std::uint64_t request : gone) {
     unask(request);
   }
+  for (const Key& key : active_) {
+    wants_.at(key).denied.erase(peer);
+  }
   peers_.erase(peer);
 }
 
@@ -112,7 +115,21 @@ void Transfer::unask(std::uint64_t request) {
 void Transfer::peer_grew(NodeId peer) {
   for (const Key& key : active_) {
     wants_.at(key).lacking.erase(peer);
+    wants_.at(key).denied.erase(peer);
   }
+}
+
+std::vector<std::pair<Hash, Path>> Transfer::nowhere(const std::set<NodeId>& members) const {
+  std::vector<std::pair<Hash, Path>> list;
+  for (const Key& key : active_) {
+    const Want& want = wants_.at(key);
+    if (std::ranges::includes(want.denied, members)) {
+      for (const Path& path : want.paths) {
+        list.emplace_back(key.second, path);
+      }
+    }
+  }
+  return list;
 }
 
 void Transfer::take_back_late(Instant now) {
@@ -255,8 +272,12 @@ bool Transfer::on_block(Instant now, NodeId peer, Block block, std::vector<Outpu
   if (!good) {
     unask(block.request);
     want.lacking[peer] = now + lacking_for;
+    if (block.bytes == nullptr) {
+      want.denied.insert(peer);
+    }
     return true;
   }
+  want.denied.erase(peer);
   asked_.erase(place);
   --peers_[peer].requests;
   want.blocks[asked.block] = BlockState::writing;
@@ -322,6 +343,10 @@ std::optional<Instant> Transfer::wake_at() const {
   if (!asked_.empty()) {
     sooner(asked_.begin()->second.since + patience + std::chrono::milliseconds(1));
   }
+  if (paused_until_ != Instant{}) {
+    sooner(paused_until_);
+    return earliest;  // whoever lacks what, nothing is asked for before
+  }
   for (const Key& key : active_) {
     const Want& want = wants_.at(key);
     if (want.missing > 0) {
@@ -329,9 +354,6 @@ std::optional<Instant> Transfer::wake_at() const {
         sooner(until);
       }
     }
-  }
-  if (paused_until_ != Instant{}) {
-    sooner(paused_until_);
   }
   return earliest;
 }

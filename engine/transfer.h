@@ -51,6 +51,10 @@ class Transfer {
   };
   [[nodiscard]] Outcome on(Instant now, const StageWritten& written);
 
+  /// The contents that each of these said it has not got when it was last asked, and the paths that
+  /// need them.
+  [[nodiscard]] std::vector<std::pair<Hash, Path>> nowhere(const std::set<NodeId>& members) const;
+
   [[nodiscard]] std::uint64_t pending_bytes() const { return pending_bytes_; }
   [[nodiscard]] std::uint64_t pending_files() const { return wants_.size(); }
   [[nodiscard]] std::optional<Instant> wake_at() const;
@@ -73,7 +77,8 @@ class Transfer {
     std::size_t unwritten = 0;  ///< blocks not yet written
     std::size_t next_block = 0;
     std::set<NodeId> served_by;
-    std::map<NodeId, Instant> lacking;  ///< who has not got it, until when
+    std::map<NodeId, Instant> lacking;  ///< who is not asked again, until when
+    std::set<NodeId> denied;            ///< who said that it has not got it
   };
   struct Asked {
     NodeId peer = 0;

@@ -15,6 +15,7 @@ Applier::Applier(Fs& fs, ApplierOptions options)
     : fs_(fs), options_(options), names_(fs), limbo_(fs, options.grace) {}
 
 std::vector<engine::Applied> Applier::apply(const engine::Apply& batch) {
+  limbo_.close_finished(++number_);
   return ApplyBatch(fs_, options_, names_, limbo_, [this] { return ++number_; }, batch).run();
 }
 

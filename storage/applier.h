@@ -6,10 +6,11 @@
 //   1. stage     each content to be laid becomes a slot, `.p2psync/tmp/slot-<n>`, with its mode,
 //                time and owner; the whole batch is made durable, once
 //   2. intend    what will be displaced is written down, durably (intent.h)
-//   3. lay       links and puts: into a free name by a rename that replaces nothing, else by
+//   3. lay       puts: into a free name by a rename that replaces nothing, else by
 //                RENAME_EXCHANGE, so readers never see the name missing. What came out is looked
 //                at: not what was expected, then a user wrote in between and it is a version of its
-//                own. It moves to `.p2psync/versions` (limbo.h)
+//                own. It moves to `.p2psync/versions` (limbo.h), or to the conflict name that it
+//                is to have, and is never under two names
 //   4. remove    deepest names first: files by the same move and look, directories by rmdir
 //   5. finish    each touched directory is synced, every laid name looked at for its signature
 // Trouble with one job is that job's answer and never stops the others. Names are checked against
@@ -20,11 +21,14 @@
 // next look at the name finds the user's write. Steps after the first that is not Done may have
 // been carried out all the same; bytes that they displaced unexpectedly come out of revisit().
 //
-// Where the disk has no exchange (NFS), the old file is linked aside first and then renamed over:
-// an editor that saves by rename between these two calls loses that version. The owner is warned.
+// Where the disk has no exchange (NFS), the old file is linked to where it goes and then renamed
+// over: an editor that saves by rename between these two calls loses that version. The owner is
+// warned.
 //
-// One thread at a time. recover() once before the first apply(). Errors: ENOSPC and EIO come back
-// as Error of the steps; a failed sync makes every step in that directory an Error.
+// One thread at a time. recover() once before the first apply(); an apply() begins when the answers
+// of the one before are on record, durably. Errors: ENOSPC and EIO come back as Error of the steps,
+// or as Unsure when names had changed by then; a failed sync makes every step in that directory
+// Unsure.
 #include <chrono>
 #include <cstdint>
 #include <functional>

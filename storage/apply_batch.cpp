@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "engine/path.h"
+#include "storage/scanner.h"
 #include "storage/staging.h"
 
 namespace p2psync::storage {
@@ -27,6 +28,16 @@ bool lays_file(const engine::Step& step) {
   return put != nullptr && put->wanted.kind == Kind::file;
 }
 
+bool lays_directory(const engine::Step& step) {
+  const auto* put = std::get_if<Put>(&step);
+  return put != nullptr && put->wanted.kind == Kind::directory;
+}
+
+bool lays_link(const engine::Step& step) {
+  const auto* put = std::get_if<Put>(&step);
+  return put != nullptr && put->wanted.kind == Kind::symlink;
+}
+
 bool is_done(const std::optional<engine::StepResult>& result) {
   return result && std::holds_alternative<Done>(*result);
 }
@@ -43,26 +54,37 @@ ApplyBatch::ApplyBatch(Fs& fs, const ApplierOptions& options, VersionNames& name
       exchange_(fs.can_exchange()),
       batch_(batch.batch) {
   std::size_t files = 0;
+  bool links = false;
   for (const engine::ApplyJob& job : batch.jobs) {
     Job& made = jobs_.emplace_back();
     made.job = &job;
     for (const engine::Step& step : job.steps) {
       made.works.emplace_back().step = &step;
       files += lays_file(step) ? 1 : 0;
+      links = links || lays_link(step);
     }
   }
-  sync_each_ = files <= single_fsyncs_max;
+  // A symlink cannot be opened to be synced, and without that its time may be lost.
+  sync_each_ = files <= single_fsyncs_max && !links;
 }
 
 std::vector<engine::Applied> ApplyBatch::run() {
   stage();
-  if (const auto written = intend(); !written) {
+  auto ready = sync_slots();
+  const bool durable = ready.has_value();
+  if (durable) {
+    ready = intend();
+  }
+  if (!ready) {
     // Without it a crash could not tell a user's bytes from ours: nothing is displaced, and what is
     // not known to be durable is not laid.
     for (Job& job : jobs_) {
       for (Work& work : job.works) {
         if (!work.result && (work.item || work.slot)) {
-          fail(work, written.error());
+          fail(work, ready.error());
+          if (!durable) {
+            discard_slot(work);
+          }
         }
       }
     }
@@ -93,7 +115,7 @@ std::vector<engine::Applied> ApplyBatch::run() {
   sync_touched();
   sign();
   if (intent_ != 0 && all_synced_) {
-    limbo_.close(intent_, next_number_());
+    limbo_.finish(intent_);
   }
   return answer();
 }
@@ -101,7 +123,7 @@ std::vector<engine::Applied> ApplyBatch::run() {
 void ApplyBatch::stage() {
   for (Job& job : jobs_) {
     for (Work& work : job.works) {
-      stage(job, work);
+      stage(work);
       if (work.result) {
         break;
       }
@@ -109,7 +131,7 @@ void ApplyBatch::stage() {
   }
 }
 
-void ApplyBatch::stage(Job& job, Work& work) {
+void ApplyBatch::stage(Work& work) {
   if (const auto* gone = std::get_if<Remove>(work.step)) {
     if (gone->expected.kind != Kind::directory) {
       work.item = {gone->name, "", 0, names_.next(), gone->expected, gone->expected_content};
@@ -122,7 +144,7 @@ void ApplyBatch::stage(Job& job, Work& work) {
   }
   std::optional<Stat> replaced;
   if (put->expected) {
-    auto now = check(job, put->name, *put->expected);
+    auto now = check(put->name, *put->expected);
     if (!now) {
       work.result = std::move(now.error());
       return;
@@ -149,34 +171,57 @@ void ApplyBatch::stage(Job& job, Work& work) {
   work.slot = std::move(*slot);
 }
 
-/// What is to be known of a step after a crash; nothing for those that change nothing.
-std::optional<LoggedStep> ApplyBatch::logged(const Job& job, const Work& work) {
+/// What is to be known of a step after a crash; nothing of those that change nothing.
+void ApplyBatch::log(const Job& job, const Work& work) {
   LoggedStep step;
   step.path = job.job->path;
+  const auto log_move = [&](const engine::Moved& moved, const engine::Path& from,
+                            const engine::Signature& expected) {
+    LoggedStep move = step;
+    move.what = LoggedStep::What::move;
+    move.name = moved.name;
+    move.from = from;
+    move.place = kept_path(work.item->file);
+    move.inode = expected.inode;
+    move.wanted = moved.wanted;
+    log_.push_back(std::move(move));
+  };
+  const auto log_rmdir = [&](const engine::Path& name, const engine::Signature& expected) {
+    LoggedStep gone = step;
+    gone.what = LoggedStep::What::remove;
+    gone.name = name;
+    gone.inode = expected.inode;
+    log_.push_back(std::move(gone));
+  };
   if (const auto* put = std::get_if<Put>(work.step)) {
+    const bool onto_directory = put->expected && put->expected->kind == Kind::directory;
+    if (onto_directory && put->wanted.kind != Kind::directory) {
+      log_rmdir(put->name, *put->expected);  // a crash may come before anything stands there again
+    }
+    if (put->moved) {
+      log_move(*put->moved, put->name, *put->expected);
+    }
     step.name = put->name;
     step.wanted = put->wanted;
     if (work.slot) {
       step.place = work.slot->path;
       step.inode = work.slot->signature.inode;
+      step.ctime = work.slot->signature.ctime;
     }
-    return step;
-  }
-  if (const auto* link = std::get_if<engine::Link>(work.step)) {
-    step.what = LoggedStep::What::link;
-    step.name = link->name;
-    step.inode = link->expected.inode;
-    step.wanted = link->wanted;
-    return step;
-  }
-  if (const auto* gone = std::get_if<Remove>(work.step); gone != nullptr && work.item) {
+    log_.push_back(std::move(step));
+  } else if (const auto* gone = std::get_if<Remove>(work.step); gone != nullptr && work.item) {
+    if (gone->moved) {
+      log_move(*gone->moved, gone->name, gone->expected);
+      return;
+    }
     step.what = LoggedStep::What::remove;
     step.name = gone->name;
     step.place = kept_path(work.item->file);
     step.inode = gone->expected.inode;
-    return step;
+    log_.push_back(std::move(step));
+  } else if (gone != nullptr) {
+    log_rmdir(gone->name, gone->expected);
   }
-  return std::nullopt;
 }
 
 /// Before the slots go that were not laid: a slot that is gone says that it was.
@@ -199,45 +244,56 @@ void ApplyBatch::strike_out_failures() {
   }
 }
 
+/// Before the log is: to the log a slot that is not there is one that was laid.
+Result<void> ApplyBatch::sync_slots() {
+  const bool any = std::ranges::any_of(jobs_, [](const Job& job) {
+    return std::ranges::any_of(job.works, [](const Work& work) { return work.slot.has_value(); });
+  });
+  if (!any) {
+    return {};
+  }
+  return sync_each_ ? fs_.sync_directory(staging_directory) : fs_.sync_all();
+}
+
 Result<void> ApplyBatch::intend() {
   for (const Job& job : jobs_) {
     for (const Work& work : job.works) {
-      if (auto step = work.result ? std::nullopt : logged(job, work)) {
-        log_.push_back(std::move(*step));
+      if (work.result) {
+        break;  // this one failed, and what follows has not been staged
       }
-    }
-  }
-  if (!log_.empty()) {
-    if (auto written = write_batch_log(fs_, batch_, log_, sync_each_); !written) {
-      return written;
+      log(job, work);
     }
   }
   std::vector<IntentItem> items;
-  bool anything = false;
   for (const Job& job : jobs_) {
     for (const Work& work : job.works) {
-      anything = anything || work.slot.has_value();
       if (!work.result && work.item) {
         items.push_back(*work.item);
       }
     }
   }
+  if (!log_.empty()) {
+    if (auto written = write_batch_log(fs_, batch_, log_, true); !written) {
+      return written;
+    }
+  }
   if (!items.empty()) {
     intent_ = next_number_();
-    if (auto written = write_intent(fs_, intent_, items, sync_each_); !written) {
+    if (auto written = write_intent(fs_, intent_, items, true); !written) {
       std::ignore = fs_.unlink(intent_path(std::exchange(intent_, 0)));
       return written;
     }
   }
-  if (!sync_each_ && (anything || !items.empty())) {
-    if (auto synced = fs_.sync_all(); !synced) {
-      if (intent_ != 0) {
-        std::ignore = fs_.unlink(intent_path(std::exchange(intent_, 0)));
-      }
-      return synced;
-    }
-  }
   return {};
+}
+
+/// What a sync that failed was to make durable has to be written anew: the kernel takes its pages
+/// for clean from then on. A displaced file that was found is a user's, and stays.
+void ApplyBatch::discard_slot(Work& work) {
+  if (work.slot && work.slot->found.empty()) {
+    std::ignore = fs_.unlink(work.slot->path);
+    work.slot.reset();
+  }
 }
 
 /// Goes on with a job: up to its first removal, or to its end.
@@ -248,7 +304,7 @@ void ApplyBatch::advance(Job& job, bool removals) {
       return;
     }
     if (!work.result) {
-      auto outcome = carry_out(job, work);
+      auto outcome = carry_out(work);
       work.result = outcome ? engine::StepResult(std::move(*outcome)) : std::move(outcome.error());
     }
     job.ended = !is_done(work.result);
@@ -264,20 +320,26 @@ void ApplyBatch::sync_touched() {
       if (work.laid || (changes && is_done(work.result))) {
         touched[work.touched].push_back(&work);
       }
+      if (work.laid && lays_directory(*work.step)) {
+        touched[work.laid->name].push_back(&work);  // its mode: its parent's sync is for its name
+      }
       if (work.moved_in) {
         touched[std::string(versions_directory)].push_back(&work);
       }
     }
   }
   for (const auto& [directory, works] : touched) {
-    const auto synced = fs_.sync_directory(directory);
+    auto synced = fs_.sync_directory(directory);
+    if (!synced && synced.error().code != ErrorCode::not_found) {
+      synced = fs_.sync_directory(directory);  // no bytes are at stake: the names are as they were
+    }
     // Not found: a later step or a user removed it, and what it held with it.
     if (synced || synced.error().code == ErrorCode::not_found) {
       continue;
     }
     all_synced_ = false;
     for (Work* work : works) {
-      fail(*work, synced.error());
+      fail(*work, engine::Unsure{synced.error()});
     }
   }
 }
@@ -285,24 +347,39 @@ void ApplyBatch::sync_touched() {
 /// The signatures to answer with. Anything but ctime differs: a user was here, and what we laid is
 /// the last that we can vouch for.
 void ApplyBatch::sign() {
+  const auto signature_of = [this](const Laid& laid) {
+    const auto now = fs_.stat(laid.name);
+    const bool ours = now && !now->special && same_but_ctime(now->signature, laid.signature);
+    engine::Signature signature = ours ? now->signature : laid.signature;
+    if (may_hide_a_write(signature, fs_.wall_time())) {
+      signature.ctime = 0;  // matches nothing: the next look reads it
+    }
+    return signature;
+  };
   for (Job& job : jobs_) {
     for (Work& work : job.works) {
-      if (!work.laid || !is_done(work.result)) {
+      if (!is_done(work.result)) {
         continue;
       }
-      const auto now = fs_.stat(work.laid->name);
-      const bool ours =
-          now && !now->special && same_but_ctime(now->signature, work.laid->signature);
-      std::get<Done>(*work.result).signature = ours ? now->signature : work.laid->signature;
+      Done& done = std::get<Done>(*work.result);
+      if (work.laid) {
+        done.signature = signature_of(*work.laid);
+      }
+      if (work.moved) {
+        done.moved = signature_of(*work.moved);
+      }
     }
   }
 }
 
-/// A result that hides what the step displaced: those bytes surface by themselves.
+/// A result that hides what the step displaced: those bytes surface by themselves. They may be a
+/// loser's whose conflict name was taken.
 void ApplyBatch::fail(Work& work, engine::StepResult result) {
   if (is_done(work.result)) {
-    if (const auto& out = std::get<Done>(*work.result).displaced; out && !out->as_expected) {
-      limbo_.surface({work.item->name, out->file, out->seen, work.item->content});
+    if (const auto& out = std::get<Done>(*work.result).displaced;
+        out && (!out->as_expected || out->seen.signature.kind == Kind::file)) {
+      limbo_.surface({work.item->name, out->file, out->seen,
+                      out->as_expected ? out->seen.content : work.item->content});
     }
   }
   work.result = std::move(result);
@@ -315,13 +392,16 @@ std::vector<engine::Applied> ApplyBatch::answer() {
     applied.path = job.job->path;
     bool ended = false;
     for (Work& work : job.works) {
+      ended = ended || !work.result;
       if (ended) {
         fail(work, engine::Obstructed{});  // not answered: only what it displaced comes out
         continue;
       }
-      invariant(work.result.has_value(), "a job goes on to its end or its first failure");
+      if (auto* unsure = std::get_if<engine::Unsure>(&*work.result)) {
+        unsure->moved = work.moved.has_value();
+      }
       applied.results.push_back(*work.result);
-      ended = !is_done(work.result);
+      ended = !is_done(work.result) && !std::holds_alternative<engine::Unsure>(*work.result);
     }
   }
   return answers;

@@ -35,41 +35,45 @@ class ApplyBatch {
     std::optional<Slot> slot;        ///< ready, and not laid
     std::optional<IntentItem> item;  ///< what it will displace
     std::optional<Laid> laid;
-    std::string touched;    ///< the directory whose names it changed
-    bool moved_in = false;  ///< it also changed `.p2psync/versions`
+    std::optional<Laid> moved;  ///< what was there, under its new name
+    std::string touched;        ///< the directory whose names it changed
+    bool moved_in = false;      ///< it also changed `.p2psync/versions`
   };
   struct Job {
     const engine::ApplyJob* job = nullptr;
     std::vector<Work> works;
     std::size_t next = 0;
-    /// Inodes that a Link of this job gave a second name, and that name.
-    std::map<std::uint64_t, engine::Path> linked;
     bool ended = false;
   };
   using Outcome = Stepped<engine::Done>;
 
   void stage();
-  void stage(Job& job, Work& work);
+  void stage(Work& work);
+  [[nodiscard]] Result<void> sync_slots();
   [[nodiscard]] Result<void> intend();
-  [[nodiscard]] static std::optional<LoggedStep> logged(const Job& job, const Work& work);
+  void log(const Job& job, const Work& work);
   void strike_out_failures();
+  void discard_slot(Work& work);
   void advance(Job& job, bool removals);
-  Outcome carry_out(Job& job, Work& work);
-  Outcome put(Job& job, Work& work, const engine::Put& put);
-  Outcome link(Job& job, Work& work, const engine::Link& link);
-  Outcome remove(Job& job, Work& work, const engine::Remove& remove);
+  Outcome carry_out(Work& work);
+  Outcome unlinked_if_failed(Work& work, Outcome outcome);
+  Outcome put(Work& work, const engine::Put& put);
+  Outcome remove(Work& work, const engine::Remove& remove);
   Outcome lay_new(Work& work, const engine::Put& put);
-  Outcome exchange(Job& job, Work& work, const engine::Put& put);
-  Outcome replace_without_exchange(Job& job, Work& work, const engine::Put& put, const Stat& now);
-  Outcome keep(Job& job, Work& work, const std::string& from, const Stat& out);
+  Outcome exchange(Work& work, const engine::Put& put);
+  Outcome replace_without_exchange(Work& work, const engine::Put& put, const Stat& now);
+  Outcome move(Work& work, const engine::Remove& remove, const Stat& now);
+  Outcome keep(Work& work, const std::string& from, const Stat& out,
+               const std::optional<engine::Moved>& moved);
   Outcome settle(Work& work);
   Outcome came_out_wrong(Work& work, const std::string& at);
-  void take_link_back(const engine::Link& link, std::uint64_t inode);
-  [[nodiscard]] Stepped<Stat> check(const Job& job, const engine::Path& name,
-                                    const engine::Signature& expected);
-  [[nodiscard]] bool shown_elsewhere(const Job& job, std::uint64_t inode);
+  Stepped<void> link(Work& work, const engine::Path& from, const engine::Moved& moved,
+                     const Stat& now);
+  void take_link_back(const engine::Path& from, const engine::Path& name, std::uint64_t inode);
+  [[nodiscard]] Stepped<Stat> check(const engine::Path& name, const engine::Signature& expected);
+  [[nodiscard]] bool shows_kept(const Work& work);
   [[nodiscard]] RenameMode aside() const;
-  void laid(Work& work, const engine::Path& name, const engine::Signature& signature);
+  static void laid(Work& work, const engine::Path& name, const engine::Signature& signature);
   void consume_slot(Work& work);
   void sync_touched();
   void sign();

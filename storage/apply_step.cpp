@@ -1,4 +1,4 @@
-// The steps of a batch, one by one: puts, links and removals.
+// The steps of a batch, one by one: puts and removals, and moves in either.
 #include <tuple>
 #include <utility>
 #include <variant>
@@ -21,6 +21,11 @@ std::unexpected<engine::StepResult> because(engine::StepResult result) {
   return std::unexpected(std::move(result));
 }
 
+/// For errors after the step's name had changed.
+std::unexpected<engine::StepResult> unsure(const Error& error) {
+  return because(engine::Unsure{error});
+}
+
 /// Something is there that should not be, or the name or its directory is not there.
 std::unexpected<engine::StepResult> obstructed_or(const Error& error) {
   const bool moved_on = error.code == ErrorCode::not_found || error.code == ErrorCode::changed;
@@ -37,29 +42,34 @@ std::string parent(const engine::Path& name) {
 
 }  // namespace
 
-ApplyBatch::Outcome ApplyBatch::carry_out(Job& job, Work& work) {
+ApplyBatch::Outcome ApplyBatch::carry_out(Work& work) {
   if (const auto* wanted = std::get_if<Put>(work.step)) {
     work.touched = parent(wanted->name);
-    return put(job, work, *wanted);
-  }
-  if (const auto* second = std::get_if<engine::Link>(work.step)) {
-    work.touched = parent(second->name);
-    return link(job, work, *second);
+    return unlinked_if_failed(work, put(work, *wanted));
   }
   if (const auto* same = std::get_if<engine::Check>(work.step)) {
-    const auto now = check(job, same->name, same->expected);
-    return now ? Outcome(Done{now->signature, std::nullopt}) : because(now.error());
+    const auto now = check(same->name, same->expected);
+    return now ? Outcome(Done{now->signature, std::nullopt, std::nullopt}) : because(now.error());
   }
   const auto& gone = std::get<engine::Remove>(*work.step);
   work.touched = parent(gone.name);
-  return remove(job, work, gone);
+  return unlinked_if_failed(work, remove(work, gone));
 }
 
-ApplyBatch::Outcome ApplyBatch::put(Job& job, Work& work, const Put& put) {
+/// Without exchange the second name comes first: it goes when the old one stays.
+ApplyBatch::Outcome ApplyBatch::unlinked_if_failed(Work& work, Outcome outcome) {
+  if (!outcome && work.moved && !std::holds_alternative<engine::Unsure>(outcome.error())) {
+    take_link_back(work.item->name, work.moved->name, work.moved->signature.inode);
+    work.moved.reset();
+  }
+  return outcome;
+}
+
+ApplyBatch::Outcome ApplyBatch::put(Work& work, const Put& put) {
   if (!put.expected) {
     return lay_new(work, put);
   }
-  const auto now = check(job, put.name, *put.expected);
+  const auto now = check(put.name, *put.expected);
   if (!now) {
     return because(now.error());
   }
@@ -79,7 +89,7 @@ ApplyBatch::Outcome ApplyBatch::put(Job& job, Work& work, const Put& put) {
     }
     return lay_new(work, put);
   }
-  return exchange_ ? exchange(job, work, put) : replace_without_exchange(job, work, put, *now);
+  return exchange_ ? exchange(work, put) : replace_without_exchange(work, put, *now);
 }
 
 ApplyBatch::Outcome ApplyBatch::lay_new(Work& work, const Put& put) {
@@ -89,9 +99,12 @@ ApplyBatch::Outcome ApplyBatch::lay_new(Work& work, const Put& put) {
     }
     const auto now = fs_.stat(put.name);
     if (!now) {
-      return obstructed_or(now.error());
+      return now.error().code == ErrorCode::not_found ? obstructed_or(now.error())
+                                                      : unsure(now.error());
     }
-    laid(work, put.name, now->signature);
+    // Something else by now: a user was faster. What was laid is known, but not how it looked.
+    const bool ours = !now->special && now->signature.kind == Kind::directory;
+    laid(work, put.name, ours ? now->signature : engine::Signature{.kind = Kind::directory});
     return Done{};
   }
   // Where renames cannot refuse to replace, a link can; the slot then goes.
@@ -108,7 +121,7 @@ ApplyBatch::Outcome ApplyBatch::lay_new(Work& work, const Put& put) {
   return Done{};
 }
 
-ApplyBatch::Outcome ApplyBatch::exchange(Job& job, Work& work, const Put& put) {
+ApplyBatch::Outcome ApplyBatch::exchange(Work& work, const Put& put) {
   const std::string at = work.slot->path;
   if (const auto done = fs_.rename(at, put.name, RenameMode::exchange); !done) {
     return obstructed_or(done.error());
@@ -118,20 +131,21 @@ ApplyBatch::Outcome ApplyBatch::exchange(Job& job, Work& work, const Put& put) {
   if (!out) {
     consume_slot(work);
     limbo_.keep_stray(*work.item, intent_, at);
-    return because(out.error());
+    return unsure(out.error());
   }
   if (!is_file_like(*out)) {
     return came_out_wrong(work, at);
   }
   consume_slot(work);
-  auto kept = keep(job, work, at, *out);
-  if (kept && put.wanted.kind == Kind::directory) {
+  auto kept = keep(work, at, *out, put.moved);
+  const bool directory = put.wanted.kind == Kind::directory;
+  if (kept && directory && work.laid->signature.mode != put.wanted.mode) {
     if (const auto set = fs_.set_directory_mode(put.name, put.wanted.mode)) {
       work.laid->signature.mode = put.wanted.mode;
     } else {
       work.result = std::move(*kept);
-      fail(work, set.error());
-      return because(set.error());
+      fail(work, engine::Unsure{set.error()});
+      return unsure(set.error());
     }
   }
   return kept;
@@ -152,9 +166,14 @@ ApplyBatch::Outcome ApplyBatch::came_out_wrong(Work& work, const std::string& at
   return because(Obstructed{});
 }
 
-ApplyBatch::Outcome ApplyBatch::replace_without_exchange(Job& job, Work& work, const Put& put,
+ApplyBatch::Outcome ApplyBatch::replace_without_exchange(Work& work, const Put& put,
                                                          const Stat& now) {
   const std::string kept = kept_path(work.item->file);
+  if (put.moved) {
+    if (auto linked = link(work, put.name, *put.moved, now); !linked) {
+      return because(std::move(linked.error()));
+    }
+  }
   if (put.wanted.kind == Kind::directory) {
     if (const auto moved = fs_.rename(put.name, kept, RenameMode::replace); !moved) {
       return obstructed_or(moved.error());
@@ -162,12 +181,15 @@ ApplyBatch::Outcome ApplyBatch::replace_without_exchange(Job& job, Work& work, c
     work.moved_in = true;
     auto out = settle(work);
     if (!out) {
+      if (auto* unknown = std::get_if<engine::Unsure>(&out.error())) {
+        unknown->emptied = true;
+      }
       return out;
     }
     if (auto made = lay_new(work, put); !made) {
       work.result = std::move(*out);
       fail(work, made.error());
-      return made;
+      return because(engine::Unsure{{ErrorCode::changed, "make directory", put.name, 0}, true});
     }
     return out;
   }
@@ -185,68 +207,64 @@ ApplyBatch::Outcome ApplyBatch::replace_without_exchange(Job& job, Work& work, c
   }
   laid(work, put.name, work.slot->signature);
   consume_slot(work);
-  if (shown_elsewhere(job, aside->signature.inode)) {
-    std::ignore = fs_.unlink(kept);
-    return Done{};
-  }
   work.moved_in = true;
   return settle(work);
 }
 
-ApplyBatch::Outcome ApplyBatch::link(Job& job, Work& work, const engine::Link& link) {
-  const auto now = check(job, link.from, link.expected);
-  if (!now) {
-    return because(now.error());
-  }
-  if (const auto done = fs_.link(link.from, link.name); !done) {
+/// Where nothing can be exchanged: a second name first, then what has the old one goes.
+Stepped<void> ApplyBatch::link(Work& work, const engine::Path& from, const engine::Moved& moved,
+                               const Stat& now) {
+  if (const auto done = fs_.link(from, moved.name); !done) {
     return obstructed_or(done.error());
   }
-  const auto out = fs_.stat(link.name);
+  const auto out = fs_.stat(moved.name);
   if (!out) {
     return obstructed_or(out.error());
   }
-  if (out->special || !same_but_ctime(out->signature, now->signature)) {
-    take_link_back(link, out->signature.inode);
+  if (out->special || !same_but_ctime(out->signature, now.signature)) {
+    take_link_back(from, moved.name, out->signature.inode);
     return because(Obstructed{});
   }
-  // Durable before the old name is exchanged: a power cut must not leave the loser without a name.
-  if (const auto synced = fs_.sync_directory(parent(link.name)); !synced) {
+  // Durable before the old name goes: a power cut must not leave it without one.
+  if (const auto synced = fs_.sync_directory(parent(moved.name)); !synced) {
+    take_link_back(from, moved.name, out->signature.inode);
     return because(synced.error());
   }
-  job.linked[out->signature.inode] = link.name;
-  laid(work, link.name, out->signature);
-  return Done{};
+  work.moved = Laid{moved.name, out->signature};
+  return {};
 }
 
 /// The link caught something that a user had just written, which has its own name. What is not
 /// surely that second name of it is a user's and stays.
-void ApplyBatch::take_link_back(const engine::Link& link, std::uint64_t inode) {
+void ApplyBatch::take_link_back(const engine::Path& from, const engine::Path& name,
+                                std::uint64_t inode) {
   const auto caught = [&](std::string_view path) {
     const auto stat = fs_.stat(path);
     return stat && stat->signature.inode == inode;
   };
-  if (!caught(link.from)) {
+  if (!caught(from)) {
     return;
   }
   const std::string file = names_.next();
   const std::string kept = kept_path(file);
-  if (!fs_.rename(link.name, kept, aside())) {
+  if (!fs_.rename(name, kept, aside())) {
     return;
   }
   if (caught(kept)) {
-    if (caught(link.from)) {
+    if (caught(from)) {
       std::ignore = fs_.unlink(kept);
     }
-  } else if (!fs_.rename(kept, link.name, aside())) {
-    const IntentItem item{link.name, "", 0, file, {}, {}};
+  } else if (!fs_.rename(kept, name, aside())) {
+    const IntentItem item{name, "", 0, file, {}, {}};
     if (auto out = limbo_.settle(item, intent_)) {
-      limbo_.surface({link.name, file, std::move(out->seen), {}});
+      limbo_.surface({name, file, std::move(out->seen), {}});
     }
   }
 }
 
-ApplyBatch::Outcome ApplyBatch::remove(Job& job, Work& work, const engine::Remove& remove) {
-  if (const auto now = check(job, remove.name, remove.expected); !now) {
+ApplyBatch::Outcome ApplyBatch::remove(Work& work, const engine::Remove& remove) {
+  const auto now = check(remove.name, remove.expected);
+  if (!now) {
     return because(now.error());
   }
   if (remove.expected.kind == Kind::directory) {
@@ -256,6 +274,14 @@ ApplyBatch::Outcome ApplyBatch::remove(Job& job, Work& work, const engine::Remov
     }
     return Done{};
   }
+  if (remove.moved && exchange_) {
+    return move(work, remove, *now);
+  }
+  if (remove.moved) {
+    if (auto linked = link(work, remove.name, *remove.moved, *now); !linked) {
+      return because(std::move(linked.error()));
+    }
+  }
   const std::string kept = kept_path(work.item->file);
   if (const auto moved = fs_.rename(remove.name, kept, aside()); !moved) {
     return obstructed_or(moved.error());
@@ -264,68 +290,83 @@ ApplyBatch::Outcome ApplyBatch::remove(Job& job, Work& work, const engine::Remov
   const auto out = fs_.stat(kept);
   if (!out) {
     limbo_.keep_stray(*work.item, intent_, kept);
-    return because(out.error());
+    return unsure(out.error());
   }
   if (!is_file_like(*out)) {
     return came_out_wrong(work, kept);
   }
-  if (shown_elsewhere(job, out->signature.inode)) {
-    std::ignore = fs_.unlink(kept);
-    return Done{};
-  }
   return settle(work);
 }
 
-/// What came out at `from` moves to the kept versions, unless the tree shows it under another name.
-ApplyBatch::Outcome ApplyBatch::keep(Job& job, Work& work, const std::string& from,
-                                     const Stat& out) {
-  if (shown_elsewhere(job, out.signature.inode)) {
-    std::ignore = fs_.unlink(from);
+/// In one call, so that no user ever sees it under two names. What a user wrote just before moves
+/// as well: it is an edit of what should have, and the next look at the new name finds it.
+ApplyBatch::Outcome ApplyBatch::move(Work& work, const engine::Remove& remove, const Stat& now) {
+  const engine::Path& name = remove.moved->name;
+  if (const auto done = fs_.rename(remove.name, name, RenameMode::no_replace); !done) {
+    return obstructed_or(done.error());
+  }
+  if (const auto out = fs_.stat(name); out && !is_file_like(*out)) {
+    std::ignore = fs_.rename(name, remove.name, RenameMode::no_replace);
+    return because(Obstructed{});
+  }
+  work.moved = Laid{name, now.signature};
+  return Done{};
+}
+
+/// What came out at `from` moves to its new name, if it has one and is what was expected, else to
+/// the kept versions.
+ApplyBatch::Outcome ApplyBatch::keep(Work& work, const std::string& from, const Stat& out,
+                                     const std::optional<engine::Moved>& moved) {
+  if (moved && same_but_ctime(out.signature, work.item->expected) &&
+      fs_.rename(from, moved->name, RenameMode::no_replace)) {
+    work.moved = Laid{moved->name, out.signature};
     return Done{};
   }
-  if (const auto moved = fs_.rename(from, kept_path(work.item->file), aside()); !moved) {
+  if (const auto done = fs_.rename(from, kept_path(work.item->file), aside()); !done) {
     limbo_.keep_stray(*work.item, intent_, from);
-    return because(moved.error());
+    return unsure(done.error());
   }
   work.moved_in = true;
   return settle(work);
 }
 
 ApplyBatch::Outcome ApplyBatch::settle(Work& work) {
+  if (shows_kept(work)) {
+    std::ignore = fs_.unlink(kept_path(work.item->file));
+    return Done{};
+  }
   auto out = limbo_.settle(*work.item, intent_);
   if (!out) {
-    return because(std::move(out.error()));
+    return unsure(out.error());
   }
   if (!options_.keep && out->as_expected && !out->still_open && fs_.unlink(kept_path(out->file))) {
     return Done{};
   }
-  return Done{std::nullopt, std::move(*out)};
+  return Done{std::nullopt, std::move(*out), std::nullopt};
 }
 
-Stepped<Stat> ApplyBatch::check(const Job& job, const engine::Path& name,
-                                const engine::Signature& expected) {
+Stepped<Stat> ApplyBatch::check(const engine::Path& name, const engine::Signature& expected) {
   const auto now = fs_.stat(name);
   if (!now) {
     return obstructed_or(now.error());
   }
-  // Our own link has changed the ctime of what it linked; of a directory ctime tells nothing.
-  const bool any_ctime =
-      expected.kind == Kind::directory || job.linked.contains(now->signature.inode);
-  const bool same =
-      any_ctime ? same_but_ctime(now->signature, expected) : now->signature == expected;
+  // Of a directory ctime tells nothing.
+  const bool same = expected.kind == Kind::directory ? same_but_ctime(now->signature, expected)
+                                                     : now->signature == expected;
   if (now->special || !same) {
     return because(Obstructed{});
   }
   return *now;
 }
 
-bool ApplyBatch::shown_elsewhere(const Job& job, std::uint64_t inode) {
-  const auto linked = job.linked.find(inode);
-  if (linked == job.linked.end()) {
+/// Without exchange: what was kept is there a second time, under its new name.
+bool ApplyBatch::shows_kept(const Work& work) {
+  if (!work.moved) {
     return false;
   }
-  const auto there = fs_.stat(linked->second);
-  return there && there->signature.inode == inode;
+  const auto kept = fs_.stat(kept_path(work.item->file));
+  const auto there = fs_.stat(work.moved->name);
+  return kept && there && kept->signature.inode == there->signature.inode;
 }
 
 RenameMode ApplyBatch::aside() const {

@@ -4,7 +4,6 @@
 
 #include <iterator>
 #include <optional>
-#include <set>
 #include <tuple>
 
 #include "engine/path.h"
@@ -18,7 +17,7 @@ namespace {
 
 using engine::Kind;
 
-constexpr std::string_view title = "p2psync batch 1 ";
+constexpr std::string_view title = "p2psync batch 3 ";
 constexpr std::string_view last_line = "end\n";
 
 std::string log_path() {
@@ -34,8 +33,10 @@ std::optional<LoggedStep> decode_step(std::string_view line) {
   step.path = fields.text();
   step.name = fields.text();
   const auto what = fields.number<unsigned>();
+  step.from = fields.text();
   step.place = fields.text();
   step.inode = fields.number<std::uint64_t>();
+  step.ctime = fields.number<std::int64_t>();
   const auto kind = fields.number<unsigned>();
   step.wanted.mode = fields.number<std::uint16_t>(8);
   step.wanted.mtime = fields.number<std::int64_t>();
@@ -44,7 +45,8 @@ std::optional<LoggedStep> decode_step(std::string_view line) {
   step.wanted.target = fields.text();
   const bool good = fields.all_good() && kind <= static_cast<unsigned>(Kind::symlink) &&
                     what <= 2 && !engine::path_problem(step.path) &&
-                    !engine::path_problem(step.name);
+                    !engine::path_problem(step.name) &&
+                    (step.from.empty() || !engine::path_problem(step.from));
   if (!good) {
     return std::nullopt;
   }
@@ -53,38 +55,83 @@ std::optional<LoggedStep> decode_step(std::string_view line) {
   return step;
 }
 
-/// Whether the disk shows that the step was carried out. `linked`: the inodes that a step before it
-/// gave a second name.
-Result<bool> carried_out(Fs& fs, const LoggedStep& step, const std::set<std::uint64_t>& linked) {
-  const bool by_place = !step.place.empty();
-  const auto stat = fs.stat(by_place ? step.place : step.name);
+Result<bool> is_at(Fs& fs, const std::string& path, std::uint64_t inode) {
+  const auto stat = fs.stat(path);
   if (!stat && stat.error().code != ErrorCode::not_found) {
     return std::unexpected(stat.error());
   }
-  switch (step.what) {
-    case LoggedStep::What::put:
-      // A directory is made in its place: there it is, as it was wanted, or it is not known to have
-      // been.
-      if (!by_place) {
-        return stat && stat->signature.kind == Kind::directory &&
-               stat->signature.mode == step.wanted.mode;
-      }
-      if (stat && stat->signature.inode == step.inode) {
-        // Without exchange it is linked to its name before the slot goes.
-        const auto there = fs.stat(step.name);
-        return there && there->signature.inode == step.inode;
-      }
-      return true;
-    case LoggedStep::What::link: return stat && stat->signature.inode == step.inode;
-    case LoggedStep::What::remove:
-      if (!stat && linked.contains(step.inode)) {
-        // What the tree shows under its second name is not kept, so no kept file can tell.
-        const auto there = fs.stat(step.name);
-        return !there || there->signature.inode != step.inode;
-      }
-      return by_place && stat.has_value();
+  return stat && stat->signature.inode == inode;
+}
+
+Result<bool> was_put(Fs& fs, const LoggedStep& step) {
+  if (step.place.empty()) {
+    // A directory is made in its place: there it is, as it was wanted, or it is not known to have
+    // been.
+    const auto stat = fs.stat(step.name);
+    if (!stat && stat.error().code != ErrorCode::not_found) {
+      return std::unexpected(stat.error());
+    }
+    return stat && stat->signature.kind == Kind::directory &&
+           stat->signature.mode == step.wanted.mode;
   }
-  return false;
+  const auto slot = fs.stat(step.place);
+  if (!slot && slot.error().code != ErrorCode::not_found) {
+    return std::unexpected(slot.error());
+  }
+  if (!slot || slot->signature.inode != step.inode) {
+    return true;
+  }
+  // Without exchange it is linked to its name before the slot goes: a link that a user has replaced
+  // since shows in a later ctime (an earlier one is what a power cut leaves).
+  const auto there = is_at(fs, step.name, step.inode);
+  return there ? *there || (!fs.can_exchange() && slot->signature.ctime > step.ctime) : there;
+}
+
+/// `put`: what took the place of what moved, if anything.
+Result<bool> was_moved(Fs& fs, const LoggedStep& step, const LoggedStep* put) {
+  const auto there = is_at(fs, step.name, step.inode);
+  if (!there || *there || put == nullptr) {
+    return there;
+  }
+  const auto replaced = was_put(fs, *put);
+  if (!replaced || !*replaced) {
+    return replaced;
+  }
+  // Neither on its way nor kept: it did get its name, and a user acted on that since.
+  for (const std::string& path : {put->place, step.place}) {
+    const auto still = is_at(fs, path, step.inode);
+    if (!still || *still) {
+      return still ? Result<bool>(false) : still;
+    }
+  }
+  return true;
+}
+
+Result<bool> was_removed(Fs& fs, const LoggedStep& step) {
+  if (step.place.empty()) {  // a directory, by rmdir
+    const auto there = is_at(fs, step.name, step.inode);
+    return there ? !*there : there;
+  }
+  const auto kept = fs.stat(step.place);
+  if (!kept && kept.error().code != ErrorCode::not_found) {
+    return std::unexpected(kept.error());
+  }
+  // A power cut between the syncs of two directories can leave a file that moved with both names
+  // (btrfs). Then its user still sees it.
+  const auto there = is_at(fs, step.name, step.inode);
+  return there ? kept.has_value() && !*there : there;
+}
+
+Result<bool> carried_out(Fs& fs, const std::vector<LoggedStep>& steps, std::size_t i) {
+  const LoggedStep& step = steps[i];
+  switch (step.what) {
+    case LoggedStep::What::put: return was_put(fs, step);
+    case LoggedStep::What::remove: return was_removed(fs, step);
+    case LoggedStep::What::move: break;
+  }
+  const bool by_put = i + 1 < steps.size() && steps[i + 1].what == LoggedStep::What::put &&
+                      steps[i + 1].name == step.from;
+  return was_moved(fs, step, by_put ? &steps[i + 1] : nullptr);
 }
 
 /// Empty: there is none.
@@ -103,10 +150,11 @@ Result<void> write_batch_log(Fs& fs, std::uint64_t batch, const std::vector<Logg
   std::string text = fmt::format("{}{}\n", title, batch);
   for (const LoggedStep& step : steps) {
     const engine::Wanted& wanted = step.wanted;
-    fmt::format_to(std::back_inserter(text), "{} {} {} {} {} {} {:o} {} {} {} {}\n",
+    fmt::format_to(std::back_inserter(text), "{} {} {} {} {} {} {} {} {:o} {} {} {} {}\n",
                    escaped(step.path), escaped(step.name), static_cast<unsigned>(step.what),
-                   escaped(step.place), step.inode, static_cast<unsigned>(wanted.kind), wanted.mode,
-                   wanted.mtime, wanted.size, to_hex(wanted.content), escaped(wanted.target));
+                   escaped(step.from), escaped(step.place), step.inode, step.ctime,
+                   static_cast<unsigned>(wanted.kind), wanted.mode, wanted.mtime, wanted.size,
+                   to_hex(wanted.content), escaped(wanted.target));
   }
   text += last_line;
   std::ignore = fs.unlink(new_log_path());  // of a crash
@@ -128,63 +176,72 @@ Result<void> write_batch_log(Fs& fs, std::uint64_t batch, const std::vector<Logg
   return done;
 }
 
-Result<std::vector<engine::Relaid>> relaid(Fs& fs) {
-  std::vector<engine::Relaid> list;
-  const auto read = read_log(fs);
-  if (!read) {
-    return std::unexpected(read.error());
-  }
-  std::string_view text = *read;
+namespace {
+
+struct Log {
+  std::uint64_t batch = 0;
+  std::vector<LoggedStep> steps;
+};
+
+/// Without steps: torn, or of another kind.
+Log decode_log(std::string_view text) {
+  Log log;
   const auto first = text.find('\n');
   if (!text.starts_with(title) || !text.ends_with(last_line) || first == std::string_view::npos) {
-    return list;
+    return log;
   }
   Fields number(text.substr(title.size(), first - title.size()));
-  const auto batch = number.number<std::uint64_t>();
+  log.batch = number.number<std::uint64_t>();
   text.remove_prefix(first + 1);
-  std::vector<LoggedStep> steps;
-  std::vector<LoggedStep> unsure;  ///< links whose name is another file now, or none
-  std::set<std::uint64_t> linked;
-  const auto take = [&](const LoggedStep& step) {
-    steps.push_back(step);
-    if (step.what == LoggedStep::What::link) {
-      linked.insert(step.inode);
-    }
-    const bool removed = step.what == LoggedStep::What::remove;
-    list.push_back(
-        {batch, step.path, step.name, removed ? std::nullopt : std::optional(step.wanted)});
-  };
-  bool all = true;
   while (text != last_line) {
     const auto end = text.find('\n');
-    const auto step =
-        end == std::string_view::npos ? std::nullopt : decode_step(text.substr(0, end));
+    auto step = end == std::string_view::npos ? std::nullopt : decode_step(text.substr(0, end));
     if (!step || !number.all_good()) {
-      return std::vector<engine::Relaid>();
+      return {};
     }
-    const auto happened = carried_out(fs, *step, linked);
+    log.steps.push_back(std::move(*step));
+    text.remove_prefix(end + 1);
+  }
+  return log;
+}
+
+}  // namespace
+
+Result<std::vector<engine::Relaid>> relaid(Fs& fs) {
+  const auto text = read_log(fs);
+  if (!text) {
+    return std::unexpected(text.error());
+  }
+  const Log log = decode_log(*text);
+  std::vector<engine::Relaid> list;
+  std::vector<LoggedStep> done;
+  for (std::size_t i = 0; i < log.steps.size(); ++i) {
+    const LoggedStep& step = log.steps[i];
+    const auto happened = carried_out(fs, log.steps, i);
     if (!happened) {
       return std::unexpected(happened.error());
     }
-    all = all && *happened;
-    if (*happened) {
-      // Steps of a path are carried out in order: a link whose name a user has replaced since was
-      // made all the same if what came after it was.
-      for (const LoggedStep& link : unsure) {
-        if (link.path == step->path) {
-          take(link);
-        }
-      }
-      std::erase_if(unsure, [&](const LoggedStep& link) { return link.path == step->path; });
-      take(*step);
-    } else if (step->what == LoggedStep::What::link) {
-      unsure.push_back(*step);
+    if (!*happened) {
+      continue;
     }
-    text.remove_prefix(end + 1);
+    done.push_back(step);
+    const bool removed = step.what == LoggedStep::What::remove;
+    if (step.what == LoggedStep::What::move) {
+      // Without exchange it is linked to its new name before the old one goes.
+      const auto stays = is_at(fs, step.from, step.inode);
+      if (!stays) {
+        return std::unexpected(stays.error());
+      }
+      if (!*stays) {
+        list.push_back({log.batch, step.path, step.from, std::nullopt});
+      }
+    }
+    list.push_back(
+        {log.batch, step.path, step.name, removed ? std::nullopt : std::optional(step.wanted)});
   }
-  if (!all) {
+  if (done.size() != log.steps.size()) {
     // What was not carried out is struck out before recovery takes its slots away.
-    if (auto written = write_batch_log(fs, batch, steps, true); !written) {
+    if (auto written = write_batch_log(fs, log.batch, done, true); !written) {
       return std::unexpected(std::move(written.error()));
     }
   }

@@ -1,5 +1,5 @@
 #pragma once
-// The batch log: what the batch in hand lays, links and removes, written down before it does.
+// The batch log: what the batch in hand lays, moves and removes, written down before it does.
 //
 // The index learns the results of a batch only after it: a crash in between leaves a disk that
 // shows more than the index remembers. A user who edits a file then has seen the new state, and
@@ -10,10 +10,11 @@
 // are recognised by the batch's number. A step that failed is struck out before its slot goes, so
 // that a slot that is gone, or holds another inode, means: carried out.
 //
-// Format: a line "p2psync batch 1 <number>", one line for each step, "end". Fields are divided by
-// single blanks, written as in intents: path, name, what (put, link, remove), place (the slot or
-// the kept file), inode (of the slot, or of what is linked or removed), kind, mode, mtime, size,
-// content, target.
+// Format: a line "p2psync batch 3 <number>", one line for each step, "end". Fields are divided by
+// single blanks, written as in intents: path, name, what (put, move, remove), from (the old name of
+// a move), place (the slot, else the kept file), inode (of the slot, or of what is moved or
+// removed), ctime (of the slot; it tells a link where the disk has no exchange), kind, mode, mtime,
+// size, content, target. What a put moves stands in the line before it.
 #include <string>
 #include <vector>
 
@@ -22,16 +23,18 @@
 namespace p2psync::storage {
 
 struct LoggedStep {
-  enum class What : std::uint8_t { put = 0, link = 1, remove = 2 };
+  enum class What : std::uint8_t { put = 0, move = 1, remove = 2 };
   engine::Path path;
   engine::Path name;
   What what = What::put;
+  engine::Path from;  ///< of a move: the old name
   std::string place;
   std::uint64_t inode = 0;
+  std::int64_t ctime = 0;
   engine::Wanted wanted;
   bool operator==(const LoggedStep& other) const {
     return path == other.path && name == other.name && what == other.what && place == other.place &&
-           inode == other.inode;
+           from == other.from && inode == other.inode;
   }
 };
 

@@ -1,11 +1,6 @@
 #include "storage/index_store.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <chrono>
 #include <cstdio>
 #include <type_traits>
 #include <utility>
@@ -26,6 +21,7 @@ using engine::VersionVector;
 
 constexpr std::uint64_t application_id = 0x70327073;
 constexpr std::uint64_t schema_version = 1;
+constexpr std::int64_t ms_ns = 1'000'000;
 
 constexpr const char* schema =
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
@@ -58,12 +54,6 @@ std::string hex(NodeId id) {
   return text;
 }
 
-std::uint64_t wall_clock_ms() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
-}
-
 SqliteFailure damaged(const std::string& file, std::string_view what) {
   return {{ErrorCode::corrupt, "read", file + " (" + std::string(what) + ')'}};
 }
@@ -83,12 +73,12 @@ auto caught(const Work& work) -> Result<decltype(work())> {
   }
 }
 
-void create(SqliteDatabase& sqlite, NodeId self) {
+void create(SqliteDatabase& sqlite, NodeId self, std::uint64_t epoch) {
   sqlite.transaction([&] {
     sqlite.execute(schema);
     SqliteStatement insert(sqlite, "INSERT INTO meta VALUES(?1, ?2)");
     insert.bind(1, std::string_view("node")).bind(2, self).run();
-    insert.bind(1, std::string_view("epoch")).bind(2, wall_clock_ms()).run();
+    insert.bind(1, std::string_view("epoch")).bind(2, epoch).run();
     insert.bind(1, std::string_view("scanned")).bind(2, std::uint64_t{0}).run();
     insert.bind(1, std::string_view("applied")).bind(2, std::uint64_t{0}).run();
   });
@@ -98,13 +88,17 @@ void examine(const SqliteDatabase& sqlite) {
   SqliteStatement check(sqlite, "PRAGMA quick_check(1)");
   while (check.step()) {
     if (check.text(0) != "ok") {
+      // A page that cannot be read is a finding to SQLite; but the disk may give it next time.
+      if (const auto& failure = sqlite.failure()) {
+        throw SqliteFailure{*failure};
+      }
       throw damaged(sqlite.file(), check.text(0));
     }
   }
 }
 
 /// Makes the tables in a new file; refuses what is not ours, newer or damaged.
-void establish(SqliteDatabase& sqlite, NodeId self) {
+void establish(SqliteDatabase& sqlite, NodeId self, std::uint64_t now_ms) {
   const std::uint64_t id = sqlite.number("PRAGMA application_id");
   const std::uint64_t version = sqlite.number("PRAGMA user_version");
   const bool made_now = sqlite.number("SELECT count(*) FROM sqlite_schema") == 0;
@@ -116,9 +110,12 @@ void establish(SqliteDatabase& sqlite, NodeId self) {
   }
   sqlite.execute("PRAGMA journal_mode = WAL");
   if (made_now) {
-    create(sqlite, self);
+    create(sqlite, self, now_ms);
   } else {
     examine(sqlite);
+    // What a process that was killed had written and not synced is there, and the next power cut
+    // may take it: it is made durable before anybody is told of it.
+    sqlite.execute("PRAGMA wal_checkpoint(TRUNCATE)");
   }
 }
 
@@ -138,6 +135,20 @@ T decoded(const SqliteDatabase& sqlite, Blob data) {
     throw damaged(sqlite.file(), value.error().object);
   }
   return std::move(*value);
+}
+
+/// Whether a database, or the WAL of one that could not follow, has this name.
+Result<bool> is_taken(Fs& fs, const std::string& file) {
+  for (const char* suffix : {"", "-wal"}) {
+    const auto stat = fs.stat(file + suffix);
+    if (stat) {
+      return true;
+    }
+    if (stat.error().code != ErrorCode::not_found) {
+      return std::unexpected(stat.error());
+    }
+  }
+  return false;
 }
 
 }  // namespace
@@ -193,14 +204,14 @@ IndexStore::IndexStore(std::unique_ptr<Database> database, std::uint64_t epoch, 
 
 IndexStore::~IndexStore() = default;
 
-Result<std::unique_ptr<IndexStore>> IndexStore::open(const std::string& database_file,
-                                                     NodeId self) {
+Result<std::unique_ptr<IndexStore>> IndexStore::open(Fs& fs, const std::string& file, NodeId self,
+                                                     std::optional<std::uint64_t> seed) {
   return caught([&] {
-    auto sqlite = std::make_unique<SqliteDatabase>(database_file);
-    establish(*sqlite, self);
+    auto sqlite = std::make_unique<SqliteDatabase>(fs, file, seed);
+    establish(*sqlite, self, static_cast<std::uint64_t>(fs.wall_time() / ms_ns));
     if (const NodeId node = meta(*sqlite, "node"); node != self) {
       throw SqliteFailure{{ErrorCode::invalid, "open",
-                           database_file + " (it belongs to node " + hex(node) + ", this is node " +
+                           file + " (it belongs to node " + hex(node) + ", this is node " +
                                hex(self) + ": a copied folder?)"}};
     }
     const std::uint64_t epoch = meta(*sqlite, "epoch");
@@ -210,27 +221,28 @@ Result<std::unique_ptr<IndexStore>> IndexStore::open(const std::string& database
   });
 }
 
-Result<std::string> IndexStore::set_aside(const std::string& database_file) {
+Result<std::string> IndexStore::set_aside(Fs& fs, const std::string& file) {
   std::string aside;
   for (int n = 1;; ++n) {
-    aside = database_file + ".damaged-" + std::to_string(n);
-    if (::access(aside.c_str(), F_OK) != 0 && ::access((aside + "-wal").c_str(), F_OK) != 0) {
+    aside = file + ".damaged-" + std::to_string(n);
+    const auto taken = is_taken(fs, aside);
+    if (!taken) {
+      return std::unexpected(taken.error());
+    }
+    if (!*taken) {
       break;
     }
   }
   // The WAL goes along, since it may hold what the file lacks; and first, so that a crash in
   // between leaves an older index and never a WAL without its database.
   for (const char* suffix : {"-wal", "-journal", ""}) {
-    const std::string from = database_file + suffix;
-    if (::rename(from.c_str(), (aside + suffix).c_str()) != 0 && errno != ENOENT) {
-      return std::unexpected(system_error("rename", from, errno));
+    const auto renamed = fs.rename(file + suffix, aside + suffix, RenameMode::replace);
+    if (!renamed && renamed.error().code != ErrorCode::not_found) {
+      return std::unexpected(renamed.error());
     }
   }
-  const std::string folder = database_file.substr(0, database_file.rfind('/') + 1);
-  const Descriptor directory(
-      ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!directory || ::fsync(directory.get()) != 0) {
-    return std::unexpected(system_error("sync", folder, errno));
+  if (const auto synced = fs.sync_directory(engine::parent_of(file)); !synced) {
+    return std::unexpected(synced.error());
   }
   return aside;
 }

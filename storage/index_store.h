@@ -2,11 +2,11 @@
 // The index on disk: what a node must not forget, in SQLite.
 //
 // One connection, used by one thread: SQLite 3.40 can corrupt a WAL that several connections write
-// or checkpoint at once. It holds the file exclusively (locking_mode=EXCLUSIVE), so nobody else can
-// open it meanwhile, and the WAL's index lies on the heap: nothing is mapped. synchronous=FULL:
-// what commit() has confirmed is on the disk. A crash at any time leaves a prefix of the commits.
-// The directory is opened once and everything is reached through its descriptor: the path may have
-// any length, and a folder that is exchanged while the node runs does not get this node's index.
+// or checkpoint at once. It takes the file for its own (locking_mode=EXCLUSIVE), so that the WAL's
+// index lies on the heap and nothing is mapped; that nobody else opens it is FolderLock's matter.
+// synchronous=FULL: what commit() has confirmed is on the disk. A crash at any time leaves a prefix
+// of the commits. All files are reached through the Fs, which must outlive the store; what the Fs
+// throws comes out of every function but the destructor.
 //
 // Schema 1 (PRAGMA application_id 0x70327073, user_version 1); values are encoded by
 // engine/codec.h:
@@ -19,12 +19,14 @@
 // Unsigned 64-bit numbers stand as the signed ones with the same bits.
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
 #include "engine/error.h"
 #include "engine/node.h"
 #include "engine/record.h"
+#include "storage/fs.h"
 
 namespace p2psync::storage {
 
@@ -35,11 +37,12 @@ class IndexStore {
   ///   newer    a newer version of the program wrote it
   ///   corrupt  damaged, or not an index: set_aside() and open again, the folder is read anew then
   ///   invalid  it belongs to another node: the folder was copied
-  ///   busy     another process has it open
-  [[nodiscard]] static Result<std::unique_ptr<IndexStore>> open(const std::string& database_file,
-                                                                engine::NodeId self);
-  /// Renames a damaged index to `<database_file>.damaged-<n>`, n from 1, and returns that name.
-  [[nodiscard]] static Result<std::string> set_aside(const std::string& database_file);
+  /// `file` is a path below the root of the Fs. `seed`: see SqliteVfs; none outside a simulator.
+  [[nodiscard]] static Result<std::unique_ptr<IndexStore>> open(
+      Fs& fs, const std::string& file, engine::NodeId self,
+      std::optional<std::uint64_t> seed = std::nullopt);
+  /// Renames a damaged index to `<file>.damaged-<n>`, n from 1, and returns that name.
+  [[nodiscard]] static Result<std::string> set_aside(Fs& fs, const std::string& file);
 
   ~IndexStore();
   IndexStore(const IndexStore&) = delete;

@@ -56,6 +56,7 @@ Result<Displaced> Limbo::settle(const IntentItem& item, std::uint64_t intent) {
     entry.looked = displaced.seen.signature;
     entry.waiting = displaced.still_open;
     entry.reported = !displaced.as_expected;
+    entry.told = true;
   }
   return displaced;
 }
@@ -72,6 +73,7 @@ void Limbo::restore(const IntentItem& item, std::uint64_t intent,
   }
   Entry& entry = enter(item, intent);
   entry.content = recorded.value_or(item.content);
+  entry.told = recorded.has_value();
   look_again(entry);
   if (!entry.waiting && !entry.reported) {
     entries_.erase(item.file);
@@ -157,9 +159,11 @@ void Limbo::look_again(Entry& entry) {
   // With no hash to compare with, the signature has to say whether it is what was expected.
   const bool same = entry.content == Hash{} ? same_but_ctime(seen->signature, entry.item.expected)
                                             : seen->content == entry.content;
-  if (!same) {
-    surface({entry.item.name, entry.item.file, *seen, entry.content});
+  const bool news = !entry.told && seen->signature.kind == Kind::file;
+  if (!same || news) {
+    surface({entry.item.name, entry.item.file, *seen, same ? seen->content : entry.content});
     entry.reported = true;
+    entry.told = true;
   }
   entry.content = seen->content;
   entry.looked = seen->signature;
@@ -209,6 +213,12 @@ Limbo::Entry& Limbo::enter(const IntentItem& item, std::uint64_t intent) {
   return entries_.insert_or_assign(item.file, std::move(entry)).first->second;
 }
 
+void Limbo::close_finished(std::uint64_t next_number) {
+  if (const std::uint64_t intent = std::exchange(finished_, 0); intent != 0) {
+    close(intent, next_number);
+  }
+}
+
 void Limbo::close(std::uint64_t intent, std::uint64_t next_number) {
   std::vector<IntentItem> left;
   for (const auto& [file, entry] : entries_) {
@@ -236,7 +246,7 @@ void Limbo::close(std::uint64_t intent, std::uint64_t next_number) {
 void Limbo::drop_intent_if_done(std::uint64_t intent) {
   const bool left =
       std::ranges::any_of(entries_, [&](const auto& item) { return item.second.intent == intent; });
-  if (!left) {
+  if (!left && intent != finished_) {
     std::ignore = fs_.unlink(intent_path(intent));
   }
 }

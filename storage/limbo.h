@@ -37,7 +37,8 @@ class Limbo {
   /// item.expected and item.content. An error: it is there and will surface once it can be read.
   [[nodiscard]] Result<engine::Displaced> settle(const IntentItem& item, std::uint64_t intent);
   /// After a restart: the same, by content. `recorded` is what the index holds of this file. Bytes
-  /// that are neither surface.
+  /// that are neither surface; so do those that are what was expected but not on record: nobody
+  /// else may have them.
   void restore(const IntentItem& item, std::uint64_t intent,
                const std::optional<engine::Hash>& recorded);
   /// A directory or a special file came out at `at`, where only a file should: it goes back to its
@@ -52,7 +53,11 @@ class Limbo {
 
   [[nodiscard]] std::vector<engine::Surfaced> revisit();
 
-  /// The batch is over: its intent goes, or is cut down to what is in limbo.
+  /// The batch is over. Its intent stays until its results are on record.
+  void finish(std::uint64_t intent) { finished_ = intent; }
+  /// The results of the batch before are on record: its intent goes, or is cut down to what is in
+  /// limbo.
+  void close_finished(std::uint64_t next_number);
   void close(std::uint64_t intent, std::uint64_t next_number);
 
   [[nodiscard]] bool is_stray(const std::string& path) const;
@@ -70,6 +75,7 @@ class Limbo {
     std::int64_t since = 0;    ///< wall clock, for the grace
     bool waiting = true;       ///< stray, unread or open: look again
     bool reported = false;
+    bool told = false;  ///< somebody was told of the file, or has it on record
   };
   [[nodiscard]] bool tells_changes(const engine::Signature& signature);
   [[nodiscard]] Lease lease_on(const std::string& path);
@@ -81,6 +87,7 @@ class Limbo {
   Fs& fs_;
   std::chrono::nanoseconds grace_;
   std::map<std::string, Entry> entries_;
+  std::uint64_t finished_ = 0;  ///< the intent of the last batch; 0: none
   std::vector<engine::Surfaced> surfaced_;
 };
 

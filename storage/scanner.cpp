@@ -43,6 +43,18 @@ bool is_fresh(const engine::Signature& signature, std::int64_t now) {
          (near(signature.ctime, grain) || near(signature.mtime, grain));
 }
 
+}  // namespace
+
+bool may_hide_a_write(const engine::Signature& signature, std::int64_t now) {
+  const bool coarse = signature.mtime % second_ns == 0;
+  const auto grain = coarse ? timestamp_grain_coarse : timestamp_grain;
+  const std::int64_t distance =
+      now > signature.mtime ? now - signature.mtime : signature.mtime - now;
+  return signature.kind == Kind::file && distance < grain.count();
+}
+
+namespace {
+
 /// The errors that say: what the stat showed is not there any more.
 bool moved_on(const Error& error) {
   return error.code == ErrorCode::not_found || error.code == ErrorCode::changed;

@@ -23,6 +23,9 @@ inline constexpr std::chrono::nanoseconds timestamp_grain_coarse = std::chrono::
 /// More new names than this in one Look: one sync of the whole file system is cheaper.
 inline constexpr std::size_t single_syncs_max = 8;
 
+/// A file whose time is so near to `now` that a write just after it may show nowhere.
+[[nodiscard]] bool may_hide_a_write(const engine::Signature& signature, std::int64_t now);
+
 /// One name. With the signature of `known`, unless that was fresh, nothing is read. Not durable
 /// yet: look_all makes it so.
 [[nodiscard]] engine::Looked look(Fs& fs, const engine::LookAt& at);

@@ -62,6 +62,11 @@ Stepped<Slot> dressed(Fs& fs, const Put& put, std::string path, const std::optio
   auto done = dress(**file, put.wanted, replaced);
   if (done && sync) {
     done = (*file)->sync();
+    if (!done) {
+      // After a sync that failed the kernel takes the pages for clean: the next one would succeed,
+      // and the bytes would not be on the disk. They have to be written anew.
+      std::ignore = fs.unlink(path);
+    }
   }
   if (!done) {
     return because(std::move(done.error()));
@@ -138,6 +143,7 @@ Stepped<Slot> make_link(Fs& fs, const Put& put, std::string path,
   auto ready = fs.stat(path);
   if (ready && replaced && (replaced->uid != ready->uid || replaced->gid != ready->gid)) {
     fs.set_link_owner(path, replaced->uid, replaced->gid);
+    ready = fs.stat(path);
   }
   if (!ready) {
     return because(ready.error());
@@ -145,9 +151,11 @@ Stepped<Slot> make_link(Fs& fs, const Put& put, std::string path,
   return Slot{std::move(path), ready->signature, {}};
 }
 
-Stepped<Slot> make_directory(Fs& fs, std::string path) {
-  // Writable until it has its name: moving a directory means writing to it.
-  if (const auto made = fs.make_directory(path, 0700); !made) {
+Stepped<Slot> make_directory(Fs& fs, std::string path, std::uint16_t mode) {
+  // Moving a directory means writing to it: one that its owner may not write to gets its mode when
+  // it has its name.
+  const bool movable = (mode & 0300) == 0300;
+  if (const auto made = fs.make_directory(path, movable ? mode : 0700); !made) {
     return because(made.error());
   }
   const auto ready = fs.stat(path);
@@ -189,7 +197,7 @@ Stepped<Slot> make_slot(Fs& fs, const Put& put, std::uint64_t number,
   std::string path = engine::child_of(staging_directory, fmt::format("slot-{}", number));
   Stepped<Slot> slot;
   if (put.wanted.kind == Kind::directory) {
-    slot = make_directory(fs, path);
+    slot = make_directory(fs, path, put.wanted.mode);
   } else if (put.wanted.kind == Kind::symlink) {
     slot = make_link(fs, put, path, replaced);
   } else if (std::holds_alternative<engine::Staged>(put.source) && put.wanted.size != 0) {

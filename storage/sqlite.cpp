@@ -1,34 +1,11 @@
 #include "storage/sqlite.h"
 
-#include <fcntl.h>
 #include <sqlite3.h>
 
-#include <cerrno>
-#include <cstring>
+#include <utility>
 
 namespace p2psync::storage {
 namespace {
-
-constexpr const char* vfs_name = "p2psync";
-
-/// SQLite's own unix VFS, but that names are taken as they are: it would resolve the link in
-/// /proc/self/fd to the very path that it is there to avoid.
-bool register_vfs() {
-  sqlite3_vfs* const unix_vfs = sqlite3_vfs_find("unix");
-  invariant(unix_vfs != nullptr, "SQLite has no unix VFS");
-  static sqlite3_vfs vfs = *unix_vfs;
-  vfs.zName = vfs_name;
-  vfs.pNext = nullptr;
-  vfs.xFullPathname = [](sqlite3_vfs*, const char* name, int size, char* into) {
-    const std::size_t length = std::strlen(name);
-    if (length >= static_cast<std::size_t>(size)) {
-      return SQLITE_CANTOPEN;
-    }
-    std::memcpy(into, name, length + 1);
-    return SQLITE_OK;
-  };
-  return sqlite3_vfs_register(&vfs, 0) == SQLITE_OK;
-}
 
 ErrorCode code_of(int extended_code) {
   // A file that ends too early.
@@ -41,13 +18,15 @@ ErrorCode code_of(int extended_code) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB: return ErrorCode::corrupt;
     case SQLITE_FULL: return ErrorCode::no_space;
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED: return ErrorCode::busy;
-    case SQLITE_READONLY:
-    case SQLITE_PERM:
-    case SQLITE_AUTH: return ErrorCode::denied;
     default: return ErrorCode::io;
   }
+}
+
+/// A call of the VFS has failed. A file that ends too early is a damaged one.
+bool is_of_the_disk(int extended_code) {
+  const int code = extended_code & 0xff;
+  return (code == SQLITE_IOERR && extended_code != SQLITE_IOERR_SHORT_READ) ||
+         code == SQLITE_FULL || code == SQLITE_CANTOPEN;
 }
 
 }  // namespace
@@ -61,9 +40,12 @@ void SqliteStatement::Finalize::operator()(sqlite3_stmt* statement) const {
 SqliteStatement::SqliteStatement(const SqliteDatabase& database, const char* sql)
     : database_(database) {
   sqlite3_stmt* made = nullptr;
-  const int code =
-      sqlite3_prepare_v3(database.connection(), sql, -1, SQLITE_PREPARE_PERSISTENT, &made, nullptr);
-  statement_.reset(made);
+  const int code = database.call([&] {
+    const int prepared = sqlite3_prepare_v3(database.connection(), sql, -1,
+                                            SQLITE_PREPARE_PERSISTENT, &made, nullptr);
+    statement_.reset(made);
+    return prepared;
+  });
   if (code != SQLITE_OK) {
     database.fail("read");
   }
@@ -94,13 +76,17 @@ SqliteStatement& SqliteStatement::bind(int at, std::string_view value) {
 }
 
 bool SqliteStatement::step() {
-  switch (sqlite3_step(statement_.get())) {
-    case SQLITE_ROW: return true;
-    case SQLITE_DONE: sqlite3_reset(statement_.get()); return false;
-    default: break;
+  const int code = database_.call([&] {
+    const int stepped = sqlite3_step(statement_.get());
+    if (stepped != SQLITE_ROW) {
+      // After a failure this says the same again, so the error is still there afterwards.
+      sqlite3_reset(statement_.get());
+    }
+    return stepped;
+  });
+  if (code == SQLITE_ROW || code == SQLITE_DONE) {
+    return code == SQLITE_ROW;
   }
-  // Resetting it says the same again, so the error is still there afterwards.
-  sqlite3_reset(statement_.get());
   database_.fail(sqlite3_stmt_readonly(statement_.get()) != 0 ? "read" : "write");
 }
 
@@ -130,24 +116,17 @@ void SqliteDatabase::Close::operator()(sqlite3* connection) const {
   sqlite3_close_v2(connection);
 }
 
-SqliteDatabase::SqliteDatabase(std::string file) : file_(std::move(file)) {
-  static const bool registered = register_vfs();
-  invariant(registered, "SQLite: the VFS");
-
-  const std::size_t name_at = file_.rfind('/') + 1;  // 0 without any
-  const std::string folder = name_at == 0 ? "." : file_.substr(0, name_at);
-  directory_ = Descriptor(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!directory_) {
-    throw SqliteFailure{system_error("open", folder, errno)};
-  }
-  const std::string name =
-      "/proc/self/fd/" + std::to_string(directory_.get()) + '/' + file_.substr(name_at);
+SqliteDatabase::SqliteDatabase(Fs& fs, std::string file, std::optional<std::uint64_t> seed)
+    : file_(std::move(file)), vfs_(std::make_unique<SqliteVfs>(fs, seed)) {
   sqlite3* connection = nullptr;
-  const int code = sqlite3_open_v2(
-      name.c_str(), &connection,
-      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
-      vfs_name);
-  connection_.reset(connection);
+  const int code = call([&] {
+    const int opened = sqlite3_open_v2(
+        file_.c_str(), &connection,
+        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+        vfs_->name());
+    connection_.reset(connection);
+    return opened;
+  });
   if (code != SQLITE_OK) {
     fail("open");
   }
@@ -158,7 +137,8 @@ SqliteDatabase::SqliteDatabase(std::string file) : file_(std::move(file)) {
 }
 
 void SqliteDatabase::execute(const char* sql) {
-  if (sqlite3_exec(connection_.get(), sql, nullptr, nullptr, nullptr) != SQLITE_OK) {
+  if (call([&] { return sqlite3_exec(connection_.get(), sql, nullptr, nullptr, nullptr); }) !=
+      SQLITE_OK) {
     fail("write");
   }
 }
@@ -171,18 +151,18 @@ std::uint64_t SqliteDatabase::number(const char* sql) const {
 
 void SqliteDatabase::rollback() {
   if (sqlite3_get_autocommit(connection_.get()) == 0) {
-    // A failure means that SQLite has rolled back by itself.
+    // A failure means that SQLite has rolled back by itself. This runs while an error is on its
+    // way, so nothing is thrown here.
     sqlite3_exec(connection_.get(), "ROLLBACK", nullptr, nullptr, nullptr);
   }
 }
 
 void SqliteDatabase::fail(std::string_view operation) const {
-  const ErrorCode code = code_of(sqlite3_extended_errcode(connection_.get()));
-  const int number = sqlite3_system_errno(connection_.get());
-  if (code == ErrorCode::io && number != 0) {
-    throw SqliteFailure{system_error(operation, file_, number)};
+  const int number = sqlite3_extended_errcode(connection_.get());
+  if (is_of_the_disk(number) && failure()) {
+    throw SqliteFailure{*failure()};
   }
-  throw SqliteFailure{{code, std::string(operation),
+  throw SqliteFailure{{code_of(number), std::string(operation),
                        file_ + " (SQLite: " + sqlite3_errmsg(connection_.get()) + ')'}};
 }
 

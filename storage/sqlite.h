@@ -1,22 +1,20 @@
 #pragma once
 // A thin layer over SQLite: one database and its statements.
 //
-// Used by one thread. The database is held exclusively from the first access on. Its directory is
-// reached through a descriptor, not a path: SQLite's own limit is 512 bytes of path, and a
-// directory that is renamed or exchanged stays the right one. Statements must go before their
+// Used by one thread. Its files are those of an Fs (storage/sqlite_vfs.h), which must outlive it;
+// there is one connection, and nothing keeps a second one away. Statements must go before their
 // database. Errors: every function throws SqliteFailure, for the one room that includes this to
-// catch at its border; a transaction is a dozen calls that all fail the same way.
+// catch at its border; a transaction is a dozen calls that all fail the same way. What the Fs
+// itself throws comes out as it is, except while the database closes: a destructor drops it.
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "engine/error.h"
-#include "storage/descriptor.h"
-
-struct sqlite3;
-struct sqlite3_stmt;
+#include "storage/sqlite_vfs.h"
 
 namespace p2psync::storage {
 
@@ -55,8 +53,9 @@ class SqliteStatement {
 
 class SqliteDatabase {
  public:
-  /// Opens or creates. `file` is a path; its directory must exist.
-  explicit SqliteDatabase(std::string file);
+  /// Opens or creates. `file` is a path below the root; its directory must exist. For `seed` see
+  /// SqliteVfs.
+  SqliteDatabase(Fs& fs, std::string file, std::optional<std::uint64_t> seed);
 
   /// Runs statements that have no parameters and whose rows do not matter.
   void execute(const char* sql);
@@ -77,7 +76,17 @@ class SqliteDatabase {
 
   [[nodiscard]] const std::string& file() const { return file_; }
   [[nodiscard]] sqlite3* connection() const { return connection_.get(); }
-  /// Throws what SQLite says of the last call.
+  /// Runs `work`, a call of SQLite's that may reach the disk, and returns its number.
+  template <class Work>
+  int call(const Work& work) const {
+    vfs_->begin();
+    const int code = work();
+    vfs_->rethrow();
+    return code;
+  }
+  /// What the disk refused during the last call, whatever SQLite made of it.
+  [[nodiscard]] const std::optional<Error>& failure() const { return vfs_->failure(); }
+  /// Throws what SQLite says of the last call, or the disk, where it was the disk.
   [[noreturn]] void fail(std::string_view operation) const;
 
  private:
@@ -87,8 +96,8 @@ class SqliteDatabase {
   void rollback();
 
   std::string file_;
-  Descriptor directory_;
-  std::unique_ptr<sqlite3, Close> connection_;
+  std::unique_ptr<SqliteVfs> vfs_;
+  std::unique_ptr<sqlite3, Close> connection_;  ///< after its VFS, so that it goes before it
 };
 
 }  // namespace p2psync::storage

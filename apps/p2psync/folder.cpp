@@ -15,6 +15,8 @@ namespace {
 
 using Level = engine::Note::Level;
 
+const std::string index_file = ".p2psync/index.db";
+
 Result<void> make_folder(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
@@ -25,9 +27,8 @@ Result<void> make_folder(const std::string& path) {
 }
 
 Result<void> open_index(Folder& folder, engine::NodeId self) {
-  const std::string file = folder.path + "/.p2psync/index.db";
   for (int attempt = 0;; ++attempt) {
-    auto index = storage::IndexStore::open(file, self);
+    auto index = storage::IndexStore::open(*folder.fs, index_file, self);
     Error error;
     if (index) {
       auto loaded = (*index)->load();
@@ -44,7 +45,7 @@ Result<void> open_index(Folder& folder, engine::NodeId self) {
     if (error.code != ErrorCode::corrupt || attempt > 0) {
       return std::unexpected(error);
     }
-    const auto aside = storage::IndexStore::set_aside(file);
+    const auto aside = storage::IndexStore::set_aside(*folder.fs, index_file);
     if (!aside) {
       return std::unexpected(aside.error());
     }

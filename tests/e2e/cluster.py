@@ -26,6 +26,10 @@ class Skip(Exception):
     """This test cannot run here; the text says why."""
 
 
+class Unable(Skip):
+    """Nor could this machine be made to run it by installing something: no privilege, no such kernel."""
+
+
 class Failure(Exception):
     """A check did not hold; the text says which."""
 
@@ -124,7 +128,8 @@ def environment(more):
 
 
 class Cluster:
-    def __init__(self, world, directory, members, settings=None, folders=None):
+    def __init__(self, world, directory, members, settings=None, folders=None, hosts=None):
+        """`hosts`: for each node its address and the command that runs a program there."""
         self.world = world
         self.directory = directory
         self.settings = {
@@ -132,7 +137,8 @@ class Cluster:
             "P2PSYNC_GOSSIP_INTERVAL": "300ms",
         } | (settings or {})
         self.nodes = [
-            Node(self, f"node{i + 1}", (folders or {}).get(f"node{i + 1}")) for i in range(members)
+            Node(self, f"node{i + 1}", (folders or {}).get(f"node{i + 1}"), hosts[i] if hosts else None)
+            for i in range(members)
         ]
         made = world.p2psync(
             "init-cluster", "--out", directory, *(f"{n.name}={n.address}" for n in self.nodes))
@@ -203,12 +209,15 @@ class Cluster:
 
 
 class Node:
-    def __init__(self, cluster, name, folder=None):
+    def __init__(self, cluster, name, folder=None, host=None):
         self.cluster = cluster
         self.world = cluster.world
         self.name = name
-        self.port = free_port()
-        self.address = f"127.0.0.1:{self.port}"
+        if host:
+            self.address, self.command = host
+        else:
+            self.address, self.command = f"127.0.0.1:{free_port()}", []
+        self.port = int(self.address.rpartition(":")[2])
         self.folder = folder or os.path.join(cluster.directory, name)
         self.key = os.path.join(cluster.directory, f"{name}.key")
         self.config = os.path.join(cluster.directory, "cluster.toml")
@@ -224,7 +233,7 @@ class Node:
         check(self.process is None, f"{self.name} runs already")
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [self.world.binary, "run", *self.place(), *more],
+                [*self.command, self.world.binary, "run", *self.place(), *more],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment(self.cluster.settings))
 
     def start(self):

@@ -5,45 +5,20 @@ replaced, even while the program changes the same name. From that follows which 
 that no later action replaced. Every content carries its own checksum and its number.
 """
 
-import ctypes
 import datetime
 import errno
-import hashlib
 import os
 import random
 import re
-import stat
 import threading
 
 from cluster import check
-from tree import OWN, paths_of
+from contents import RENAME_EXCHANGE, RENAME_NOREPLACE, content_of, event_in, read_file, renameat2
+from tree import paths_of
 
 KILLS = 50
 NODES = 4
 ACTIONS_BETWEEN_KILLS = 12
-
-AT_FDCWD, RENAME_NOREPLACE, RENAME_EXCHANGE = -100, 1, 2
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def renameat2(source, target, flags):
-    if _libc.renameat2(AT_FDCWD, source, AT_FDCWD, target, flags) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), target)
-
-
-def content_of(event, chance):
-    body = chance.randbytes(chance.choice([0, 10, 3_000, 70_000, 600_000]))
-    return b"event %d %d %s\n" % (event, len(body), hashlib.sha256(body).hexdigest().encode()) + body
-
-
-def event_in(content):
-    """The number of a complete content, or None for anything else."""
-    head, _, body = content.partition(b"\n")
-    match = re.fullmatch(rb"event (\d+) (\d+) ([0-9a-f]{64})", head)
-    if not match or int(match[2]) != len(body) or hashlib.sha256(body).hexdigest().encode() != match[3]:
-        return None
-    return int(match[1])
 
 
 class User(threading.Thread):
@@ -100,7 +75,8 @@ class User(threading.Thread):
         event = len(self.superseded) + 1
         mine = os.path.join(self.own, b"%d" % event)
         with open(mine, "wb") as file:
-            file.write(content_of(event, self.chance))
+            size = self.chance.choice([0, 10, 3_000, 70_000, 600_000])
+            file.write(content_of(event, self.chance.randbytes(size)))
         target = node.path(path)
         while True:
             try:
@@ -160,19 +136,6 @@ class User(threading.Thread):
                 gone.add(base)
                 pending.append(base)
         return set(self.superseded) - gone
-
-
-def read_file(path):
-    """All of one inode, whatever happens to its name meanwhile; None if it is no file (any more)."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    except OSError:
-        return None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        return None
-    with os.fdopen(descriptor, "rb") as file:
-        return file.read()
 
 
 class Reader(threading.Thread):

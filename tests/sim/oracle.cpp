@@ -27,32 +27,45 @@ void Oracle::wrote(std::string_view name, const TreeNode& node) {
     return;
   }
   contents_.insert(key(node));
+  written_at_[{lineage_of(name), key(node)}].emplace(name);
   std::vector<Event>& events = lineages_[lineage_of(name)];
   // Bytes that this path has had before: on the disk no more than a touch, which an edit made
   // meanwhile wins over.
   const bool again =
       std::ranges::any_of(events, [&](const Event& event) { return event.content == key(node); });
-  events.push_back({key(node), node.mode, node.mtime, again ? State::ambiguous : State::live, 0});
+  events.push_back({key(node), node.mode, node.mtime, again ? State::ambiguous : State::live});
 }
 
-void Oracle::superseded(std::uint64_t host, std::string_view name, const TreeNode& shown,
-                        const Tree& after, bool in_call) {
+void Oracle::may_be_gone(std::string_view name, const Contents& anywhere) {
+  for (Event& event : lineages_[lineage_of(name)]) {
+    if (event.state == State::live && !anywhere.contains(event.content)) {
+      event.state = State::superseded;
+    }
+  }
+}
+
+void Oracle::doubt(std::string_view name) {
+  for (Event& event : lineages_[lineage_of(name)]) {
+    event.state = event.state == State::live ? State::ambiguous : event.state;
+  }
+}
+
+void Oracle::may_appear(std::string_view name, const TreeNode& node) {
+  contents_.insert(key(node));
+  lineages_[lineage_of(name)].push_back({key(node), node.mode, node.mtime, State::ambiguous, 0});
+}
+
+void Oracle::superseded(std::uint64_t host, std::string_view name, const TreeNode& shown) {
   if (shown.kind == engine::Kind::directory) {
     return;
   }
   const std::string content = key(shown);
-  bool stands_elsewhere = false;
-  for (const auto& [other, node] : after) {
-    stands_elsewhere = stands_elsewhere ||
-                       (other != name && node == shown && lineage_of(other) == lineage_of(name));
-  }
   std::vector<Event>& events = lineages_[lineage_of(name)];
   const auto exact = [&](const Event& event) {
     return event.content == content && event.mode == shown.mode && event.mtime == shown.mtime;
   };
   // Two that look the same: the user saw one of them, and nobody can tell which.
-  const bool unsure = in_call || stands_elsewhere || index_lost_at_[host] ||
-                      std::ranges::count_if(events, exact) > 1;
+  const bool unsure = index_lost_at_[host] || std::ranges::count_if(events, exact) > 1;
   for (Event& event : events) {
     if (exact(event)) {
       event.state =
@@ -60,6 +73,16 @@ void Oracle::superseded(std::uint64_t host, std::string_view name, const TreeNod
       event.superseded_by = host;
     } else if (event.content == content && event.state == State::live) {
       event.state = State::ambiguous;
+    }
+  }
+}
+
+void Oracle::index_lost(std::uint64_t host, const Tree& tree) {
+  index_lost_at_[host] = true;
+  forgive(host);
+  for (const auto& [name, node] : tree) {
+    for (Event& event : lineages_[lineage_of(name)]) {
+      event.stood_at_loss = event.stood_at_loss || event.content == key(node);
     }
   }
 }
@@ -84,12 +107,57 @@ void Oracle::changed_metadata(std::uint64_t host, std::string_view name, const T
     base_lives = base_lives || (event.content == key(before) && event.mode == before.mode &&
                                 event.mtime == before.mtime && event.state == State::live);
   }
-  superseded(host, name, before, tree);
+  superseded(host, name, before);
   wrote(name, tree.at(std::string(name)));
   // Somebody has replaced the bytes already: the edit wins, and these need not survive.
   if (!base_lives) {
     lineages_[lineage_of(name)].back().state = State::ambiguous;
   }
+}
+
+void Oracle::disk_changed(std::uint64_t host, const Tree& before, const Tree& after,
+                          const Contents& anywhere, const ShownContents& shown) {
+  std::set<std::string> touched;
+  const auto same = [](const Tree& tree, const std::string& name, const TreeNode& node) {
+    const auto found = tree.find(name);
+    return found != tree.end() && found->second == node;
+  };
+  for (const auto& [name, node] : before) {
+    if (node.kind != engine::Kind::directory && !same(after, name, node)) {
+      touched.insert(lineage_of(name));
+    }
+  }
+  for (const auto& [name, node] : after) {
+    if (node.kind != engine::Kind::directory && !same(before, name, node)) {
+      touched.insert(lineage_of(name));
+    }
+  }
+  for (const std::string& lineage : touched) {
+    for (Event& event : lineages_[lineage]) {
+      const bool link = event.content.starts_with("link:");
+      if (event.state == State::live && !anywhere.contains(event.content) && !link) {
+        event.state = State::superseded;  // by nobody: it never was
+      } else if (event.state == State::live && !shown.contains({lineage, event.content})) {
+        event.state = State::ambiguous;  // its name may be gone with the cut
+      } else if (event.superseded_by == host && anywhere.contains(event.content)) {
+        event.state = State::ambiguous;
+      }
+    }
+  }
+  for (const auto& [name, node] : after) {
+    if (node.kind == engine::Kind::directory || same(before, name, node)) {
+      continue;
+    }
+    std::vector<Event>& events = lineages_[lineage_of(name)];
+    const bool torn = !known(node);
+    contents_.insert(key(node));
+    events.push_back({key(node), node.mode, node.mtime, torn ? State::live : State::ambiguous, 0});
+  }
+}
+
+std::size_t Oracle::written_under(const std::string& lineage, const std::string& content) const {
+  const auto names = written_at_.find({lineage, content});
+  return names == written_at_.end() ? 1 : names->second.size();
 }
 
 std::vector<std::string> Oracle::judge(const Tree& tree) const {
@@ -109,7 +177,8 @@ std::vector<std::string> Oracle::judge(const Tree& tree) const {
     for (const Event& event : events) {
       auto& [required, allowed] = owed[event.content];
       required = required || event.state == State::live;
-      allowed = allowed || event.state != State::superseded;
+      allowed = allowed || event.state != State::superseded ||
+                (event.stood_at_loss && events.size() > engine::superseded_max);
     }
     const auto here = held.find(lineage);
     for (const auto& [content, what] : owed) {
@@ -119,7 +188,7 @@ std::vector<std::string> Oracle::judge(const Tree& tree) const {
         wrong.push_back("lost update: " + brief(content) + " of " + lineage);
       } else if (!what.second && count > 0) {
         wrong.push_back("resurrection: " + brief(content) + " of " + lineage);
-      } else if (count > 1) {
+      } else if (count > 1 && count > written_under(lineage, content)) {
         wrong.push_back("spurious copy: " + brief(content) + " of " + lineage + " is there " +
                         std::to_string(count) + " times");
       }

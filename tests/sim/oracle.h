@@ -26,25 +26,34 @@ class Oracle {
  public:
   /// A user made this appear at the name.
   void wrote(std::string_view name, const TreeNode& node);
-  /// A user overwrote, renamed away or deleted what the name showed; `after` is that disk's tree
-  /// since then. While a loser moves to its conflict name it stands under both: who acts on one of
-  /// them may mean either to be the other's end or not.
-  /// `in_call`: it happened while the program was at work on that disk. A version that is just
-  /// being moved to its conflict name may then come back there (a known gap: what went was not yet
-  /// known to be all of it).
-  void superseded(std::uint64_t host, std::string_view name, const TreeNode& shown,
-                  const Tree& after, bool in_call = false);
+  /// These bytes may be owed to the name, and need not be.
+  void may_appear(std::string_view name, const TreeNode& node);
+  /// Whatever is owed to the name may be gone.
+  void doubt(std::string_view name);
+  /// What of the name's lineage is on no disk any more never was.
+  void may_be_gone(std::string_view name, const std::set<std::string>& anywhere);
+  /// A user overwrote, renamed away or deleted what the name showed.
+  void superseded(std::uint64_t host, std::string_view name, const TreeNode& shown);
   /// The host's index is lost: what its users superseded, and nobody else may have heard of, can
-  /// come back.
-  void index_lost(std::uint64_t host) {
-    index_lost_at_[host] = true;
-    forgive(host);
-  }
-  /// Its folder has been read anew: what its users do is known again.
+  /// come back. So can what stands in its tree and was superseded elsewhere, if its path has had
+  /// more versions than a later one remembers (engine::superseded_max).
+  void index_lost(std::uint64_t host, const Tree& tree);
+  /// It has read its folder anew and met all others: what its users do is known again. Before, it
+  /// cannot know whose bytes they replaced.
   void index_anew(std::uint64_t host) { index_lost_at_[host] = false; }
   /// A user changed mode or time of what the name showed.
   void changed_metadata(std::uint64_t host, std::string_view name, const TreeNode& before,
                         const Tree& after);
+  /// A power cut, a backup that was put back or a rotten bit changed what this host's disk shows.
+  /// The disk decides: what is on no disk any more (`anywhere`) never was, what had replaced it may
+  /// not have happened, and torn bytes are a write like any other. `shown`: by (lineage, key), what
+  /// any host shows now.
+  using Contents = std::set<std::string>;
+  using ShownContents = std::set<std::pair<std::string, std::string>>;
+  void disk_changed(std::uint64_t host, const Tree& before, const Tree& after,
+                    const Contents& anywhere, const ShownContents& shown);
+  /// What tells contents apart.
+  [[nodiscard]] static std::string key(const TreeNode& node);
   /// Bytes that some event wrote: anything else on a disk was torn or invented.
   [[nodiscard]] bool known(const TreeNode& node) const { return contents_.contains(key(node)); }
   /// What is wrong with this tree, one line each; empty when Held = Live.
@@ -58,12 +67,16 @@ class Oracle {
     std::int64_t mtime = 0;
     State state = State::live;
     std::uint64_t superseded_by = 0;  ///< a host
+    bool stood_at_loss = false;
   };
   void forgive(std::uint64_t host);
-  static std::string key(const TreeNode& node);
+  /// Under how many names users put this content: one that looks like a copy's may be a path.
+  [[nodiscard]] std::size_t written_under(const std::string& lineage,
+                                          const std::string& content) const;
 
   std::map<std::string, std::vector<Event>> lineages_;
   std::set<std::string> contents_;
+  std::map<std::pair<std::string, std::string>, std::set<std::string, std::less<>>> written_at_;
   std::map<std::uint64_t, bool> index_lost_at_;
 };
 

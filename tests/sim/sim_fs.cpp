@@ -118,8 +118,12 @@ class SimFile final : public File {
 
   Result<void> sync() override {
     if (const int number = enter("File::sync")) {
+      if (number == EIO && process_ == fs_.process_ && !fs_.crashed_) {
+        fs_.disk_.sync_failed(inode_);
+      }
       return failed("fsync", path_, number);
     }
+    fs_.disk_.sync(inode_);
     return {};
   }
 
@@ -377,6 +381,7 @@ Result<void> SimFs::sync_directory(std::string_view directory) {
   if (inode.special || inode.kind != Kind::directory) {
     return failed("fsync", directory, ENOTDIR);
   }
+  disk_.sync(*found);
   return {};
 }
 
@@ -384,6 +389,7 @@ Result<void> SimFs::sync_all() {
   if (const int number = enter("sync_all", "")) {
     return failed("syncfs", "", number);
   }
+  disk_.sync_all();
   return {};
 }
 

@@ -8,8 +8,11 @@
 //
 // A crash: `before_call` throws Crash. From then on the program is dead: whatever its destructors
 // still call changes nothing and fails with EIO. restart() begins a new process on the same disk;
-// Files of the old one stay without effect. (What a power cut takes from the page cache is not
-// modelled: whatever was done is there.)
+// Files of the old one stay without effect. A crash takes nothing of what was done; power_cut()
+// takes what was not synced (sim_fs_journal.h), and also ends every process.
+//
+// A fault EIO for "File::sync" is a failed fsync as Linux has it: the bytes that were pending are
+// lost, though they can be read until the power goes and later fsyncs succeed.
 //
 // Time: `disk().now` is the wall clock and grows by `call_ns` with every call of either side, so
 // that equal timestamps mean "within the grain" and not "the clock stood still". Single-threaded,
@@ -29,6 +32,9 @@ namespace p2psync::sim {
 
 /// The process ends here: thrown by `before_call`, through the storage code, to who drives it.
 struct Crash {};
+
+/// The name that save_file() writes to first; a power cut may leave it there.
+inline constexpr std::string_view editor_temporary = ".editor-temporary";
 
 /// A name as a user sees it.
 struct TreeNode {
@@ -99,8 +105,12 @@ class SimFs final : public storage::Fs {
   [[nodiscard]] Disk image() const { return disk_.image(); }
   /// Another disk is in the machine: all handles, the users' too, are void.
   void load(Disk disk);
+  /// The power goes and comes back: load() of what is left.
+  void power_cut(engine::Random& random) { load(disk_.power_cut(random)); }
   /// A new process of the program. Users keep their open files.
   void restart();
+  /// The process is dead from here on, as after a Crash: what its destructors do does nothing.
+  void kill() { crashed_ = true; }
   [[nodiscard]] bool crashed() const { return crashed_; }
 
   // --- Users
@@ -119,6 +129,11 @@ class SimFs final : public storage::Fs {
   bool chmod(std::string_view path, std::uint16_t mode);
   bool chown(std::string_view path, std::uint32_t owner, std::uint32_t group);
   bool utimes(std::string_view path, std::int64_t mtime_ns);
+  /// fsync: the bytes, not the name; of a directory the names in it.
+  bool sync_file(std::string_view path);
+  /// Not a user, but the disk itself: a bit of a file flips, unseen by anybody. The byte that was
+  /// written is lost for good, whether or not it was durable.
+  bool rot(std::string_view path, std::uint64_t offset);
   [[nodiscard]] std::optional<std::string> read(std::string_view path) const;
   [[nodiscard]] bool exists(std::string_view path) const { return disk_.find(path).has_value(); }
   [[nodiscard]] std::optional<UserFile> open_writer(std::string_view path);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "engine/path.h"
 
@@ -18,26 +19,48 @@ bool is_directory(const Inode& inode) {
   return inode.kind == Kind::directory && !inode.special;
 }
 
-}  // namespace
-
-Disk::Disk() {
+Inodes only_root(std::int64_t now) {
   Inode inode;
   inode.kind = Kind::directory;
   inode.mode = 0755;
-  inode.parent = root;
+  inode.parent = Disk::root;
   inode.links = 1;
   inode.mtime = inode.ctime = now;
-  inodes_.emplace(root, std::move(inode));
+  return {{Disk::root, std::move(inode)}};
 }
 
+}  // namespace
+
+Disk::Disk() : inodes_(only_root(now)), journal_(inodes_) {}
+
+Disk::Disk(const Disk& settings, Inodes inodes)
+    : now(settings.now),
+      grain_ns(settings.grain_ns),
+      inodes_(std::move(inodes)),
+      next_id_(settings.next_id_),
+      journal_(inodes_) {}
+
 Disk Disk::image() const {
-  Disk copy = *this;
-  for (auto& [number, inode] : copy.inodes_) {
+  Inodes inodes = inodes_;
+  for (auto& [number, inode] : inodes) {
     inode.handles = 0;
     inode.writers = 0;
   }
-  std::erase_if(copy.inodes_, [](const auto& item) { return item.second.links == 0; });
-  return copy;
+  std::erase_if(inodes, [](const auto& item) { return item.second.links == 0; });
+  return {*this, std::move(inodes)};
+}
+
+Disk Disk::power_cut(engine::Random& random) const {
+  return {*this, journal_.power_cut(random)};
+}
+
+Disk::PowerCuts Disk::power_cuts(std::size_t cap) const {
+  Journal::PowerCuts cuts = journal_.power_cuts(cap);
+  PowerCuts disks{{}, cuts.total};
+  for (Inodes& inodes : cuts.images) {
+    disks.images.push_back(Disk(*this, std::move(inodes)));
+  }
+  return disks;
 }
 
 Sys<InodeNumber> Disk::find(std::string_view path) const {
@@ -93,10 +116,21 @@ Sys<InodeNumber> Disk::create(std::string_view path, Inode made) {
        ++next) {
     ++number;
   }
+  // A name with an empty file is durable before its bytes are; a symlink is one piece.
+  std::string bytes;
+  if (made.kind == Kind::file) {
+    bytes = std::exchange(made.bytes, {});
+  }
   made.mtime = made.ctime = stamp();
   made.links = 0;
-  inodes_.emplace(number, std::move(made));
-  attach(*at, number);
+  made.id = next_id_++;
+  NameChange names{.entries = {{at->directory, at->name, 0, number}}};
+  if (is_directory(made)) {
+    names.directories = NameChange::Directories::one_more;
+  }
+  names.made = std::move(made);
+  change(std::move(names));
+  write(number, 0, bytes);
   return number;
 }
 
@@ -122,8 +156,7 @@ Sys<void> Disk::link(std::string_view from, std::string_view to) {
   if (inodes_.at(*number).links >= links_max) {
     return std::unexpected(EMLINK);
   }
-  attach(*at, *number);
-  inodes_.at(*number).ctime = stamp();
+  change({.entries = {{at->directory, at->name, 0, *number}}});
   return {};
 }
 
@@ -174,23 +207,14 @@ Sys<void> Disk::rename(std::string_view from, std::string_view to, RenameMode mo
       return std::unexpected(ENOTEMPTY);
     }
   }
-  inodes_.at(moved).handles++;  // neither may vanish while it has no name
-  if (there != 0) {
-    inodes_.at(there).handles++;
-    detach(*target);
+  NameChange names;
+  names.entries = {
+      {source->directory, source->name, moved, mode == RenameMode::exchange ? there : 0},
+      {target->directory, target->name, there, moved}};
+  if (is_directory(inodes_.at(moved)) || (there != 0 && is_directory(inodes_.at(there)))) {
+    names.directories = NameChange::Directories::moved_or_removed;
   }
-  detach(*source);
-  attach(*target, moved);
-  inodes_.at(moved).ctime = stamp();
-  inodes_.at(moved).handles--;
-  if (there != 0) {
-    inodes_.at(there).ctime = stamp();
-    inodes_.at(there).handles--;
-    if (mode == RenameMode::exchange) {
-      attach(*source, there);
-    }
-    collect(there);
-  }
+  change(std::move(names));
   return {};
 }
 
@@ -202,8 +226,8 @@ Sys<void> Disk::unlink(std::string_view path) {
   if (is_directory(inodes_.at(*number))) {
     return std::unexpected(EISDIR);
   }
-  inodes_.at(*number).ctime = stamp();
-  detach(*place(path));
+  const auto at = place(path);
+  change({.entries = {{at->directory, at->name, *number, 0}}});
   return {};
 }
 
@@ -222,42 +246,42 @@ Sys<void> Disk::remove_directory(std::string_view path) {
   if (!inode.names.empty()) {
     return std::unexpected(ENOTEMPTY);
   }
-  detach(*place(path));
+  const auto at = place(path);
+  change({.entries = {{at->directory, at->name, *number, 0}},
+          .directories = NameChange::Directories::moved_or_removed});
   return {};
 }
 
 void Disk::write(InodeNumber number, std::uint64_t offset, std::string_view bytes) {
-  if (bytes.empty()) {
-    return;
+  if (!bytes.empty()) {
+    change(number, Write{offset, std::string(bytes)});
   }
-  Inode& inode = inodes_.at(number);
-  if (inode.bytes.size() < offset + bytes.size()) {
-    inode.bytes.resize(offset + bytes.size());
-  }
-  inode.bytes.replace(offset, bytes.size(), bytes);
-  inode.mtime = inode.ctime = stamp();
 }
 
 void Disk::resize(InodeNumber number, std::uint64_t size) {
-  Inode& inode = inodes_.at(number);
-  inode.bytes.resize(size);
-  inode.mtime = inode.ctime = stamp();
+  change(number, Resize{size});
 }
 
 void Disk::set_mode(InodeNumber number, std::uint16_t mode) {
-  inodes_.at(number).mode = mode & 0777;
-  inodes_.at(number).ctime = stamp();
+  change(number, SetMode{static_cast<std::uint16_t>(mode & 0777U)});
 }
 
 void Disk::set_mtime(InodeNumber number, std::int64_t ns) {
-  inodes_.at(number).mtime = ns;
-  inodes_.at(number).ctime = stamp();
+  change(number, SetMtime{to_grain(ns)});
 }
 
 void Disk::set_owner(InodeNumber number, std::uint32_t uid, std::uint32_t gid) {
-  inodes_.at(number).uid = uid;
-  inodes_.at(number).gid = gid;
-  inodes_.at(number).ctime = stamp();
+  change(number, SetOwner{uid, gid});
+}
+
+bool Disk::rot(InodeNumber number, std::uint64_t offset) {
+  Inode& inode = inodes_.at(number);
+  if (inode.kind != Kind::file || offset >= inode.bytes.size()) {
+    return false;
+  }
+  flip_bit(inode.bytes, offset);
+  journal_.rot(number, inode.id, offset);
+  return true;
 }
 
 void Disk::open(InodeNumber number, bool writer) {
@@ -269,6 +293,12 @@ void Disk::close(InodeNumber number, bool writer) {
   inodes_.at(number).handles--;
   inodes_.at(number).writers -= writer ? 1 : 0;
   collect(number);
+}
+
+/// Downwards, also before 1970.
+std::int64_t Disk::to_grain(std::int64_t ns) const {
+  const std::int64_t rest = ns % grain_ns;
+  return ns - (rest < 0 ? rest + grain_ns : rest);
 }
 
 Sys<Disk::Place> Disk::place(std::string_view path) const {
@@ -316,26 +346,16 @@ bool Disk::is_inside(InodeNumber directory, InodeNumber ancestor) const {
   }
 }
 
-void Disk::attach(const Place& at, InodeNumber number) {
-  Inode& inode = inodes_.at(number);
-  inodes_.at(at.directory).names.emplace(at.name, number);
-  inode.links++;
-  inode.parent = at.directory;
-  touch_directory(at.directory);
+void Disk::change(NameChange names) {
+  names.time = stamp();
+  carry_out(inodes_, names);
+  journal_.record(std::move(names));
 }
 
-void Disk::detach(const Place& at) {
-  auto& names = inodes_.at(at.directory).names;
-  const auto found = names.find(at.name);
-  const InodeNumber number = found->second;
-  names.erase(found);
-  inodes_.at(number).links--;
-  touch_directory(at.directory);
-  collect(number);
-}
-
-void Disk::touch_directory(InodeNumber number) {
-  inodes_.at(number).mtime = inodes_.at(number).ctime = stamp();
+void Disk::change(InodeNumber number, decltype(DataChange::what) what) {
+  DataChange data{stamp(), number, inodes_.at(number).id, std::move(what)};
+  carry_out(inodes_, data);
+  journal_.record(std::move(data));
 }
 
 void Disk::collect(InodeNumber number) {

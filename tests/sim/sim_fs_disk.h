@@ -5,41 +5,29 @@
 // numbers are the lowest that are free (ext4 also gives a freed number to the next file, which is
 // what programs that trust inode numbers trip over), names are in byte order, time is `now`.
 //
+// What is seen is the page cache. What a power cut leaves of it is the journal's matter: see there
+// for what is guaranteed.
+//
 // No symbolic link is ever followed: one in the middle of a path is ENOTDIR, as PosixFs says.
 // Errors are the kernel's errno values. Permissions are not modelled;
 // faults are injected above, in SimFs.
 #include <cstdint>
 #include <expected>
-#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
-#include "engine/entry.h"
+#include "engine/random.h"
 #include "storage/fs.h"
+#include "tests/sim/sim_fs_inode.h"
+#include "tests/sim/sim_fs_journal.h"
 
 namespace p2psync::sim {
 
-using InodeNumber = std::uint64_t;
 /// The value, or an errno.
 template <class T>
 using Sys = std::expected<T, int>;
-
-struct Inode {
-  engine::Kind kind = engine::Kind::file;
-  bool special = false;  ///< socket, FIFO or device
-  std::uint16_t mode = 0;
-  std::uint32_t uid = 0;
-  std::uint32_t gid = 0;
-  std::int64_t mtime = 0;
-  std::int64_t ctime = 0;
-  std::string bytes;                         ///< of a file, or the target of a symlink
-  std::map<std::string, InodeNumber> names;  ///< of a directory
-  InodeNumber parent = 0;                    ///< of a directory
-  std::uint64_t links = 0;                   ///< names that lead here
-  std::uint32_t handles = 0;                 ///< open descriptors: they keep an unlinked inode
-  std::uint32_t writers = 0;                 ///< those of them that can write
-};
 
 class Disk {
  public:
@@ -50,10 +38,19 @@ class Disk {
 
   Disk();
 
-  /// What the disk would hold after a reboot: no descriptor is open, what has no name is gone.
+  /// What the disk would hold after a reboot: no descriptor is open, what has no name is gone, all
+  /// else is durable.
   [[nodiscard]] Disk image() const;
+  /// What it could hold after a power cut. Draws from the legal images, the extreme ones often.
+  [[nodiscard]] Disk power_cut(engine::Random& random) const;
+  struct PowerCuts {
+    std::vector<Disk> images;
+    std::uint64_t total = 0;
+  };
+  /// See Journal::power_cuts.
+  [[nodiscard]] PowerCuts power_cuts(std::size_t cap) const;
 
-  [[nodiscard]] std::int64_t stamp() const { return now - (now % grain_ns); }
+  [[nodiscard]] std::int64_t stamp() const { return to_grain(now); }
   [[nodiscard]] Sys<InodeNumber> find(std::string_view path) const;
   [[nodiscard]] const Inode& inode(InodeNumber number) const { return inodes_.at(number); }
   [[nodiscard]] bool exists(InodeNumber number) const { return inodes_.contains(number); }
@@ -72,6 +69,18 @@ class Disk {
   void set_mtime(InodeNumber number, std::int64_t ns);
   void set_owner(InodeNumber number, std::uint32_t uid, std::uint32_t gid);
 
+  /// Of a file: its bytes, not its name. Of a directory: the names in it.
+  void sync(InodeNumber number) { journal_.sync(number, inode(number).id); }
+  void sync_all() { journal_.sync_all(); }
+  /// What was pending is lost at the next power cut, though reads show it and later syncs succeed.
+  void sync_failed(InodeNumber number) { journal_.sync_failed(number, inode(number).id); }
+  /// The kernel makes something durable of its own accord.
+  void write_back(engine::Random& random) { journal_.write_back(random); }
+  /// A bit flips, and neither mtime nor ctime tells. False: the file has no such byte.
+  bool rot(InodeNumber number, std::uint64_t offset);
+  /// Changes that a power cut may take.
+  [[nodiscard]] std::size_t pending() const { return journal_.size(); }
+
   void open(InodeNumber number, bool writer);
   void close(InodeNumber number, bool writer);
 
@@ -80,15 +89,19 @@ class Disk {
     InodeNumber directory = 0;
     std::string name;
   };
+  Disk(const Disk& settings, Inodes inodes);
+  [[nodiscard]] std::int64_t to_grain(std::int64_t ns) const;
   [[nodiscard]] Sys<Place> place(std::string_view path) const;
   [[nodiscard]] Sys<InodeNumber> child(const Place& at) const;  ///< 0: nothing there
   [[nodiscard]] bool is_inside(InodeNumber directory, InodeNumber ancestor) const;
-  void attach(const Place& at, InodeNumber number);
-  void detach(const Place& at);
-  void touch_directory(InodeNumber number);
+  /// Carries it out and records it.
+  void change(NameChange names);
+  void change(InodeNumber number, decltype(DataChange::what) what);
   void collect(InodeNumber number);
 
-  std::map<InodeNumber, Inode> inodes_;
+  Inodes inodes_;
+  InodeId next_id_ = 1;
+  Journal journal_;
 };
 
 }  // namespace p2psync::sim

@@ -80,7 +80,7 @@ bool SimFs::save_file(std::string_view path, std::string_view bytes) {
   if (const auto file = find_file(path)) {
     made.mode = disk_.inode(*file).mode;
   }
-  const std::string temporary = engine::child_of(engine::parent_of(path), ".editor-temporary");
+  const std::string temporary = engine::child_of(engine::parent_of(path), editor_temporary);
   if (!disk_.create(temporary, std::move(made))) {
     return false;
   }
@@ -156,6 +156,21 @@ bool SimFs::utimes(std::string_view path, std::int64_t mtime_ns) {
   }
   disk_.set_mtime(*found, mtime_ns);
   return true;
+}
+
+bool SimFs::sync_file(std::string_view path) {
+  tick();
+  const auto found = disk_.find(path);
+  if (!found) {
+    return false;
+  }
+  disk_.sync(*found);
+  return true;
+}
+
+bool SimFs::rot(std::string_view path, std::uint64_t offset) {
+  const auto file = find_file(path);
+  return file && disk_.rot(*file, offset);
 }
 
 std::optional<std::string> SimFs::read(std::string_view path) const {

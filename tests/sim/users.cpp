@@ -1,16 +1,20 @@
 // What users do in the simulation. Each action is told to the oracle with what the name showed at
-// that instant, and to the node's watcher unless the seed lets that event be lost.
+// that instant, and to the node's watcher unless the seed lets that event be lost or late.
+#include <array>
 #include <string>
 
+#include "engine/path.h"
 #include "tests/sim/world.h"
 
 namespace p2psync::sim {
 namespace {
 
+using namespace std::chrono_literals;
 using namespace engine;
 
 constexpr std::array directories{"", "d", "d/e"};
 constexpr std::array names{"a", "b", "c"};
+constexpr std::size_t held_files_max = 3;
 
 const TreeNode* node_at(const Tree& tree, const std::string& name) {
   const auto place = tree.find(name);
@@ -25,174 +29,316 @@ std::string was(const TreeNode* node) {
   return " (was " + node->bytes.substr(0, node->bytes.find(';')) + ")";
 }
 
+std::string some_path(Random& random) {
+  const std::string directory = directories.at(random.below(directories.size()));
+  return child_of(directory, names.at(random.below(names.size())));
+}
+
+std::string some_existing(Random& random, const Tree& tree) {
+  if (tree.empty()) {
+    return some_path(random);
+  }
+  return std::next(tree.begin(), static_cast<std::ptrdiff_t>(random.below(tree.size())))->first;
+}
+
 }  // namespace
 
-std::string World::some_path() {
-  const std::string directory = directories[random_.below(directories.size())];
-  return child_of(directory, names[random_.below(names.size())]);
-}
-
-std::string World::some_existing(const Tree& tree) {
-  if (tree.empty()) {
-    return some_path();
-  }
-  return std::next(tree.begin(), static_cast<std::ptrdiff_t>(random_.below(tree.size())))->first;
-}
-
-void World::touched(Host& host, const std::string& name) {
-  if (random_.below(100) < faults_.lost_events) {
-    ++report_.counters["watch event lost"];
+void World::touched(Host& host, Random& random, const std::string& name) {
+  // A loser on its way to its conflict name stands under two: an edit shows under both.
+  const auto found = host.disk().disk().find(name);
+  const bool twin = found && host.disk().disk().stat(*found).links > 1;
+  invariants_.user_acted(host.id(), twin ? 2 : 1);
+  const Setup& setup = plan_.setup;
+  if (circumstances_.at(host.id()).overflow_until > now_) {
+    count(Fault::watch_overflow, host.phase());
     return;
   }
-  later(Duration(random_.below(20'000'000)), [&host, name] { host.input(Touched{{name}}); });
+  if (random.below(100) < setup.watch_lost) {
+    count(Fault::watch_lost, Phase::idle);
+    return;
+  }
+  Duration delay(random.below(20'000'000));
+  if (random.below(100) < setup.watch_late) {
+    count(Fault::watch_late, Phase::idle);
+    delay += Duration(random.below(5'000'000'000));
+  }
+  later(delay, [&host, name] { host.tell(Touched{{name}}); });
 }
 
-void World::set_mtime(Host& host, const std::string& name) {
+void World::set_mtime(Host& host, Random& random, const std::string& name) {
   // Unique times, in no order: who wins must not depend on the clock being right.
-  host.disk().utimes(name, 1'600'000'000'000'000'000 +
-                               static_cast<std::int64_t>(random_.below(1'000'000'000'000)));
+  host.disk().utimes(
+      name, 1'600'000'000'000'000'000 + static_cast<std::int64_t>(random.below(1'000'000'000'000)));
 }
 
-void World::user_acts(Host& host) {
+std::string World::new_bytes(const Host& host, Random& random) {
+  std::string bytes = "write " + std::to_string(++writes_) + " on " + host.name() + ";";
+  const std::uint64_t more = random.chance(3) ? 300'000 + random.below(400'000) : random.below(60);
+  bytes.resize(bytes.size() + more, '.');
+  return bytes;
+}
+
+/// `hint`: the name that the program is at work on just now; likely to be the one acted on.
+void World::user_acts(Host& host, Random random, const std::string& hint) {
   in_user_ = true;
+  check_last_call(host);
+  host.tell_time();
   ++report_.events;
   const Tree tree = host.disk().tree();
-  const std::uint64_t dice = random_.below(100);
+  const auto existing = [&] {
+    return !hint.empty() && tree.contains(hint) && random.chance(60) ? hint
+                                                                     : some_existing(random, tree);
+  };
+  const auto target = [&] { return !hint.empty() && random.chance(60) ? hint : some_path(random); };
+  const std::uint64_t dice = random.below(100);
   if (dice < 45) {
-    user_writes(host, random_.chance(60) ? some_path() : some_existing(tree));
+    user_writes(host, random, random.chance(60) ? target() : existing());
   } else if (dice < 60) {
-    user_removes(host, some_existing(tree));
+    user_removes(host, random, existing());
   } else if (dice < 63) {
-    user_removes_tree(host, some_existing(tree));
-  } else if (dice < 80) {
-    user_renames(host, some_existing(tree), random_.chance(70) ? some_path() : some_existing(tree));
-  } else if (dice < 88) {
-    user_changes_metadata(host, some_existing(tree));
-  } else if (dice < 93) {
-    user_links(host, some_path());
+    user_removes_tree(host, random, existing());
+  } else if (dice < 78) {
+    user_renames(host, random, existing(), random.chance(70) ? target() : existing());
+  } else if (dice < 86) {
+    user_changes_metadata(host, random, existing());
+  } else if (dice < 90) {
+    user_links(host, random, target());
+  } else if (dice < 94) {
+    user_changes_kind(host, random, existing());
   } else {
-    const std::string name = random_.chance(50) ? directories[1 + random_.below(2)] : some_path();
+    const std::string name =
+        random.chance(50) ? directories.at(1 + random.below(2)) : some_path(random);
     if (host.disk().mkdir(name)) {
-      trace(host.name() + " user mkdir " + name);
-      touched(host, name);
+      note(host.name() + " user mkdir " + name);
+      ++report_.user_acts["makes a directory"];
+      touched(host, random, name);
     }
   }
+  forget_held_files(host, false);
   in_user_ = false;
 }
 
-void World::user_writes(Host& host, const std::string& name) {
+void World::user_writes(Host& host, Random& random, const std::string& name) {
   const Tree tree = host.disk().tree();
   const TreeNode* before = node_at(tree, name);
   if (before != nullptr && before->kind != Kind::file) {
     return;
   }
-  std::string bytes = "write " + std::to_string(++writes_) + " on " + host.name() + ";";
-  bytes.resize(
-      bytes.size() + (random_.chance(3) ? 300'000 + random_.below(400'000) : random_.below(60)),
-      '.');
-  const bool in_place = random_.chance(50);
+  const std::string bytes = new_bytes(host, random);
+  const bool in_place = random.chance(50);
   if (!(in_place ? host.disk().write_file(name, bytes) : host.disk().save_file(name, bytes))) {
     return;
   }
-  trace(host.name() + " user writes " + name + (in_place ? " in place: " : " anew: ") +
-        std::to_string(writes_) + was(before));
-  if (random_.chance(50)) {
-    set_mtime(host, name);
+  note(host.name() + " user writes " + name + (in_place ? " in place: " : " anew: ") +
+       std::to_string(writes_) + was(before));
+  ++report_.user_acts[in_place ? "writes in place" : "saves by rename"];
+  circumstances_.at(host.id()).by_user[name] = true;
+  if (random.chance(50)) {
+    set_mtime(host, random, name);
+  }
+  if (random.chance(20)) {
+    host.disk().sync_file(name);
+    ++report_.user_acts["syncs a file"];
   }
   const Tree after = host.disk().tree();
   if (before != nullptr) {
-    oracle_.superseded(host.id(), name, *before, after);
+    oracle_.superseded(host.id(), name, *before);
   }
   oracle_.wrote(name, after.at(name));
-  touched(host, name);
+  touched(host, random, name);
 }
 
-void World::user_removes(Host& host, const std::string& name) {
+void World::user_removes(Host& host, Random& random, const std::string& name) {
   const Tree tree = host.disk().tree();
   const TreeNode* before = node_at(tree, name);
   if (before != nullptr && host.disk().remove(name)) {
-    trace(host.name() + " user removes " + name + was(before));
-    oracle_.superseded(host.id(), name, *before, host.disk().tree(), in_call_);
-    touched(host, name);
+    note(host.name() + " user removes " + name + was(before));
+    ++report_.user_acts["removes"];
+    oracle_.superseded(host.id(), name, *before);
+    touched(host, random, name);
   }
 }
 
-void World::user_removes_tree(Host& host, const std::string& name) {
+void World::user_removes_tree(Host& host, Random& random, const std::string& name) {
   const Tree tree = host.disk().tree();
   for (auto place = tree.rbegin(); place != tree.rend(); ++place) {
     if (is_below(place->first, name)) {
-      user_removes(host, place->first);
+      user_removes(host, random, place->first);
     }
   }
-  user_removes(host, name);
+  user_removes(host, random, name);
 }
 
-void World::user_renames(Host& host, const std::string& from, const std::string& to) {
+void World::user_renames(Host& host, Random& random, const std::string& from,
+                         const std::string& to) {
   const Tree before = host.disk().tree();
   const TreeNode* target = node_at(before, to);
-  // While a loser moves it has two names. Renamed out of the way just then, it would stay one file
-  // under two paths, and a user's write to one would overwrite the other: a limit of linking, known
-  // and not judged.
-  if (const auto stat = host.disk().stat(from); in_call_ && stat && stat->links > 1) {
-    return;
-  }
   if (from == to || node_at(before, from) == nullptr || !host.disk().rename_path(from, to)) {
     return;
   }
   if (host.disk().exists(from)) {
     return;  // two names of one inode: rename(2) does nothing
   }
-  trace(host.name() + " user renames " + from + " to " + to + was(node_at(before, from)) +
-        was(target));
+  note(host.name() + " user renames " + from + " to " + to + was(node_at(before, from)) +
+       was(target));
+  ++report_.user_acts["renames"];
+  circumstances_.at(host.id()).by_user[to] = true;
   const Tree after = host.disk().tree();
   if (target != nullptr && target->kind != Kind::directory && target->kind == after.at(to).kind &&
       target->bytes == after.at(to).bytes) {
     // The same bytes again: on the disk nothing but mode and time have changed.
     oracle_.changed_metadata(host.id(), to, *target, after);
-    oracle_.superseded(host.id(), from, before.at(from), after, in_call_);
-    touched(host, from);
-    touched(host, to);
+    oracle_.superseded(host.id(), from, before.at(from));
+    touched(host, random, from);
+    touched(host, random, to);
     return;
   }
   if (target != nullptr) {
-    oracle_.superseded(host.id(), to, *target, after);
+    oracle_.superseded(host.id(), to, *target);
   }
   for (const auto& [name, node] : before) {
     if (name == from || is_below(name, from)) {
-      oracle_.superseded(host.id(), name, node, after, in_call_);
+      oracle_.superseded(host.id(), name, node);
       const std::string moved = to + name.substr(from.size());
       oracle_.wrote(moved, after.at(moved));
+      invariants_.user_acted(host.id(), 2);
+      circumstances_.at(host.id()).by_user[moved] = true;
     }
   }
-  touched(host, from);
-  touched(host, to);
+  touched(host, random, from);
+  touched(host, random, to);
 }
 
-void World::user_changes_metadata(Host& host, const std::string& name) {
+void World::user_changes_metadata(Host& host, Random& random, const std::string& name) {
   const Tree tree = host.disk().tree();
   const TreeNode* before = node_at(tree, name);
   if (before == nullptr || before->kind == Kind::symlink) {
     return;
   }
-  if (random_.chance(50)) {
-    host.disk().chmod(name, random_.chance(50) ? 0700 : 0644);
+  if (random.chance(50)) {
+    host.disk().chmod(name, random.chance(50) ? 0700 : 0644);
   } else if (before->kind == Kind::file) {
-    set_mtime(host, name);
+    set_mtime(host, random, name);
   }
   const Tree after = host.disk().tree();
   if (!(after.at(name) == *before)) {
-    trace(host.name() + " user changes mode or time of " + name + was(before));
+    note(host.name() + " user changes mode or time of " + name + was(before));
+    ++report_.user_acts["changes mode or time"];
     oracle_.changed_metadata(host.id(), name, *before, after);
-    touched(host, name);
+    touched(host, random, name);
   }
 }
 
-void World::user_links(Host& host, const std::string& name) {
+void World::user_links(Host& host, Random& random, const std::string& name) {
   if (host.disk().symlink("target " + std::to_string(++writes_), name)) {
-    trace(host.name() + " user links " + name);
+    note(host.name() + " user links " + name);
+    ++report_.user_acts["makes a symlink"];
     oracle_.wrote(name, host.disk().tree().at(name));
-    touched(host, name);
+    touched(host, random, name);
   }
+}
+
+/// A file becomes a directory or a symlink, a directory a symlink: in the midst of an apply, too,
+/// where it is the parent of what is laid.
+void World::user_changes_kind(Host& host, Random& random, const std::string& name) {
+  const Tree tree = host.disk().tree();
+  const TreeNode* before = node_at(tree, name);
+  if (before == nullptr) {
+    return;
+  }
+  user_removes_tree(host, random, name);
+  if (before->kind != Kind::directory && random.chance(50)) {
+    if (host.disk().mkdir(name)) {
+      note(host.name() + " user makes a directory of " + name);
+      ++report_.user_acts["changes a kind"];
+      touched(host, random, name);
+    }
+  } else {
+    user_links(host, random, name);
+  }
+}
+
+// --- Files held open
+
+void World::user_opens(Host& host, Random& random, const std::string& hint) {
+  in_user_ = true;
+  host.tell_time();
+  const Tree tree = host.disk().tree();
+  const std::string name =
+      tree.contains(hint) && random.chance(60) ? hint : some_existing(random, tree);
+  auto file = host.disk().open_writer(name);
+  if (file && held_files_.size() < held_files_max) {
+    note(host.name() + " user opens " + name + " to write");
+    held_files_.push_back(
+        {host.id(), name, std::move(*file), 1 + static_cast<int>(random.below(3)), random.next()});
+    Move next{Move::What::strike, Fault::user_holds_open, {}, host.id() - 1, 0, random.next()};
+    next.call = random.chance(70) ? 1 + static_cast<std::uint32_t>(random.below(20)) : 0;
+    later(Duration(random.below(3'000'000'000)), [this, next] { strike(next); });
+  }
+  in_user_ = false;
+}
+
+/// The user's process writes on, wherever that file is by now.
+void World::user_writes_held(HeldFile& held) {
+  Host& host = *hosts_.at(held.host);
+  Random random(held.seed++);
+  in_user_ = true;
+  check_last_call(host);
+  host.tell_time();
+  const std::vector<std::string> standing = names_of(host, held.file.inode());
+  const auto as_it_is = [&] {
+    const Inode& inode = host.disk().disk().inode(held.file.inode());
+    return TreeNode{Kind::file, false, inode.mode, inode.mtime, inode.bytes};
+  };
+  const TreeNode shown = as_it_is();
+  const std::string bytes = new_bytes(host, random);
+  held.file.resize(0);
+  held.file.write(0, bytes);
+  note(host.name() + " user writes " + std::to_string(writes_) + " to the open file that was " +
+       held.name + (standing.empty() ? ", which has no name in the tree now" : ""));
+  ++report_.user_acts["writes to a file held open"];
+  count(Fault::user_holds_open, host.phase());
+  const std::string name = standing.empty() ? held.name : standing.front();
+  oracle_.superseded(host.id(), name, shown);
+  oracle_.wrote(name, as_it_is());
+  circumstances_.at(host.id()).by_user[name] = true;
+  if (standing.empty()) {
+    circumstances_.at(host.id()).written_in_limbo.insert(name);
+  }
+  for (const std::string& at : standing) {
+    touched(host, random, at);
+  }
+  invariants_.user_acted(host.id());
+  if (--held.writes_left == 0) {
+    held_files_.remove_if([&held](const HeldFile& other) { return &other == &held; });
+  }
+  in_user_ = false;
+}
+
+/// A file that its own users have unlinked or replaced is no longer of interest: what is written to
+/// it is lost on every system. `all`: the disk is another one now.
+void World::forget_held_files(const Host& host, bool all) {
+  std::erase_if(held_files_, [&](const HeldFile& held) {
+    return held.host == host.id() && (all || !held.file.has_name());
+  });
+  for (HeldFile& file : held_files_) {
+    const auto standing = names_of(*hosts_.at(file.host), file.file.inode());
+    if (!standing.empty()) {
+      file.name = standing.front();  // where users have moved it
+    }
+  }
+}
+
+/// Under which names of the tree an inode stands.
+std::vector<std::string> World::names_of(Host& host, InodeNumber inode) {
+  std::vector<std::string> names_there;
+  for (const auto& [name, node] : host.disk().tree()) {
+    const auto found = host.disk().disk().find(name);
+    if (found && *found == inode) {
+      names_there.push_back(name);
+    }
+  }
+  return names_there;
 }
 
 }  // namespace p2psync::sim

@@ -3,9 +3,11 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstdio>
 
-#include "net/wire.h"
+#include "engine/path.h"
+#include "engine/replica.h"
 
 namespace p2psync::sim {
 namespace {
@@ -13,9 +15,37 @@ namespace {
 using namespace std::chrono_literals;
 using namespace engine;
 
-constexpr Duration safety_phase = 40s;
-constexpr Duration liveness_limit = 600s;
 constexpr std::uint64_t events_max = 3'000'000;
+constexpr Duration tick = 1s;
+/// A path, a look or a content that failed is tried again after at most this long.
+constexpr Duration retry_longest = 30s;
+constexpr Duration quiet = 30s;
+
+constexpr const char* never_torn = "#11 never half-written";
+
+/// Which invariant the oracle's words are about.
+std::string invariant_of(const std::string& verdict) {
+  static const std::map<std::string, const char*> names{
+      {"lost", "#2 no lost update"},
+      {"resurrection", "#3 no resurrection"},
+      {"spurious", "#4 no spurious conflict"},
+      {"invented", never_torn},
+  };
+  const auto known = names.find(verdict.substr(0, verdict.find_first_of(" :")));
+  return known == names.end() ? "#1 convergence" : known->second;
+}
+
+Fingerprint root_of(const Host& host) {
+  return host.node().replica().index().summary().fingerprint;
+}
+
+/// Disks whose times are coarse show the same file with other times.
+bool same_but_grain(TreeNode a, const TreeNode& b) {
+  const std::int64_t apart = a.mtime > b.mtime ? a.mtime - b.mtime : b.mtime - a.mtime;
+  const bool coarse = apart < 2'000'000'000 && (a.mtime % 1000 == 0 || b.mtime % 1000 == 0);
+  a.mtime = coarse ? b.mtime : a.mtime;
+  return a == b;
+}
 
 double seconds(Instant at) {
   return std::chrono::duration<double>(at.time_since_epoch()).count();
@@ -23,404 +53,366 @@ double seconds(Instant at) {
 
 }  // namespace
 
-World::World(std::uint64_t seed, bool index_losses, bool trace, std::string watched)
-    : seed_(seed), print_(trace), watched_(std::move(watched)), random_(seed) {
-  report_.seed = seed;
-  draw_faults();
-  faults_.index_losses = index_losses ? faults_.index_losses : 0;
+World::World(Plan plan, Telling telling)
+    : plan_(std::move(plan)),
+      telling_(std::move(telling)),
+      random_(plan_.seed * 4 + 1),
+      network_(plan_.seed * 4 + 3),
+      invariants_([this](const std::string& invariant, const std::string& text) {
+        violation(invariant, text);
+      }) {
+  report_.seed = plan_.seed;
   build();
 }
 
 World::~World() {
+  held_files_.clear();
   for (auto& [id, host] : hosts_) {
     host->stop();
   }
 }
 
-void World::draw_faults() {
-  const auto sometimes = [this](std::uint64_t percent, std::uint64_t value) {
-    return random_.chance(percent) ? value : 0;
-  };
-  faults_.loss = sometimes(30, 1 + random_.below(10));
-  faults_.duplication = sometimes(30, 1 + random_.below(20));
-  faults_.reordering = random_.chance(30);
-  faults_.delay_ms_max = random_.chance(50) ? 2 : 1 + random_.below(400);
-  faults_.partitions = sometimes(60, 1 + random_.below(6));
-  faults_.crashes = sometimes(60, 1 + random_.below(6));
-  faults_.index_losses = sometimes(15, 1);
-  faults_.lost_events = sometimes(30, random_.below(100));
-  faults_.user_in_call_permille = sometimes(50, 1 + random_.below(40));
-  faults_.clock_skew_s = sometimes(40, random_.below(100'000));
-  faults_.no_exchange = random_.chance(10);
-}
-
 void World::build() {
-  const std::size_t count = 3 + random_.below(4);
+  const Setup& setup = plan_.setup;
   std::vector<MemberName> members;
-  for (std::size_t i = 1; i <= count; ++i) {
+  for (std::size_t i = 1; i <= setup.hosts; ++i) {
     members.push_back({i, "n" + std::to_string(i)});
   }
-  report_.nodes = count;
-  report_.faults = faults_;
   for (const MemberName& member : members) {
-    auto host = std::make_unique<Host>(*this, member.id, member.name, members);
+    const std::size_t i = member.id - 1;
+    auto host = std::make_unique<Host>(
+        *this,
+        Host::Traits{member.id, member.name, members, setup.clock_offset_s.at(i), setup.sqlite},
+        random_.next());
     Host& machine = *host;
-    machine.disk().disk().now =
-        1'700'000'000'000'000'000 +
-        static_cast<std::int64_t>(random_.below(2 * faults_.clock_skew_s + 1)) * 1'000'000'000;
-    machine.disk().disk().now = walls_[member.id];
-    machine.disk().exchange = !(faults_.no_exchange && member.id == 1);
-    machine.disk().before_call = [this, &machine](std::string_view, std::string_view) {
-      ++report_.events;
-      if (in_user_) {
-        return;
-      }
-      if (++calls_ == crash_at_call_) {
-        crash_at_call_ = 0;
-        ++report_.counters["crash in a call"];
-        throw Crash();
-      }
-      // Without exchange a save by rename can be lost in the instant between two calls (applier.h
-      // says so, as does the log at the start): there users act between jobs only.
-      if (machine.disk().exchange && users_active_ && acts_in_calls_left_ > 0 &&
-          random_.below(1000) < faults_.user_in_call_permille) {
-        --acts_in_calls_left_;
-        ++report_.counters["user in a call"];
-        in_call_ = true;
-        user_acts(machine);
-        in_call_ = false;
-      }
+    machine.disk().disk().grain_ns = setup.grain_ns.at(i);
+    const std::int64_t offset = setup.clock_offset_s.at(i);
+    const bool far = offset < -1'000'000 || offset > 1'000'000;
+    if (offset != 0) {
+      count(far ? Fault::clock_far : Fault::clock_skew, Phase::idle);
+    }
+    if (setup.grain_ns.at(i) != 1) {
+      count(Fault::disk_grain, Phase::idle);
+    }
+    machine.disk().exchange = setup.exchange.at(i);
+    machine.disk().before_call = [this, &machine](std::string_view operation,
+                                                  std::string_view path) {
+      before_call(machine, operation, path);
+    };
+    machine.disk().fault = [this, &machine](std::string_view operation, std::string_view path) {
+      return fault_of_call(machine, operation, path);
     };
     hosts_.emplace(member.id, std::move(host));
+    circumstances_[member.id];
   }
 }
 
+// --- Surroundings
+
 void World::later(Duration delay, std::function<void()> action) {
-  queue_.push({now_ + std::max(delay, Duration(1)), ++order_,
-               std::make_shared<std::function<void()>>(std::move(action))});
+  queue_.push_back({now_ + std::max(delay, Duration(1)), ++order_, std::move(action)});
+  std::push_heap(queue_.begin(), queue_.end());
 }
 
 void World::trace(const std::string& line) {
   ++report_.events;
-  if (print_) {
-    std::printf("%9.4f %s\n", seconds(now_), line.c_str());
-  }
   report_.trace_hash = XXH3_64bits_withSeed(
       line.data(), line.size(),
       report_.trace_hash ^ static_cast<std::uint64_t>(now_.time_since_epoch().count()));
 }
 
 void World::note(const std::string& line) {
-  if (print_) {
+  if (telling_.trace) {
     std::printf("%9.4f %s\n", seconds(now_), line.c_str());
   }
 }
 
-void World::violation(std::string text) {
-  trace("VIOLATION " + text);
+void World::violation(const std::string& invariant, const std::string& text) {
+  trace("violation " + invariant);
+  note("VIOLATION " + invariant + ": " + text);
   if (report_.violations.size() < 20) {
-    report_.violations.push_back(std::move(text));
+    report_.violations.push_back({invariant, text});
   }
 }
 
-void World::deliver(NodeId from, NodeId to, std::vector<std::uint8_t> frame) {
-  Link& wire = link(from, to);
-  if (!wire.up) {
-    return;
-  }
-  ++report_.events;
-  const int copies = random_.below(100) < faults_.loss          ? 0
-                     : random_.below(100) < faults_.duplication ? 2
-                                                                : 1;
-  report_.counters["message lost"] += copies == 0 ? 1 : 0;
-  report_.counters["message repeated"] += copies == 2 ? 1 : 0;
-  for (int i = 0; i < copies; ++i) {
-    Instant at = now_ + 50us + Duration(random_.below(faults_.delay_ms_max * 1'000'000));
-    if (!faults_.reordering) {
-      at = std::max(at, wire.last[to] + 1ns);
-      wire.last[to] = at;
-    }
-    later(at - now_, [this, from, to, epoch = wire.epoch, frame] {
-      const Link& link_now = link(from, to);
-      if (!link_now.up || link_now.epoch != epoch) {
-        return;
-      }
-      Result<Message> message = net::decode_message(frame);
-      if (!message) {
-        violation("a message does not decode: " + message.error().message());
-        return;
-      }
-      hosts_.at(to)->input(Received{from, std::move(*message)});
-    });
+void World::relaid(Host& host, const Relaid& step, bool news) {
+  if (news) {
+    note(host.name() + " is told that a batch had " + (step.wanted ? "laid " : "removed ") +
+         step.name);
+    report_.sometimes.hit(Point::relaid);
   }
 }
 
-void World::disconnect(NodeId from, NodeId to, const std::string& reason) {
-  violation("n" + std::to_string(from) + " disconnects n" + std::to_string(to) + ": " + reason);
-}
-
-void World::connect(Link& wire, NodeId a, NodeId b) {
-  if (wire.up || wire.cut || !hosts_.at(a)->running() || !hosts_.at(b)->running()) {
-    return;
+void World::stepped(Host& host, const Input& input, const std::vector<Output>& outputs) {
+  report_.sometimes.observe(input);
+  for (const Output& output : outputs) {
+    report_.sometimes.observe(output);
+    commits_ += std::holds_alternative<Persist>(output) ? 1 : 0;
   }
-  wire.up = true;
-  ++wire.epoch;
-  wire.last.clear();
-  hosts_.at(a)->input(PeerUp{b});
-  hosts_.at(b)->input(PeerUp{a});
-}
-
-void World::drop(Link& wire, NodeId a, NodeId b) {
-  if (!wire.up) {
-    return;
-  }
-  wire.up = false;
-  // Each end notices in its own time, but before the two can meet anew.
-  hosts_.at(a)->input(PeerDown{b});
-  hosts_.at(b)->input(PeerDown{a});
-}
-
-void World::crash(Host& host) {
-  if (!host.running()) {
-    return;
-  }
-  trace(host.name() + " crashes");
-  ++report_.counters["crash"];
-  host.stop();
-  for (auto& [pair, wire] : links_) {
-    if (pair.first == host.id() || pair.second == host.id()) {
-      drop(wire, pair.first, pair.second);
-    }
-  }
-  restart_later(host);
-}
-
-void World::crashed(NodeId id) {
-  // Called from within the host's own job: the process is unwound first.
-  later(1ns, [this, id] {
-    Host& host = *hosts_.at(id);
-    if (host.running()) {
-      crash(host);
-    } else {
-      restart_later(host);
-    }
-  });
-}
-
-void World::restart_later(Host& host) {
-  later(Duration(random_.below(4'000'000'000)), [&host] {
-    if (!host.running()) {
-      host.start();
-    }
-  });
-}
-
-void World::after_apply(NodeId id) {
-  for (const auto& [name, node] : hosts_.at(id)->disk().tree()) {
-    if (node.kind != Kind::directory && !oracle_.known(node)) {
-      violation("half-written or invented bytes at " + name + " on n" + std::to_string(id));
-    }
+  invariants_.stepped(host.id(), host.node());
+  check_last_call(host);
+  if (host.node().all_in_sync()) {
+    oracle_.index_anew(host.id());
+    invariants_.says_in_sync(host.id(), host.node());
   }
 }
 
-void World::plan_users() {
-  const std::uint64_t actions = 20 + random_.below(120);
-  for (std::uint64_t i = 0; i < actions; ++i) {
-    later(Duration(random_.below(static_cast<std::uint64_t>(safety_phase.count()))), [this] {
-      user_acts(
-          *std::next(hosts_.begin(), static_cast<std::ptrdiff_t>(random_.below(hosts_.size())))
-               ->second);
-    });
+void World::committed(Host& host, const Change& change) {
+  invariants_.committing(host.id(), host.index(), change);
+  for (const auto& [path, record] : change.records) {
+    const auto before = host.index().records().find(path);
+    report_.sometimes.observe(path,
+                              before == host.index().records().end() ? nullptr : &before->second,
+                              record ? &*record : nullptr);
   }
 }
 
-void World::plan_faults() {
-  const auto at_random = [this](std::uint64_t count, const std::function<void()>& action) {
-    for (std::uint64_t i = 0; i < count; ++i) {
-      later(Duration(random_.below(static_cast<std::uint64_t>(safety_phase.count()))), action);
-    }
-  };
-  const auto some_host = [this]() -> Host& {
-    return *std::next(hosts_.begin(), static_cast<std::ptrdiff_t>(random_.below(hosts_.size())))
-                ->second;
-  };
-  at_random(faults_.crashes, [this, some_host] {
-    if (random_.chance(50)) {
-      crash(some_host());
-    } else {
-      crash_at_call_ = calls_ + 1 + random_.below(60);
-    }
-  });
-  at_random(faults_.index_losses, [this, some_host] {
-    Host& host = some_host();
-    if (host.running()) {
-      crash(host);
-      host.lose_index();
-      oracle_.index_lost(host.id());
-      ++report_.counters["index lost"];
-      trace(host.name() + " loses its index");
-    }
-  });
-  at_random(faults_.partitions, [this, some_host] {
-    const NodeId a = some_host().id();
-    const NodeId b = some_host().id();
-    if (a == b) {
-      return;
-    }
-    Link& wire = link(a, b);
-    ++report_.counters["link cut"];
-    trace("the link between n" + std::to_string(a) + " and n" + std::to_string(b) + " is cut");
-    wire.cut = true;
-    drop(wire, std::min(a, b), std::max(a, b));
-    later(Duration(random_.below(15'000'000'000)), [&wire] { wire.cut = false; });
-  });
-}
+// --- The run
 
-void World::rescans(Host& host) {
-  later(5s + Duration(random_.below(10'000'000'000)), [this, &host] {
-    host.input(Rescan{});
-    rescans(host);
-  });
-}
-
-void World::heal() {
-  trace("heal");
-  users_active_ = false;
-  crash_at_call_ = 0;
-  const std::uint64_t delay = faults_.delay_ms_max;
-  faults_ = {};
-  faults_.delay_ms_max = delay;
-  for (auto& [pair, wire] : links_) {
-    wire.cut = false;
-  }
+std::vector<Host*> World::all_hosts() {
+  std::vector<Host*> all;
   for (auto& [id, host] : hosts_) {
-    if (!host->running()) {
-      host->start();
-    }
-    host->input(Rescan{});
+    all.push_back(host.get());
   }
+  return all;
 }
 
 bool World::step() {
   if (queue_.empty() || report_.events > events_max) {
     return false;
   }
-  const Event event = queue_.top();
-  queue_.pop();
+  std::pop_heap(queue_.begin(), queue_.end());
+  const Event event = std::move(queue_.back());
+  queue_.pop_back();
   now_ = event.at;
-  for (auto& [id, host] : hosts_) {
-    // Wall clocks run with the simulated time, each with its own skew, and a little with every
-    // call.
-    std::int64_t& wall = host->disk().disk().now;
-    wall = std::max(wall, walls_.at(id) + now_.time_since_epoch().count());
-  }
-  (*event.action)();
-  for (auto& [id, host] : hosts_) {
-    if (host->running() && !host->node().looking()) {
-      oracle_.index_anew(id);
-    }
-  }
+  event.action();
   return true;
 }
 
-bool World::all_in_sync() const {
-  return std::ranges::all_of(hosts_, [](const auto& item) {
-    return item.second->running() && item.second->node().all_in_sync();
-  });
-}
-
-void World::judge() {
-  std::optional<Tree> first;
-  std::string first_name;
-  for (auto& [id, host] : hosts_) {
-    const Tree tree = host->disk().tree();
-    for (const std::string& wrong : oracle_.judge(tree)) {
-      violation(wrong + " (on " + host->name() + ")");
-    }
-    if (!first) {
-      first = tree;
-      first_name = host->name();
-      continue;
-    }
-    if (tree != *first) {
-      for (const auto& [name, node] : *first) {
-        if (!tree.contains(name)) {
-          violation("divergence: " + name + " is on " + first_name + " and not on " + host->name());
-        } else if (!(tree.at(name) == node)) {
-          violation("divergence: " + name + " differs between " + first_name + " and " +
-                    host->name());
-        }
-      }
-      for (const auto& [name, node] : tree) {
-        if (!first->contains(name)) {
-          violation("divergence: " + name + " is on " + host->name() + " and not on " + first_name);
-        }
-      }
+bool World::step_until(Instant limit) {
+  while (!queue_.empty() && queue_.front().at <= limit) {
+    if (!step()) {
+      return false;
     }
   }
+  now_ = std::max(now_, limit);
+  return true;
+}
+
+void World::plan_moves() {
+  for (const Move& move : plan_.moves) {
+    later(move.at, [this, move] { carry_out(move); });
+  }
+  for (auto& [id, host] : hosts_) {
+    later(Duration(random_.below(1'000'000'000)), [&machine = *host] { machine.start(); });
+    const auto rescan = [this, &machine = *host](const auto& self) -> void {
+      later(plan_.setup.rescan / 2 +
+                Duration(random_.below(static_cast<std::uint64_t>(plan_.setup.rescan.count()))),
+            [&machine, self] {
+              machine.tell(Rescan{});
+              self(self);
+            });
+    };
+    rescan(rescan);
+  }
+}
+
+void World::carry_out(const Move& move) {
+  if (!striking_) {
+    return;
+  }
+  if (move.what == Move::What::strike) {
+    strike(move);
+    return;
+  }
+  if (plan_.setup.causal && !at_rest(all_hosts())) {
+    later(500ms, [this, move] { carry_out(move); });  // until everybody knows everything
+    return;
+  }
+  user_acts(host_at(move.host), Random(move.seed), {});
 }
 
 Report World::run() {
-  std::function<void()> dial = [this, &dial] {
-    for (auto a = hosts_.begin(); a != hosts_.end(); ++a) {
-      for (auto b = std::next(a); b != hosts_.end(); ++b) {
-        connect(link(a->first, b->first), a->first, b->first);
-      }
-    }
-    later(100ms, dial);
-  };
-  plan_users();
-  for (auto& [id, host] : hosts_) {
-    later(Duration(random_.below(1'000'000'000)), [&machine = *host] { machine.start(); });
-    rescans(*host);
-  }
+  plan_moves();
   dial();
-  plan_faults();
-  while (now_ < Instant{} + safety_phase && step()) {
-  }
+  step_until(Instant{} + plan_.setup.safety);
   heal();
-  const Instant limit = now_ + liveness_limit;
-  // In sync twice, a while apart: once could be luck.
-  int good = 0;
-  while (good < 2 && now_ < limit) {
-    if (!step()) {
-      break;
-    }
-    if (all_in_sync()) {
-      const Instant until = now_ + 3s;
-      while (now_ < until && step()) {
-      }
-      good = all_in_sync() ? good + 1 : 0;
-    }
-  }
-  if (good < 2) {
-    violation("no convergence within " + std::to_string(liveness_limit / 1s) +
-              " s of simulated time");
-    for (auto& [id, host] : hosts_) {
-      if (host->running()) {
-        const Status status = host->node().status();
-        std::string line = host->name() + ": state " +
-                           std::to_string(static_cast<int>(status.state)) + ", pending " +
-                           std::to_string(status.pending_files) +
-                           (host->node().looking() ? ", looking" : "");
-        for (const Problem& problem : status.problems) {
-          line += "; " + problem.path + ": " + problem.message;
-        }
-        violation(line);
-      }
-    }
-  }
-  judge();
+  run_core();
+  run_whole();
+  report_.simulated = now_.time_since_epoch();
   return report_;
 }
 
-Report run_seed(std::uint64_t seed, bool index_losses, bool trace, const std::string& watched) {
-  Report first = World(seed, index_losses, trace, watched).run();
-  const Report second = World(seed, index_losses, false).run();
-  if (first.trace_hash != second.trace_hash) {
-    first.violations.push_back("not deterministic: two runs of the seed differ");
+void World::heal() {
+  note("heal");
+  striking_ = false;
+  held_files_.clear();
+  plan_.setup.loss = plan_.setup.duplicate = plan_.setup.tail_permille = 0;
+  plan_.setup.slow_bytes_per_s = plan_.setup.late_content_s = 0;
+  plan_.setup.replay_permille = plan_.setup.corrupt_permille = 0;
+  plan_.setup.watch_lost = plan_.setup.watch_late = 0;
+  for (auto& [pair, wire] : links_) {
+    wire.cut_until = now_;
+    wire.mute_until.clear();
   }
-  return first;
+  for (auto& [id, about] : circumstances_) {
+    about.at_call.clear();
+    about.at_start.clear();
+    about.full_until = about.read_only_until = about.denied_until = about.overflow_until = now_;
+    about.next_error = 0;
+    about.sync_fails = false;
+    Host& host = *hosts_.at(id);
+    host.tell(Rescan{});
+  }
+}
+
+/// Only some of the hosts are healthy, and the others do not come back.
+void World::run_core() {
+  const std::size_t size = 2 + random_.below(hosts_.size() - 1);
+  std::vector<Host*> core = all_hosts();
+  while (core.size() > size) {
+    Host& dead = *core[random_.below(core.size())];
+    note(dead.name() + " is dead");
+    circumstances_.at(dead.id()).dead = true;
+    if (dead.running()) {
+      dead.stop();
+      drop_all(dead);
+    }
+    std::erase(core, &dead);
+  }
+  for (Host* host : core) {
+    if (!host->running()) {
+      host->start();
+    }
+  }
+  // Contents that only the dead have are not owed; whatever is known and here must be shown.
+  const Instant limit = now_ + (4 * std::bit_width(hosts_.size() - 1) + 8) * tick + retry_longest;
+  const auto settled = [&] {
+    return std::ranges::all_of(core, [&](const Host* host) {
+      return host->running() && !host->node().looking() && root_of(*host) == root_of(*core.front());
+    });
+  };
+  while (!settled() && now_ < limit && step()) {
+  }
+  if (!settled()) {
+    violation("#16 bounded convergence",
+              "a healthy core of " + std::to_string(core.size()) + " does not agree in time");
+    tell_states(core);
+  }
+}
+
+void World::run_whole() {
+  const Instant begin = now_;
+  for (Host* host : all_hosts()) {
+    circumstances_.at(host->id()).dead = false;
+    if (!host->running()) {
+      host->start();
+    }
+  }
+  const Duration bound = (4 * std::bit_width(hosts_.size() - 1) + 8) * tick + 2 * retry_longest;
+  if (!come_to_rest(all_hosts(), bound) && !plan_.setup.anything_goes) {
+    violation("#16 bounded convergence",
+              "no rest within " + std::to_string(bound / 1s) + " s after the last fault");
+    tell_states(all_hosts());
+  }
+  report_.to_rest = now_ - begin;
+  judge();
+  // Where times are coarse, what was laid is read again at the next scan, whenever that comes.
+  const bool quiet_is_owed = !plan_.setup.anything_goes && !in_play(Fault::disk_grain);
+  if (report_.violations.empty() && quiet_is_owed) {
+    check_quiet();
+  }
+}
+
+bool World::at_rest(const std::vector<Host*>& hosts) const {
+  return std::ranges::all_of(hosts, [](const Host* host) {
+    return host->running() && host->at_rest() && host->node().all_in_sync();
+  });
+}
+
+/// In sync twice, a while apart: once could be luck.
+bool World::come_to_rest(const std::vector<Host*>& hosts, Duration limit) {
+  const Instant end = now_ + limit;
+  while (now_ < end) {
+    if (at_rest(hosts)) {
+      step_until(now_ + 3s);
+      if (at_rest(hosts)) {
+        return true;
+      }
+    }
+    if (!step()) {
+      return false;
+    }
+  }
+  return false;
+}
+
+/// At rest nothing is written, nothing is sent but ticks, and no event comes into being.
+void World::check_quiet() {
+  step_until(now_ + 2 * retry_longest);  // what was on its way, and looks that were put off
+  const std::uint64_t commits = commits_, syncs = syncs_, blocks = blocks_;
+  step_until(now_ + quiet);
+  if (commits_ != commits || syncs_ != syncs || blocks_ != blocks) {
+    violation("#15 quiescence", std::to_string(commits_ - commits) + " index writes, " +
+                                    std::to_string(syncs_ - syncs) + " syncs and " +
+                                    std::to_string(blocks_ - blocks) + " blocks while idle");
+  }
+}
+
+void World::tell_states(const std::vector<Host*>& hosts) {
+  for (const Host* host : hosts) {
+    std::string line = host->name();
+    if (!host->running()) {
+      line += ": not running";
+    } else {
+      const Status status = host->node().status();
+      line += ": state " + std::to_string(static_cast<int>(status.state)) + ", pending " +
+              std::to_string(status.pending_files) + (host->node().looking() ? ", looking" : "") +
+              (host->at_rest() ? "" : ", at work");
+      for (const Problem& problem : status.problems) {
+        line += "; " + problem.path + ": " + problem.message;
+      }
+    }
+    violation("#16 bounded convergence", line);
+  }
+}
+
+void World::judge() {
+  for (Host* host : all_hosts()) {
+    const Tree tree = host->disk().tree();
+    for (const std::string& wrong : oracle_.judge(tree)) {
+      const std::string invariant = invariant_of(wrong);
+      if (!plan_.setup.anything_goes || invariant == never_torn) {
+        violation(invariant, wrong + " (on " + host->name() + ")");
+      }
+    }
+  }
+  if (!plan_.setup.anything_goes) {
+    compare_trees(all_hosts());
+  }
+}
+
+void World::compare_trees(const std::vector<Host*>& hosts) {
+  const Tree first = hosts.front()->disk().tree();
+  for (Host* host : hosts) {
+    const Tree tree = host->disk().tree();
+    const std::string pair = hosts.front()->name() + " and " + host->name();
+    for (const auto& [name, node] : first) {
+      const auto other = tree.find(name);
+      if (other == tree.end() || !same_but_grain(other->second, node)) {
+        violation("#1 convergence", name + " differs between " + pair);
+      }
+    }
+    for (const auto& [name, node] : tree) {
+      if (!first.contains(name)) {
+        violation("#1 convergence", name + " differs between " + pair);
+      }
+    }
+  }
+}
+
+Report run_seed(std::uint64_t seed, const PlanOptions& options, const Telling& telling) {
+  return World(draw_plan(seed, options), telling).run();
 }
 
 }  // namespace p2psync::sim

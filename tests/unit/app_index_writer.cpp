@@ -6,6 +6,7 @@
 
 #include "apps/p2psync/index_writer.h"
 #include "apps/p2psync/outbox.h"
+#include "storage/posix_fs.h"
 #include "tests/unit/app_scratch.h"
 
 using namespace p2psync;
@@ -22,8 +23,8 @@ engine::Change change(const std::string& file) {
 /// An index in a directory of its own, and the loop that both threads answer to.
 struct Bench {
   Scratch scratch;
-  std::string file = scratch.at("index.db");
-  std::unique_ptr<storage::IndexStore> store = *storage::IndexStore::open(file, 1);
+  std::unique_ptr<storage::PosixFs> fs = *storage::open_posix_fs(scratch.at(""));
+  std::unique_ptr<storage::IndexStore> store = *storage::IndexStore::open(*fs, "index.db", 1);
   asio::io_context context;
   std::size_t problems = 0;
   bool go_on = true;
@@ -42,7 +43,7 @@ struct Bench {
   /// What a next start would find.
   std::vector<std::string> stored() {
     store.reset();
-    store = *storage::IndexStore::open(file, 1);
+    store = *storage::IndexStore::open(*fs, "index.db", 1);
     std::vector<std::string> files;
     for (const auto& kept : store->load()->kept) {
       files.push_back(kept.file);

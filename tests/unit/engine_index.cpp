@@ -235,6 +235,28 @@ TEST_CASE("index: an empty record is never stored") {
   CHECK(index.find("a") == nullptr);
 }
 
+TEST_CASE("index: a copy is a value of its own, at every depth of the tree") {
+  Dice dice(seed_for(8));
+  Index index;
+  Model model;
+  for (int i = 0; i < 5000; ++i) {
+    const Path path = random_path(dice);
+    const Record record = random_record(dice);
+    index.put(path, record);
+    model[path] = record;
+  }
+  Index copy = index;
+  copy.check();
+  compare_walk(copy, model);
+  const Path first = model.begin()->first;
+  copy.erase(first);
+  compare_walk(index, model);
+  index = copy;
+  model.erase(first);
+  compare_walk(index, model);
+  index.check();
+}
+
 TEST_CASE("index: an item stays where it is while others come and go") {
   Index index;
   Record record;

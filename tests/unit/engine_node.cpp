@@ -219,6 +219,57 @@ TEST_CASE("node: equal knowledge and unequal roots are repaired") {
   }
 }
 
+TEST_CASE("node: what only a lost index could tell of, its author takes back") {
+  Pair pair;
+  const auto no_contents = [](NodeId, const Message& message) {
+    return std::holds_alternative<Get>(message) || std::holds_alternative<Block>(message);
+  };
+  pair.make(1, "f", Kind::file, "first", 10);
+  pair.start(1, true);
+  pair.start(2, true);
+  pair.connect();
+  pair.lose = no_contents;
+  const auto known = [&](NodeId id) {
+    const Record* record = pair.host(id).node->record("f");
+    return record != nullptr && record->entry.live();
+  };
+  REQUIRE(pair.run_until([&] { return known(2); }));
+  pair.disconnect();
+  SUBCASE("when its user has overwritten it") {
+    pair.host(1).contents.clear();
+    pair.make(1, "f", Kind::file, "second", 20);
+  }
+  SUBCASE("when its user has deleted it") {
+    pair.host(1).contents.clear();
+    pair.host(1).disk.clear();
+  }
+  SUBCASE("but not when it is still there") {}
+  const auto left = pair.tree(1);
+  pair.start(1, true);
+  pair.lose = [](NodeId, const Message&) { return false; };
+  pair.connect();
+  CHECK(pair.run_until([&] { return pair.in_sync(); }));
+  CHECK(pair.tree(1) == left);
+  CHECK(pair.tree(2) == left);
+}
+
+TEST_CASE("node: what a lost index told of and another member has comes back") {
+  Pair pair;
+  pair.make(1, "f", Kind::file, "first", 10);
+  pair.start(1, true);
+  pair.start(2, true);
+  pair.connect();
+  REQUIRE(pair.run_until([&] { return pair.in_sync(); }));
+  const auto both = pair.tree(2);
+  pair.disconnect();
+  pair.host(1).contents.clear();
+  pair.host(1).disk.clear();
+  pair.start(1, true);
+  pair.connect();
+  CHECK(pair.run_until([&] { return pair.in_sync(); }));
+  CHECK(pair.tree(1) == both);
+}
+
 TEST_CASE("node: of another cluster nothing is taken and nothing is told") {
   Pair pair;
   pair.make(1, "secret", Kind::symlink, "s", 1);

@@ -25,6 +25,7 @@ class Pair {
     VersionVector knowledge;  ///< as last persisted
     std::unique_ptr<Node> node;
     std::uint64_t inodes = 0;
+    std::uint64_t starts = 0;
   };
 
   Pair() {
@@ -59,10 +60,10 @@ class Pair {
     options.self = id;
     options.members = {{1, "alpha"}, {2, "beta"}};
     options.seed = id;
-    options.incarnation = 100 * id;
-    options.index_epoch = 1;
-    options.fresh_index = fresh_index;
     Host& host = hosts_[id];
+    options.incarnation = 100 * id + host.starts++;
+    options.index_epoch = fresh_index ? host.starts : 1;
+    options.fresh_index = fresh_index;
     host.knowledge = loaded.knowledge;
     host.node = std::make_unique<Node>(options, std::move(loaded), now_);
     perform(id, host.node->start(now_));
@@ -71,6 +72,10 @@ class Pair {
   void connect() {
     take(1, PeerUp{2});
     take(2, PeerUp{1});
+  }
+  void disconnect() {
+    take(1, PeerDown{2});
+    take(2, PeerDown{1});
   }
   void touch(NodeId id, const Path& name) { take(id, Touched{{name}}); }
 
@@ -207,6 +212,13 @@ class Pair {
     }
     return Displaced{"kept-" + std::to_string(place->second.signature.inode), place->second};
   }
+  static std::optional<Signature> move(Host& host, const Path& name,
+                                       const std::optional<Moved>& to) {
+    if (!to || at(host, to->name)) {
+      return std::nullopt;
+    }
+    return (host.disk[to->name] = host.disk[name]).signature;
+  }
   static StepResult carry_out(Host& host, const Put& put) {
     if (at(host, put.name) != put.expected) {
       return Obstructed{};
@@ -214,19 +226,14 @@ class Pair {
     if (put.wanted.kind == Kind::file && !host.contents.contains(put.wanted.content)) {
       return SourceGone{};
     }
-    auto displaced = displace(host, put.name);
+    auto moved = move(host, put.name, put.moved);
+    auto displaced = moved ? std::nullopt : displace(host, put.name);
     const Wanted& wanted = put.wanted;
     const Seen seen{{wanted.kind, wanted.mode, 0, wanted.size, wanted.mtime, 0},
                     wanted.content,
                     wanted.target,
                     false};
-    return Done{stand(host, put.name, seen), std::move(displaced)};
-  }
-  static StepResult carry_out(Host& host, const Link& link) {
-    if (at(host, link.from) != link.expected || at(host, link.name)) {
-      return Obstructed{};
-    }
-    return Done{(host.disk[link.name] = host.disk[link.from]).signature, std::nullopt};
+    return Done{stand(host, put.name, seen), std::move(displaced), std::move(moved)};
   }
   static StepResult carry_out(Host& host, const Remove& remove) {
     if (at(host, remove.name) != remove.expected) {
@@ -237,13 +244,15 @@ class Pair {
         return NotEmpty{};
       }
     }
-    auto displaced = displace(host, remove.name);
+    auto moved = move(host, remove.name, remove.moved);
+    auto displaced = moved ? std::nullopt : displace(host, remove.name);
     host.disk.erase(remove.name);
-    return Done{std::nullopt, std::move(displaced)};
+    return Done{std::nullopt, std::move(displaced), std::move(moved)};
   }
   static StepResult carry_out(Host& host, const Check& check) {
-    return at(host, check.name) == check.expected ? StepResult(Done{check.expected, std::nullopt})
-                                                  : StepResult(Obstructed());
+    return at(host, check.name) == check.expected
+               ? StepResult(Done{check.expected, std::nullopt, std::nullopt})
+               : StepResult(Obstructed());
   }
 
   Instant now_{std::chrono::hours(1)};

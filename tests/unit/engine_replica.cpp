@@ -238,28 +238,72 @@ TEST_CASE("replica: deleting what was superseded already is no event") {
   CHECK(replica.shown("f") == nullptr);
 }
 
-TEST_CASE("replica: a version under two names survives the loss of one of them") {
-  for (const bool first : {true, false}) {
-    CAPTURE(first);
-    Replica replica(options(), {});
-    receive(replica, "f", written({peer, 1}, theirs(1, 10)));
-    lay(replica, "f");
-    // On its way to its conflict name: linked there, and not yet gone from the name.
-    Shown twin = *replica.shown("f");
-    twin.name = "f.conflict-beta";
-    twin.dots.clear();
-    replica.show("f", twin);
+/// A version on its way to its conflict name: laid there, and not yet gone from the name.
+void lay_under_two_names(Replica& replica) {
+  receive(replica, "f", written({peer, 1}, theirs(1, 10)));
+  lay(replica, "f");
+  Shown twin = *replica.shown("f");
+  twin.name = "f.conflict-beta";
+  replica.show("f", twin);
+}
 
-    replica.observe_absent(first ? "f" : "f.conflict-beta");
-    const Path left = first ? "f.conflict-beta" : "f";
-    CHECK(events(replica) == 0);
-    CHECK(dots(entry(replica, "f")) == std::vector<Dot>{{peer, 1}});
-    REQUIRE(replica.shown(left) != nullptr);
-    CHECK(replica.shown(left)->dots == std::vector<Dot>{{peer, 1}});
-    replica.observe_absent(left);  // and that one answers for it
-    CHECK(events(replica) == 1);
-    CHECK_FALSE(entry(replica, "f").live());
+TEST_CASE("replica: a version under two names is deleted or edited by either of them") {
+  for (const Path name : {"f", "f.conflict-beta"}) {
+    CAPTURE(name);
+    Replica replica(options(), {});
+    lay_under_two_names(replica);
+    SUBCASE("a deletion takes it, and its other name is not wanted any more") {
+      replica.observe_absent(name);
+      CHECK(events(replica) == 1);
+      CHECK_FALSE(entry(replica, "f").live());
+      CHECK(replica.layout("f").empty());
+      replica.observe_absent(name == "f" ? "f.conflict-beta" : "f");
+      CHECK(events(replica) == 1);
+    }
+    SUBCASE("an edit supersedes it") {
+      replica.observe(name, file(2, 20));
+      CHECK(dots(entry(replica, "f")) == std::vector<Dot>{{own, 1}});
+    }
   }
+}
+
+/// A step that laid the peer's newer version and could not make that durable; then a third node's
+/// version supersedes it.
+void lay_unsurely(Replica& replica) {
+  receive(replica, "f", written({peer, 1}, theirs(1, 10)));
+  lay(replica, "f");
+  Entry newer = entry(replica, "f");
+  newer.versions = {{{peer, 2}, theirs(2, 20)}};
+  newer.context.add({peer, 2});
+  receive(replica, "f", newer);
+  Shown laid{"f", {{peer, 2}}, theirs(2, 20), {}};
+  replica.expect("f", "f", laid);
+}
+
+TEST_CASE("replica: what a step laid and could not make durable is no event of a user's") {
+  Replica replica(options(), {});
+  lay_unsurely(replica);
+  SUBCASE("when it is found there") {
+    replica.observe("f", file(2, 20));
+    CHECK(replica.shown("f")->dots == std::vector<Dot>{{peer, 2}});
+  }
+  SUBCASE("when it is found there after it was superseded") {
+    Entry newest = entry(replica, "f");
+    newest.versions = {{{third, 1}, theirs(3, 30)}};
+    newest.context.add({third, 1});
+    receive(replica, "f", newest);
+    replica.observe("f", file(2, 20));
+    CHECK(dots(entry(replica, "f")) == std::vector<Dot>{{third, 1}});
+  }
+  CHECK(events(replica) == 0);
+}
+
+TEST_CASE("replica: a user who deletes what a step laid has seen just that") {
+  Replica replica(options(), {});
+  lay_unsurely(replica);
+  replica.observe_absent("f");
+  CHECK(events(replica) == 1);
+  CHECK_FALSE(entry(replica, "f").live());
 }
 
 TEST_CASE("replica: what stands on the disk as the entries want it is adopted without an event") {

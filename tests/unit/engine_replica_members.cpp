@@ -138,17 +138,65 @@ TEST_CASE("replica: a removal that a cut-off batch had carried out is no user's 
   CHECK(entry(replica, "f").live());
 }
 
-TEST_CASE("replica: a loser that was linked to its conflict name is shown there, not twice") {
+TEST_CASE("replica: a loser that a cut-off batch moved to its conflict name is shown there") {
   const Sibling winner{{peer, 1}, version(2, 20)};
   const Sibling loser{{before, 1}, version(1, 10, "alpha")};
   Loaded start = loaded(entry_of({loser, winner}), loser);
-  // The log says the link first, as it was carried out.
-  start.relaid = {{4, "f", "f.conflict-alpha", wanted(loser.version)},
+  // The log says first what moved away from the name, then what was laid there.
+  start.relaid = {{4, "f", "f", std::nullopt},
+                  {4, "f", "f.conflict-alpha", wanted(loser.version)},
                   {4, "f", "f", wanted(winner.version)}};
   Replica replica(options(), std::move(start));
   CHECK(replica.shown("f")->dots == std::vector<Dot>{winner.dot});
   REQUIRE(replica.shown("f.conflict-alpha") != nullptr);
   CHECK(replica.shown("f.conflict-alpha")->dots == std::vector<Dot>{loser.dot});
+}
+
+TEST_CASE("replica: a copy whose name went to another copy is shown at its new name") {
+  const Sibling winner{{peer, 1}, version(9, 30)};
+  const Sibling first{{peer, 2}, version(2, 10, "alpha")};
+  const Sibling second{{before, 1}, version(5, 20, "alpha")};
+  Loaded start = loaded(entry_of({second, winner, first}), winner);
+  const Path bare = "f.conflict-alpha";
+  start.records[0].record->shown.push_back(
+      {bare, {second.dot}, second.version, seen(second.version).signature});
+  const auto places = Replica(options(), start).layout("f");
+  const auto moved = std::ranges::find(places, std::vector{second.dot}, &Place::dots);
+  REQUIRE(moved != places.end());
+  REQUIRE(moved->name != bare);
+  start.relaid = {{4, "f", moved->name, wanted(second.version)},
+                  {4, "f", bare, wanted(first.version)}};
+  Replica replica(options(), std::move(start));
+  CHECK(replica.shown(bare)->dots == std::vector{first.dot});
+  CHECK(replica.shown(moved->name)->dots == std::vector{second.dot});
+  // Once an edit of it superseded nothing, and all waited for the bytes that it had replaced.
+  replica.observe(moved->name, seen(version(7, 40)));
+  CHECK(entry(replica, "f").find(second.dot) == nullptr);
+}
+
+TEST_CASE("replica: a copy that moved to the name is shown there") {
+  const Sibling copy{{before, 1}, version(1, 10, "alpha")};
+  Loaded start = loaded(entry_of({copy}), {});
+  const Path name = "f.conflict-alpha";
+  start.records[0].record->shown.push_back(
+      {name, {copy.dot}, copy.version, seen(copy.version).signature});
+  start.relaid = {{4, "f", "f", wanted(copy.version)}, {4, "f", name, std::nullopt}};
+  Replica replica(options(), std::move(start));
+  CHECK(replica.shown(name) == nullptr);
+  CHECK(replica.shown("f")->dots == std::vector{copy.dot});
+}
+
+TEST_CASE(
+    "replica: what was laid is the same version where the layout has another name for it now") {
+  const Sibling laid{{peer, 1}, version(1, 10)};
+  const Sibling newer{{before, 1}, version(2, 20, "alpha")};  // committed while the batch ran
+  Loaded start = loaded(entry_of({newer, laid}), {});
+  start.relaid = {{4, "f", "f", wanted(laid.version)}};
+  Replica replica(options(), std::move(start));
+  CHECK(replica.shown("f")->dots == std::vector{laid.dot});
+  replica.observe("f", seen(version(3, 30)));
+  CHECK(entry(replica, "f").find(laid.dot) == nullptr);
+  CHECK(entry(replica, "f").find(newer.dot) != nullptr);
 }
 
 TEST_CASE("replica: what is found with a fresh index is an import, until the first scan is over") {
@@ -198,6 +246,42 @@ TEST_CASE("replica: an imported conflict copy goes back to the path it was a cop
     CHECK(replica.owner(name) == (test.retracted ? "f" : name));
     CHECK(replica.shown(name) != nullptr);
   }
+}
+
+TEST_CASE("replica: an imported conflict copy goes back after a restart as well") {
+  const Version copy = version(2, 10);
+  const Path name = "f.conflict-beta";
+  Loaded start;
+  {
+    Replica replica(options(true), {});
+    replica.observe(name, seen(copy));
+    for (Change::PathRecord& record : replica.take_change().records) {
+      start.records.push_back(std::move(record));
+    }
+    start.knowledge = replica.knowledge();
+  }
+  NodeOptions next = options();
+  next.incarnation = own.incarnation + 1;
+  Replica replica(next, std::move(start));
+  receive(replica, "f", entry_of({}, {{{peer, 3}, {recognition(copy)}}}));
+  CHECK_FALSE(entry(replica, name).live());
+  CHECK(replica.owner(name) == "f");
+}
+
+TEST_CASE("replica: only what this index did not see it make is a node's to take back") {
+  const Version mine = version(1, 10, "alpha");
+  Replica replica(options(true), {});
+  receive(replica, "f", entry_of({{{before, 1}, mine}, {{peer, 1}, mine}}));
+  CHECK_FALSE(replica.retract("f", version(2, 20).content));
+  CHECK(replica.retract("f", mine.content));
+  REQUIRE(entry(replica, "f").versions.size() == 1);
+  CHECK(entry(replica, "f").versions[0].dot == Dot{peer, 1});
+  CHECK(events(replica) == 1);
+  CHECK_FALSE(replica.retract("f", mine.content));  // the rest is the other's
+
+  replica.observe("g", seen(mine));
+  CHECK_FALSE(replica.retract("g", mine.content));
+  CHECK(entry(replica, "g").live());
 }
 
 TEST_CASE("replica: a deletion is forgotten when every member holds it, and not before") {

@@ -213,36 +213,86 @@ TEST_CASE_TEMPLATE("apply: kinds replace each other", Disk, ON_ALL_DISKS) {
   CHECK(left_over(disk.fs) == 0);
 }
 
-TEST_CASE_TEMPLATE("apply: a loser is linked to its conflict name and not kept twice", Disk,
+TEST_CASE_TEMPLATE("apply: a loser moves to its conflict name and is not kept", Disk,
                    ON_ALL_DISKS) {
   Disk disk;
   make_file(disk.fs, "a", "loser");
   const auto loser = signature_of(disk.fs, "a");
   Applier applier(disk.fs);
-  const auto results =
-      apply_one(applier, {Link{"a.conflict-n", "a", loser}, put_file(disk.fs, "a", "winner")});
-  REQUIRE(results.size() == 2);
+  Put put = put_file(disk.fs, "a", "winner");
+  put.moved = Moved{"a.conflict-n", wanted_file("loser")};
+  const auto results = apply_one(applier, {put});
+  const auto* done = only<Done>(results);
+  REQUIRE(done != nullptr);
   CHECK(content_of(disk.fs, "a") == "winner");
   CHECK(content_of(disk.fs, "a.conflict-n") == "loser");
   CHECK(signature_of(disk.fs, "a.conflict-n").inode == loser.inode);
-  CHECK(std::get<Done>(results[0]).signature == signature_of(disk.fs, "a.conflict-n"));
-  CHECK(std::get<Done>(results[1]).signature == signature_of(disk.fs, "a"));
-  CHECK(!std::get<Done>(results[1]).displaced);
+  CHECK(done->moved == signature_of(disk.fs, "a.conflict-n"));
+  CHECK(done->signature == signature_of(disk.fs, "a"));
+  CHECK(!done->displaced);
   CHECK(names_in(disk.fs, storage::versions_directory) == 0);
 
-  // And a copy that moves to the name: linked there, then its old name goes.
-  const auto copy = signature_of(disk.fs, "a.conflict-n");
-  const auto moved =
-      apply_one(applier, {Link{"b", "a.conflict-n", copy}, remove_at(disk.fs, "a.conflict-n")});
-  REQUIRE(moved.size() == 2);
+  // And a copy that moves to a free name.
+  Remove remove = remove_at(disk.fs, "a.conflict-n");
+  remove.moved = Moved{"b", wanted_file("loser")};
+  const auto moved = apply_one(applier, {remove});
+  done = only<Done>(moved);
+  REQUIRE(done != nullptr);
   CHECK(!exists(disk.fs, "a.conflict-n"));
-  CHECK(std::get<Done>(moved[0]).signature == signature_of(disk.fs, "b"));
-  CHECK(!std::get<Done>(moved[1]).displaced);
+  CHECK(done->moved == signature_of(disk.fs, "b"));
+  CHECK(!done->displaced);
   CHECK(disk.fs.stat("b")->links == 1);
+  CHECK(left_over(disk.fs) == 0);
 
-  CHECK(only<Obstructed>(apply_one(applier, {Link{"a", "b", signature_of(disk.fs, "b")}})));
-  CHECK(only<Obstructed>(apply_one(applier, {Link{"c", "b", copy}})));
-  CHECK(only<Obstructed>(apply_one(applier, {Link{"c", "none", copy}})));
+  // Not onto a name that is taken, and not what is not there.
+  remove = remove_at(disk.fs, "b");
+  remove.moved = Moved{"a", wanted_file("loser")};
+  CHECK(only<Obstructed>(apply_one(applier, {remove})));
+  CHECK(content_of(disk.fs, "a") == "winner");
+  CHECK(content_of(disk.fs, "b") == "loser");
+  remove.name = "none";
+  remove.moved->name = "c";
+  CHECK(only<Obstructed>(apply_one(applier, {remove})));
+}
+
+TEST_CASE("apply: a loser whose conflict name is taken is kept instead") {
+  OnSimDisk disk;
+  make_file(disk.fs, "a", "loser");
+  make_file(disk.fs, "a.conflict-n", "a user's");
+  Applier applier(disk.fs);
+  Put put = put_file(disk.fs, "a", "winner");
+  put.moved = Moved{"a.conflict-n", wanted_file("loser")};
+  const auto results = apply_one(applier, {put});
+  const auto* done = only<Done>(results);
+  REQUIRE(done != nullptr);
+  CHECK(!done->moved);
+  REQUIRE(done->displaced);
+  CHECK(done->displaced->as_expected);
+  CHECK(content_of(disk.fs, kept_path(done->displaced->file)) == "loser");
+  CHECK(content_of(disk.fs, "a") == "winner");
+  CHECK(content_of(disk.fs, "a.conflict-n") == "a user's");
+}
+
+TEST_CASE("apply: what moves is never under two names, nor under none at its own") {
+  // Two names of one inode: an editor that writes to one would change the other, and a user who
+  // renames one would have one file in two places.
+  for (const bool by_put : {true, false}) {
+    OnSimDisk disk;
+    make_file(disk.fs, "a", "loser");
+    Put put = put_file(disk.fs, "a", "winner");
+    Remove remove = remove_at(disk.fs, "a");
+    put.moved = remove.moved = Moved{"a.conflict-n", wanted_file("loser")};
+    Applier applier(disk.fs);
+    disk.disk.before_call = [&](std::string_view, std::string_view) {
+      const auto name = disk.disk.disk().find("a");
+      const auto copy = disk.disk.disk().find("a.conflict-n");
+      CHECK((name || copy));
+      CHECK((!name || !copy || *name != *copy));
+    };
+    const auto results = by_put ? apply_one(applier, {put}) : apply_one(applier, {remove});
+    disk.disk.before_call = nullptr;
+    CHECK(only<Done>(results) != nullptr);
+  }
 }
 
 TEST_CASE_TEMPLATE("apply: removals of a batch come last, and deepest first", Disk, ON_ALL_DISKS) {
@@ -309,8 +359,8 @@ TEST_CASE("apply: many files share one sync, few are synced each") {
   disk.disk.calls_by_operation.clear();
   CHECK(applier.apply(many).size() == 20);
   CHECK(disk.disk.calls_by_operation["sync_all"] == 1);
-  CHECK(disk.disk.calls_by_operation["File::sync"] == 0);
-  CHECK(disk.disk.calls_by_operation["sync_directory"] == 2);  // the root and the kept versions
+  CHECK(disk.disk.calls_by_operation["File::sync"] == 2);      // the log and the intent
+  CHECK(disk.disk.calls_by_operation["sync_directory"] == 4);  // the root and the kept versions
   disk.disk.calls_by_operation.clear();
   apply_one(applier, {put_file(disk.fs, "f0", "newer")});
   CHECK(disk.disk.calls_by_operation["sync_all"] == 0);

@@ -3,6 +3,7 @@
 // stands there and what shall.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <string>
@@ -122,10 +123,21 @@ inline std::size_t names_in(storage::Fs& fs, std::string_view directory) {
   return items->size();
 }
 
-/// What is left in `.p2psync/tmp` when a batch is over, but for the log of its steps.
+/// How many names in `.p2psync/tmp` begin like this.
+inline std::size_t staging_names(storage::Fs& fs, std::string_view beginning) {
+  const auto items = fs.list(storage::staging_directory);
+  return items
+             ? static_cast<std::size_t>(std::ranges::count_if(
+                   *items,
+                   [&](const storage::DirItem& item) { return item.name.starts_with(beginning); }))
+             : 0;
+}
+
+/// What is left in `.p2psync/tmp` when a batch is over, but for the log of its steps and its
+/// intent.
 inline std::size_t left_over(storage::Fs& fs) {
-  return names_in(fs, storage::staging_directory) -
-         (exists(fs, engine::child_of(storage::staging_directory, "batch-log")) ? 1U : 0U);
+  return names_in(fs, storage::staging_directory) - staging_names(fs, "batch-log") -
+         staging_names(fs, "intent-");
 }
 
 inline std::optional<engine::Hash> nothing_recorded(const std::string& /*file*/) {

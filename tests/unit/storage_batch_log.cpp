@@ -44,6 +44,12 @@ std::string names_of(const std::vector<Relaid>& steps) {
   std::set<std::string> names;
   for (const Relaid& step : steps) {
     CHECK(step.batch == 7);
+    if (step.name == "a" && !step.wanted) {
+      continue;  // what moved away from there; what took its place follows
+    }
+    if (step.name == "f" && !step.wanted) {
+      continue;  // the directory that went before a file was laid
+    }
     CHECK(step.wanted.has_value() == (step.name != "d"));
     names.insert(step.name);
   }
@@ -88,9 +94,9 @@ TEST_CASE("batch log: a copy that moves to the name is known to have moved") {
     REQUIRE(call < call_max);
     OnSimDisk disk;
     make_file(disk.fs, "a.conflict-n", "copy");
-    const auto copy = signature_of(disk.fs, "a.conflict-n");
-    Apply apply =
-        batch({{"a", {Link{"a", "a.conflict-n", copy}, remove_at(disk.fs, "a.conflict-n")}}});
+    Remove move = remove_at(disk.fs, "a.conflict-n");
+    move.moved = Moved{"a", wanted_file("copy")};
+    Apply apply = batch({{"a", {move}}});
     disk.disk.calls = 0;
     disk.disk.before_call = [&](std::string_view, std::string_view) {
       if (disk.disk.calls == call) {
@@ -104,15 +110,36 @@ TEST_CASE("batch log: a copy that moves to the name is known to have moved") {
     } catch (const sim::Crash&) {
     }
     disk.disk.before_call = nullptr;
-    const bool linked = disk.disk.exists("a");
-    const bool removed = !disk.disk.exists("a.conflict-n");
+    const bool moved = disk.disk.exists("a");
+    CHECK(moved != disk.disk.exists("a.conflict-n"));
     for (int start = 0; start < 2; ++start) {
       INFO("crash at call " << call << ", start " << start);
       disk.disk.restart();
       Applier applier(disk.fs);
       REQUIRE(applier.recover(nothing_recorded).has_value());
-      CHECK(applier.relaid().size() == (linked ? 1U : 0U) + (removed ? 1U : 0U));
+      CHECK(applier.relaid().size() == (moved ? 2U : 0U));
     }
+  }
+}
+
+TEST_CASE("batch log: a file that a power cut left with both names has not been removed") {
+  OnSimDisk disk;
+  make_file(disk.fs, "a", "old");
+  Apply apply = batch({{"a", {remove_at(disk.fs, "a")}}});
+  {
+    Applier applier(disk.fs);
+    const auto answers = applier.apply(apply);
+    const auto& done = std::get<Done>(answers.at(0).results.at(0));
+    // What btrfs shows if the power goes after the sync of one directory and before that of the
+    // other.
+    REQUIRE(disk.fs.link(storage::kept_path(done.displaced->file), "a").has_value());
+  }
+  for (int start = 0; start < 2; ++start) {
+    disk.disk.restart();
+    Applier applier(disk.fs);
+    REQUIRE(applier.recover(nothing_recorded).has_value());
+    CHECK(applier.relaid().empty());
+    CHECK(disk.disk.read("a") == "old");
   }
 }
 

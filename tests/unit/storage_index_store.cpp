@@ -14,6 +14,7 @@
 
 #include "engine/codec.h"
 #include "storage/index_store.h"
+#include "storage/posix_fs.h"
 
 using namespace p2psync;
 using namespace p2psync::storage;
@@ -24,6 +25,7 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr engine::NodeId self = 0xfedcba9876543210;
+constexpr const char* index_file = "index.db";
 
 /// A directory for one test, removed at its end.
 struct Scratch {
@@ -31,23 +33,28 @@ struct Scratch {
     std::string name = fs::temp_directory_path().string() + "/p2psync-XXXXXX";
     REQUIRE(::mkdtemp(name.data()) != nullptr);
     path = name;
+    disk = *open_posix_fs(path);
   }
   ~Scratch() { fs::remove_all(path); }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
 
-  [[nodiscard]] std::string database() const { return path + "/index.db"; }
+  [[nodiscard]] std::string at(const std::string& name) const { return path + '/' + name; }
+  [[nodiscard]] std::string database() const { return at(index_file); }
   std::string path;
+  std::unique_ptr<PosixFs> disk;
 };
 
-std::unique_ptr<IndexStore> must_open(const std::string& file) {
-  auto store = IndexStore::open(file, self);
+std::unique_ptr<IndexStore> must_open(const Scratch& scratch,
+                                      const std::string& file = index_file) {
+  auto store = IndexStore::open(*scratch.disk, file, self);
   REQUIRE_MESSAGE(store.has_value(), store.error().message());
   return std::move(*store);
 }
 
-Error must_fail(const std::string& file, engine::NodeId id = self) {
-  const auto store = IndexStore::open(file, id);
+Error must_fail(const Scratch& scratch, engine::NodeId id = self,
+                const std::string& file = index_file) {
+  const auto store = IndexStore::open(*scratch.disk, file, id);
   REQUIRE_FALSE(store.has_value());
   return store.error();
 }
@@ -111,7 +118,7 @@ TEST_CASE("index store: everything that was committed is there after opening it 
   std::uint64_t epoch = 0;
   engine::KeptVersion kept{"0001", "a/b", record_of(1).entry.versions[0].version};
   {
-    const auto store = must_open(scratch.database());
+    const auto store = must_open(scratch);
     epoch = store->epoch();
     Change change;
     change.records = {{"a/b", record_of(1)}, {"a", record_of(2)}, {"gone", record_of(3)}};
@@ -125,7 +132,7 @@ TEST_CASE("index store: everything that was committed is there after opening it 
     const std::vector<Change> both = {change, later};
     REQUIRE(store->commit(both).has_value());
   }
-  const auto store = must_open(scratch.database());
+  const auto store = must_open(scratch);
   CHECK(store->epoch() == epoch);
   const auto loaded = must_load(*store);
   REQUIRE(loaded.records.size() == 2);
@@ -143,17 +150,17 @@ TEST_CASE("index store: everything that was committed is there after opening it 
 TEST_CASE("index store: it is fresh until the first scan is complete") {
   const Scratch scratch;
   for (int start = 0; start < 2; ++start) {
-    const auto store = must_open(scratch.database());
+    const auto store = must_open(scratch);
     CHECK(store->fresh());
     CHECK(store->epoch() > 1'600'000'000'000);
   }
-  REQUIRE(must_open(scratch.database())->scanned().has_value());
-  CHECK_FALSE(must_open(scratch.database())->fresh());
+  REQUIRE(must_open(scratch)->scanned().has_value());
+  CHECK_FALSE(must_open(scratch)->fresh());
 }
 
 TEST_CASE("index store: records come in the order of paths") {
   const Scratch scratch;
-  const auto store = must_open(scratch.database());
+  const auto store = must_open(scratch);
   std::vector<std::string> paths = {"a",   "a/b",     "a/b/c",         "a/\x01", "a\x01b", "a!",
                                     "a-b", "a-b/c/d", "\xff\xfe/\xff", "b",      "a/b!c"};
   Change change;
@@ -167,10 +174,10 @@ TEST_CASE("index store: records come in the order of paths") {
 
 TEST_CASE("index store: a database of a newer version is refused and left alone") {
   const Scratch scratch;
-  must_commit(*must_open(scratch.database()), change_of("a", 1));
+  must_commit(*must_open(scratch), change_of("a", 1));
   run_sql(scratch.database(), "PRAGMA user_version = 2");
   const std::string before = contents(scratch.database());
-  const Error error = must_fail(scratch.database());
+  const Error error = must_fail(scratch);
   CHECK(error.code == ErrorCode::newer);
   CHECK(error.message().contains("newer version"));
   CHECK(contents(scratch.database()) == before);
@@ -178,8 +185,8 @@ TEST_CASE("index store: a database of a newer version is refused and left alone"
 
 TEST_CASE("index store: the index of another node is refused with both ids") {
   const Scratch scratch;
-  must_open(scratch.database());
-  const Error error = must_fail(scratch.database(), 0x42);
+  must_open(scratch);
+  const Error error = must_fail(scratch, 0x42);
   CHECK(error.code == ErrorCode::invalid);
   CHECK(error.message().contains("fedcba9876543210"));
   CHECK(error.message().contains("0000000000000042"));
@@ -195,7 +202,7 @@ TEST_CASE("index store: what is no index, or a damaged one, is named and can be 
     run_sql(file, "CREATE TABLE t(x)");
   }
   SUBCASE("a table is missing") {
-    must_open(file);
+    must_open(scratch);
     run_sql(file, "DROP TABLE kept");
   }
   SUBCASE("cut off") {
@@ -203,7 +210,7 @@ TEST_CASE("index store: what is no index, or a damaged one, is named and can be 
     for (std::uint64_t i = 0; i < 500; ++i) {
       change.records.push_back({std::to_string(i), record_of(i)});
     }
-    must_commit(*must_open(file), change);
+    must_commit(*must_open(scratch), change);
     fs::resize_file(file, fs::file_size(file) / 2);
   }
   SUBCASE("a page overwritten") {
@@ -211,26 +218,26 @@ TEST_CASE("index store: what is no index, or a damaged one, is named and can be 
     for (std::uint64_t i = 0; i < 500; ++i) {
       change.records.push_back({std::to_string(i), record_of(i)});
     }
-    must_commit(*must_open(file), change);
+    must_commit(*must_open(scratch), change);
     std::string bytes = contents(file);
     const std::size_t page = bytes.size() / 4096 / 2;
     std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(page * 4096), 4096, '\x55');
     overwrite(file, bytes);
   }
-  const Error error = must_fail(file);
+  const Error error = must_fail(scratch);
   CHECK_MESSAGE(error.code == ErrorCode::corrupt, error.message());
-  CHECK(error.message().contains(file));
+  CHECK(error.message().contains(index_file));
 
   const std::string damaged = contents(file);
-  CHECK(IndexStore::set_aside(file).value() == file + ".damaged-1");
+  CHECK(IndexStore::set_aside(*scratch.disk, index_file).value() == "index.db.damaged-1");
   CHECK(contents(file + ".damaged-1") == damaged);
-  CHECK(must_open(file)->fresh());
-  CHECK(IndexStore::set_aside(file).value() == file + ".damaged-2");
+  CHECK(must_open(scratch)->fresh());
+  CHECK(IndexStore::set_aside(*scratch.disk, index_file).value() == "index.db.damaged-2");
 }
 
 TEST_CASE("index store: a value that does not decode makes the load fail, not the process") {
   const Scratch scratch;
-  must_commit(*must_open(scratch.database()), change_of("a", 1));
+  must_commit(*must_open(scratch), change_of("a", 1));
   const char* sql = nullptr;
   SUBCASE("a record") {
     sql = "UPDATE entry SET data = x'ffff'";
@@ -242,7 +249,7 @@ TEST_CASE("index store: a value that does not decode makes the load fail, not th
     sql = "INSERT INTO meta VALUES('knowledge', 'text')";
   }
   run_sql(scratch.database(), sql);
-  const auto store = must_open(scratch.database());
+  const auto store = must_open(scratch);
   const auto loaded = store->load();
   REQUIRE_FALSE(loaded.has_value());
   CHECK(loaded.error().code == ErrorCode::corrupt);
@@ -252,22 +259,15 @@ TEST_CASE("index store: a database goes aside together with its WAL") {
   const Scratch scratch;
   const Scratch crashed;
   {
-    const auto store = must_open(scratch.database());
+    const auto store = must_open(scratch);
     must_commit(*store, change_of("old", 1));
     // What a crash would leave: the WAL not yet read back into the database.
     REQUIRE(fs::exists(scratch.database() + "-wal"));
     fs::copy(scratch.path, crashed.path, fs::copy_options::recursive);
   }
-  const std::string aside = IndexStore::set_aside(crashed.database()).value();
-  CHECK(paths_in(*must_open(crashed.database())).empty());
-  CHECK(paths_in(*must_open(aside)) == std::vector<std::string>{"old"});
-}
-
-TEST_CASE("index store: a second process or connection finds it busy") {
-  const Scratch scratch;
-  const auto store = must_open(scratch.database());
-  CHECK(must_fail(scratch.database()).code == ErrorCode::busy);
-  must_commit(*store, change_of("a", 1));
+  const std::string aside = IndexStore::set_aside(*crashed.disk, index_file).value();
+  CHECK(paths_in(*must_open(crashed)).empty());
+  CHECK(paths_in(*must_open(crashed, aside)) == std::vector<std::string>{"old"});
 }
 
 TEST_CASE("index store: whatever of the WAL survives, whole commits in their order are there") {
@@ -275,7 +275,7 @@ TEST_CASE("index store: whatever of the WAL survives, whole commits in their ord
   const Scratch image;
   const int commits = 12;
   {
-    const auto store = must_open(scratch.database());
+    const auto store = must_open(scratch);
     for (int i = 0; i < commits; ++i) {
       Change change;
       // Several pages each, all with the number of the commit.
@@ -294,7 +294,7 @@ TEST_CASE("index store: whatever of the WAL survives, whole commits in their ord
   for (std::size_t size = 0; size <= wal.size(); size += 1024) {
     overwrite(image.database(), database);
     overwrite(image.database() + "-wal", wal.substr(0, size));
-    const auto store = IndexStore::open(image.database(), self);
+    const auto store = IndexStore::open(*image.disk, index_file, self);
     if (!store) {
       // Before the tables were in the database or in the WAL there was nothing to lose.
       CHECK(last == 0);
@@ -311,18 +311,18 @@ TEST_CASE("index store: whatever of the WAL survives, whole commits in their ord
   }
   overwrite(image.database(), database);
   overwrite(image.database() + "-wal", wal);
-  CHECK(must_load(*must_open(image.database())).knowledge.at({self, 7}) == commits);
+  CHECK(must_load(*must_open(image)).knowledge.at({self, 7}) == commits);
 }
 
 TEST_CASE("index store: what commit confirmed is there after kill -9") {
   const Scratch scratch;
-  must_open(scratch.database());
+  must_open(scratch);
   int confirmed[2];
   REQUIRE(::pipe(confirmed) == 0);
   const pid_t child = ::fork();
   REQUIRE(child >= 0);
   if (child == 0) {
-    auto store = IndexStore::open(scratch.database(), self);
+    auto store = IndexStore::open(*scratch.disk, index_file, self);
     for (std::uint64_t i = 0; store; ++i) {
       const Change change = change_of("f" + std::to_string(i), i);
       if (!(*store)->commit({&change, 1}) || ::write(confirmed[1], "x", 1) != 1) {
@@ -346,14 +346,14 @@ TEST_CASE("index store: what commit confirmed is there after kill -9") {
   REQUIRE(::waitpid(child, &status, 0) == child);
   CHECK(WIFSIGNALED(status));
   CHECK(count >= 50);
-  const auto paths = paths_in(*must_open(scratch.database()));
+  const auto paths = paths_in(*must_open(scratch));
   CHECK(paths.size() >= count);
   CHECK(paths.size() <= count + 1);
 }
 
 TEST_CASE("index store: a commit that the disk refuses stores nothing and can be tried again") {
   const Scratch scratch;
-  const auto store = must_open(scratch.database());
+  const auto store = must_open(scratch);
   must_commit(*store, change_of("before", 1));
   Change large;
   for (std::uint64_t i = 0; i < 3000; ++i) {
@@ -381,16 +381,41 @@ TEST_CASE("index store: a folder whose path is longer than SQLite takes works") 
     folder += '/' + std::string(200, 'd');
   }
   fs::create_directories(folder);
+  const auto disk = *open_posix_fs(folder);
   {
-    const auto store = must_open(folder + "/index.db");
+    const auto store = *IndexStore::open(*disk, index_file, self);
     must_commit(*store, change_of("a", 1));
     CHECK(fs::exists(folder + "/index.db-wal"));
     CHECK_FALSE(fs::exists(folder + "/index.db-shm"));  // nothing is mapped
   }
-  CHECK(paths_in(*must_open(folder + "/index.db")) == std::vector<std::string>{"a"});
+  CHECK(paths_in(**IndexStore::open(*disk, index_file, self)) == std::vector<std::string>{"a"});
+}
+
+TEST_CASE("index store: a folder that takes the place of the one in use does not get its index") {
+  const Scratch scratch;
+  fs::create_directory(scratch.at("data"));
+  const auto disk = *open_posix_fs(scratch.at("data"));
+  {
+    const auto store = *IndexStore::open(*disk, index_file, self);
+    fs::rename(scratch.at("data"), scratch.at("moved"));
+    fs::create_directory(scratch.at("data"));
+    must_commit(*store, change_of("a", 1));
+  }
+  CHECK(fs::is_empty(scratch.at("data")));
+  CHECK(paths_in(*must_open(scratch, "moved/index.db")) == std::vector<std::string>{"a"});
+}
+
+TEST_CASE("index store: its files are for nobody else's eyes") {
+  const Scratch scratch;
+  const auto store = must_open(scratch);
+  must_commit(*store, change_of("a", 1));
+  for (const char* suffix : {"", "-wal"}) {
+    const auto mode = fs::status(scratch.database() + suffix).permissions() & fs::perms::all;
+    CHECK(mode == (fs::perms::owner_read | fs::perms::owner_write));
+  }
 }
 
 TEST_CASE("index store: without its directory it says so") {
   const Scratch scratch;
-  CHECK(must_fail(scratch.path + "/missing/index.db").code == ErrorCode::not_found);
+  CHECK(must_fail(scratch, self, "missing/index.db").code == ErrorCode::not_found);
 }

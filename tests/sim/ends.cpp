@@ -1,0 +1,146 @@
+// How processes and machines end in the simulation, what is left of their disks, and how they start
+// again.
+#include <algorithm>
+
+#include "tests/sim/world.h"
+
+namespace p2psync::sim {
+namespace {
+
+using namespace std::chrono_literals;
+using namespace engine;
+
+}  // namespace
+
+void World::crash(Host& host) {
+  if (!host.running()) {
+    return;
+  }
+  trace(host.name() + " crashes");
+  host.stop();
+  drop_all(host);
+  Random random(random_.next());
+  restart_later(host, random);
+}
+
+void World::ended(Host& host) {
+  trace(host.name() + " ended");
+  later(1ns, [this, &host] {
+    Circumstances& about = circumstances_.at(host.id());
+    drop_all(host);
+    if (std::exchange(about.power_goes, false)) {
+      cut_power(host, about.after_power);
+    }
+    restart_later(host, about.after_power);
+  });
+}
+
+void World::start_failed(Host& host, const Error& error) {
+  note(host.name() + " does not start: " + error.message());
+  Random random(random_.next());
+  restart_later(host, random);
+}
+
+void World::restart_later(Host& host, Random& random) {
+  later(100ms + Duration(random.below(4'000'000'000)), [this, &host] {
+    Circumstances& about = circumstances_.at(host.id());
+    if (host.running() || about.dead) {
+      return;
+    }
+    for (const Move& move : about.at_start) {
+      about.at_call.emplace(about.calls + move.call, move);
+    }
+    about.at_start.clear();
+    host.start();
+  });
+}
+
+/// The process is down already.
+void World::cut_power(Host& host, Random& random) {
+  const Tree before = host.disk().tree();
+  host.disk().power_cut(random);
+  host.tell_time();
+  after_disk_changed(host, before);
+}
+
+void World::after_disk_changed(Host& host, const Tree& before) {
+  torn_in_limbo(host);
+  forget_held_files(host, true);
+  const Tree after = host.disk().tree();
+  const auto about_never_synced = std::exchange(circumstances_.at(host.id()).never_synced, {});
+  std::uint64_t changed = 0;
+  for (const auto& [name, node] : after) {
+    const auto was = before.find(name);
+    if (was != before.end() && was->second == node) {
+      continue;
+    }
+    ++changed;
+    const bool torn = node.kind != Kind::directory && !oracle_.known(node) &&
+                      engine::name_of(name) != editor_temporary &&
+                      std::ranges::none_of(about_never_synced, [&name](const std::string& file) {
+                        return lineage_of(file) == lineage_of(name);
+                      });
+    auto& by_user = circumstances_.at(host.id()).by_user;
+    if (torn && (!by_user.contains(name) || !by_user.at(name)) &&
+        !plan_.setup.faults.test(static_cast<std::size_t>(Fault::disk_rot))) {
+      violation("#11 never half-written",
+                name + " on " + host.name() + " is torn after a power cut, and no user wrote it");
+    }
+    note(host.name() + " " + name + " is now " + node.bytes.substr(0, node.bytes.find(';')));
+  }
+  for (const auto& [name, node] : before) {
+    if (!after.contains(name)) {
+      ++changed;
+      note(host.name() + " " + name + " is gone");
+    }
+  }
+  invariants_.may_mint(host.id(), 2 * changed);
+  oracle_.disk_changed(host.id(), before, after, contents_anywhere(), contents_shown());
+  // A user's file whose sync failed is lost with the power, whatever a later sync said (Linux takes
+  // the pages for clean): only who wrote it could write it anew.
+  for (const std::string& name : about_never_synced) {
+    oracle_.doubt(name);
+  }
+}
+
+/// What users wrote to files that had been displaced may be torn as well: a write like any other.
+void World::torn_in_limbo(Host& host) {
+  std::set<std::string> names = circumstances_.at(host.id()).written_in_limbo;
+  const auto& unsynced = circumstances_.at(host.id()).never_synced;
+  names.insert(unsynced.begin(), unsynced.end());
+  invariants_.may_mint(host.id(), names.size());
+  for (const std::string& name : names) {
+    oracle_.may_be_gone(name, contents_anywhere());
+    for (const auto& [file, node] : host.disk().tree(storage::versions_directory)) {
+      if (!oracle_.known(node)) {
+        oracle_.may_appear(name, node);
+      }
+    }
+  }
+}
+
+Oracle::ShownContents World::contents_shown() {
+  Oracle::ShownContents shown;
+  for (const auto& [id, host] : hosts_) {
+    for (const auto& [name, node] : host->disk().tree()) {
+      shown.emplace(lineage_of(name), Oracle::key(node));
+    }
+  }
+  return shown;
+}
+
+/// What is on any disk, in the tree or among the program's own files.
+Oracle::Contents World::contents_anywhere() {
+  Oracle::Contents contents;
+  for (const auto& [id, host] : hosts_) {
+    for (const std::string_view directory :
+         {std::string_view(), storage::staging_directory, storage::versions_directory}) {
+      for (const auto& [name, node] : host->disk().tree(directory)) {
+        contents.insert(Oracle::key(node));
+      }
+    }
+  }
+  return contents;
+}
+
+}  // namespace p2psync::sim

@@ -1,0 +1,46 @@
+#include "tests/sim/index_model.h"
+
+namespace p2psync::sim {
+
+using namespace engine;
+
+void IndexModel::commit(const Change& change) {
+  for (const auto& [path, record] : change.records) {
+    if (record) {
+      records_[path] = *record;
+    } else {
+      records_.erase(path);
+    }
+  }
+  applied_ = change.applied.value_or(applied_);
+  if (change.knowledge) {
+    knowledge_ = *change.knowledge;
+  }
+  for (const HeldRow& row : change.rows) {
+    rows_[row.member] = row;
+  }
+  for (const KeptVersion& kept : change.kept) {
+    kept_[kept.file] = kept;
+  }
+  for (const std::string& file : change.forgotten) {
+    kept_.erase(file);
+  }
+}
+
+Loaded IndexModel::load() const {
+  Loaded loaded;
+  for (const auto& [path, record] : records_) {
+    loaded.records.push_back({path, record});
+  }
+  loaded.knowledge = knowledge_;
+  loaded.applied = applied_;
+  for (const auto& [member, row] : rows_) {
+    loaded.rows.push_back(row);
+  }
+  for (const auto& [file, kept] : kept_) {
+    loaded.kept.push_back(kept);
+  }
+  return loaded;
+}
+
+}  // namespace p2psync::sim

@@ -1,0 +1,75 @@
+#pragma once
+// A plan: all that happens to a simulated cluster from outside, drawn from a seed before it runs.
+//
+// What users do and what strikes are moves, each with a time, a host and a seed of its own, so that
+// one of them can be left out and the rest stays what it was: the shrinker lives on that. What
+// comes in numbers (lost messages, delays) is a rate in the setup, drawn from a stream of its own
+// while it runs.
+//
+// Swarm: about a third of the faults is in play in a seed. Seeds whose number modulo 8 is 7 are of
+// the mode "anything goes": faults that can take the last copy of something are in play, and only
+// safety is judged. Seeds with 3 modulo 16 are causal: users act one after the other, each knowing
+// everything, and there may be no conflict copy at any time.
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/status.h"
+#include "tests/sim/fault.h"
+
+namespace p2psync::sim {
+
+struct Setup {
+  std::size_t hosts = 3;
+  bool causal = false;
+  bool anything_goes = false;
+  bool sqlite = false;  ///< the index is SQLite's on the simulated disk, else a model of it
+  engine::Duration safety{};
+  engine::Duration rescan{};
+  FaultSet faults;  ///< in play
+
+  // Rates of what comes in numbers; percent unless named otherwise.
+  std::uint64_t delay_us_max = 2000;
+  std::uint64_t loss = 0;
+  std::uint64_t duplicate = 0;
+  std::uint64_t tail_permille = 0;
+  std::uint64_t slow_bytes_per_s = 0;  ///< 0: as fast as can be
+  std::uint64_t late_content_s = 0;
+  std::uint64_t replay_permille = 0;
+  std::uint64_t corrupt_permille = 0;
+  std::uint64_t watch_lost = 0;
+  std::uint64_t watch_late = 0;
+  std::vector<std::int64_t> clock_offset_s;  ///< a host each
+  std::vector<std::int64_t> grain_ns;
+  std::vector<bool> exchange;
+};
+
+struct Move {
+  enum class What : std::uint8_t { user, strike };
+  What what = What::user;
+  Fault fault = Fault::count;  ///< of a strike
+  engine::Duration at{};
+  std::size_t host = 0;
+  /// 0: at that time. Else it is done right before that call of the host's program, counted from
+  /// then.
+  std::uint32_t call = 0;
+  std::uint64_t seed = 0;
+};
+
+struct Plan {
+  std::uint64_t seed = 0;
+  Setup setup;
+  std::vector<Move> moves;  ///< ascending by time
+};
+
+struct PlanOptions {
+  FaultSet without;  ///< switched off
+  bool survivable_only = false;
+};
+
+[[nodiscard]] Plan draw_plan(std::uint64_t seed, const PlanOptions& options = {});
+/// One line for people.
+[[nodiscard]] std::string describe(const Move& move);
+[[nodiscard]] std::string describe(const Setup& setup);
+
+}  // namespace p2psync::sim

@@ -1,0 +1,70 @@
+// What plan() makes of a path: which steps, and what they wait for.
+#include "engine/reconcile.h"
+
+#include <doctest/doctest.h>
+
+using namespace p2psync::engine;
+
+namespace {
+
+constexpr Actor peer{2, 200};
+constexpr Actor third{3, 300};
+
+NodeOptions options() {
+  NodeOptions options;
+  options.self = 1;
+  options.members = {{1, "alpha"}, {2, "beta"}, {3, "gamma"}};
+  options.incarnation = 100;
+  return options;
+}
+
+Version version(std::uint8_t text, std::int64_t rank, const std::string& label) {
+  Version version;
+  version.mode = 0644;
+  version.mtime = rank;
+  version.size = 1;
+  version.content.bytes[0] = text;
+  version.rank = rank;
+  version.label = label;
+  version.tag = text;
+  return version;
+}
+
+void receive(Replica& replica, const Entry& entry) {
+  replica.merge({"f", entry}, entry.context);
+}
+
+/// The disk shows the version at the name.
+void show(Replica& replica, const Path& name, const Dot& dot, const Version& version) {
+  replica.show("f", {name, {dot}, version, {Kind::file, version.mode, 7, 1, version.mtime, 9}});
+}
+
+}  // namespace
+
+TEST_CASE("plan: a loser waits at the name for the winner's bytes, and is not laid twice") {
+  Replica replica(options(), {});
+  const Version loser = version(1, 10, "beta");
+  const Version winner = version(2, 20, "gamma");
+  receive(replica, {{{peer, 1}}, {{{peer, 1}, loser}}, {}});
+  show(replica, "f", {peer, 1}, loser);
+  receive(replica, {{{third, 1}}, {{{third, 1}, winner}}, {}});
+
+  Plan made = plan(replica, "f", {});
+  CHECK(made.steps.empty());
+  REQUIRE(made.needs.size() == 1);
+  CHECK(made.needs[0].content == winner.content);
+
+  // Elsewhere its mode changes: the same file, so it still has one name here.
+  Version changed = loser;
+  changed.mode = 0600;
+  changed.metadata_only = true;
+  changed.copy = true;
+  receive(replica, {{{peer, 2}}, {{{peer, 2}, changed}}, {}});
+  made = plan(replica, "f", {});
+  REQUIRE(made.steps.size() == 1);
+  const auto* put = std::get_if<Put>(made.steps.data());
+  REQUIRE(put != nullptr);
+  CHECK(put->name == "f");
+  CHECK(put->wanted.mode == 0600);
+  CHECK(made.needs.size() == 1);
+}

@@ -1,0 +1,220 @@
+// The power goes at every system call of a batch: whatever of the page cache is lost, no user's
+// bytes are, and what was answered as done is durable.
+#include <cerrno>
+
+#include "engine/random.h"
+#include "tests/unit/storage_apply_scene.h"
+
+namespace p2psync::tests {
+namespace {
+
+using namespace engine;
+using storage::Applier;
+
+constexpr std::size_t cuts_max = 16;
+
+/// A folder that has stood there for long.
+void settle_disk(Scene& scene) {
+  scene.disk.disk().sync_all();
+}
+
+/// The machine starts again on what is left.
+void restart_on(Scene& scene, sim::Disk image) {
+  scene.disk.before_call = nullptr;
+  scene.disk.load(std::move(image));
+  scene.answers.clear();
+  scene.surfaced.clear();
+}
+
+void check_recovered(const Scene& scene) {
+  const auto held = [&](const std::string& bytes) { return scene.holds(bytes); };
+  CHECK(std::ranges::all_of(scene.old_bytes, held));
+  for (const auto& [name, node] : scene.disk.tree()) {
+    INFO("under " << name << ": " << node.bytes);
+    CHECK((node.kind == Kind::directory || scene.old_bytes.contains(node.bytes) ||
+           scene.new_bytes.contains(node.bytes)));
+  }
+  // Nothing is news; what was displaced is told of until it is on record.
+  CHECK(std::ranges::all_of(scene.surfaced, [](const engine::Surfaced& surfaced) {
+    return surfaced.seen.content == surfaced.replaced;
+  }));
+}
+
+std::string listed(const sim::Tree& tree) {
+  std::string text;
+  for (const auto& [name, node] : tree) {
+    text += name + " " + std::to_string(node.mode) + " " + std::to_string(node.mtime) + " " +
+            node.bytes + "; ";
+  }
+  return text;
+}
+
+TEST_CASE("apply: a power cut at any system call loses nothing of what was durable") {
+  for (const bool exchange : {true, false}) {
+    Scene scene(exchange);
+    Scene after(exchange);
+    settle_disk(scene);
+    std::size_t images = 0;
+    scene.disk.before_call = [&](std::string_view operation, std::string_view path) {
+      for (sim::Disk& image : scene.disk.disk().power_cuts(cuts_max).images) {
+        ++images;
+        INFO("cut " << images << " before call " << scene.disk.calls << ", " << operation << " "
+                    << path << (exchange ? "" : ", without exchange"));
+        restart_on(after, std::move(image));
+        Applier applier(after.disk);
+        after.recover(applier);
+        check_recovered(after);
+      }
+    };
+    Applier applier(scene.disk);
+    std::ignore = applier.apply(scene.apply);
+    CHECK(images > 500);
+  }
+}
+
+/// What the log says was laid or removed, and nothing else, is what the disk shows.
+void check_relaid(const Scene& scene, const Applier& applier) {
+  std::map<std::string, std::optional<Wanted>> relaid;
+  for (const Relaid& step : applier.relaid()) {
+    relaid[step.name] = step.wanted;  // what took the place of what moved comes after it
+  }
+  for (const auto& [name, wanted] : relaid) {
+    const auto found = scene.disk.disk().find(name);
+    INFO(name << (wanted ? " laid" : " removed"));
+    REQUIRE(found.has_value() == wanted.has_value());
+    if (found && wanted->kind == Kind::file) {
+      CHECK(storage::sha256(scene.disk.disk().inode(*found).bytes) == wanted->content);
+    }
+  }
+  for (const auto& [name, node] : scene.disk.tree()) {
+    CHECK((!scene.new_bytes.contains(node.bytes) || relaid.contains(name)));
+  }
+  CHECK((scene.disk.exists("d") || relaid.contains("d")));
+}
+
+TEST_CASE("apply: after a power cut the log of the batch says what was laid, no more and no less") {
+  for (const bool exchange : {true, false}) {
+    Scene scene(exchange);
+    Scene after(exchange);
+    settle_disk(scene);
+    scene.disk.before_call = [&](std::string_view operation, std::string_view path) {
+      for (sim::Disk& image : scene.disk.disk().power_cuts(cuts_max).images) {
+        INFO("cut before call " << scene.disk.calls << ", " << operation << " " << path
+                                << (exchange ? "" : ", without exchange"));
+        restart_on(after, std::move(image));
+        Applier applier(after.disk);
+        after.recover(applier);
+        check_relaid(after, applier);
+      }
+    };
+    Applier applier(scene.disk);
+    std::ignore = applier.apply(scene.apply);
+  }
+}
+
+TEST_CASE("apply: a power cut while recovering from a power cut loses nothing either") {
+  for (const bool exchange : {true, false}) {
+    engine::Random random(1);
+    Scene scene(exchange);
+    Scene after(exchange);
+    Scene again(exchange);
+    settle_disk(scene);
+    scene.disk.before_call = [&](std::string_view, std::string_view) {
+      restart_on(after, scene.disk.disk().power_cut(random));
+      after.disk.before_call = [&](std::string_view, std::string_view) {
+        INFO("before call " << scene.disk.calls << ", then " << after.disk.calls);
+        restart_on(again, after.disk.disk().power_cut(random));
+        Applier applier(again.disk);
+        again.recover(applier);
+        check_recovered(again);
+      };
+      after.disk.calls = 0;
+      Applier applier(after.disk);
+      after.recover(applier);
+    };
+    Applier applier(scene.disk);
+    std::ignore = applier.apply(scene.apply);
+  }
+}
+
+TEST_CASE("apply: what was answered as done no power cut takes back") {
+  for (const bool exchange : {true, false}) {
+    Scene scene(exchange);
+    Scene after(exchange);
+    settle_disk(scene);
+    {
+      Applier applier(scene.disk);
+      scene.answers = applier.apply(scene.apply);
+    }
+    scene.check_answers();
+    const sim::Tree expected = scene.disk.tree();
+    for (sim::Disk& image : scene.disk.disk().power_cuts(cuts_max).images) {
+      restart_on(after, std::move(image));
+      Applier applier(after.disk);
+      after.recover(applier);
+      check_recovered(after);
+      CHECK(listed(after.disk.tree()) == listed(expected));
+      CHECK(after.is_kept("old b"));
+      CHECK(after.is_kept("old d"));
+    }
+  }
+}
+
+TEST_CASE("apply: the mode of a directory that was answered as done no power cut takes back") {
+  for (const bool over_directory : {true, false}) {
+    OnSimDisk disk;
+    if (over_directory) {
+      REQUIRE(disk.disk.mkdir("d"));
+    } else {
+      make_file(disk.fs, "d", "file");
+    }
+    REQUIRE(disk.fs.sync_all());
+    Applier applier(disk.fs);
+    const auto results =
+        apply_one(applier, {put_at(disk.fs, "d", wanted_directory(0751), engine::Nothing{})});
+    REQUIRE(only<Done>(results) != nullptr);
+    for (sim::Disk& image : disk.disk.disk().power_cuts(cuts_max).images) {
+      sim::SimFs after(std::move(image));
+      CHECK(after.stat("d")->signature.mode == 0751);
+    }
+  }
+}
+
+TEST_CASE("apply: what a user synced during a batch survives every later cut and is owned up to") {
+  static constexpr std::array edited = {"a", "b", "d", "e", "g"};
+  for (const bool in_place : {true, false}) {
+    bool over = false;
+    for (std::uint64_t call = 1; !over; ++call) {
+      engine::Random random(call);
+      Scene scene;
+      Scene after;
+      settle_disk(scene);
+      const std::string name = edited[call % edited.size()];
+      bool written = false;
+      const auto cut = [&] {
+        INFO("written to " << name << " before call " << call << (in_place ? " in place" : "")
+                           << ", cut before call " << scene.disk.calls);
+        restart_on(after, scene.disk.disk().power_cut(random));
+        Applier applier(after.disk);
+        after.recover(applier);
+        CHECK(after.owns_up_to("mine"));
+      };
+      scene.disk.before_call = [&](std::string_view, std::string_view) {
+        if (scene.disk.calls == call) {
+          written =
+              in_place ? scene.disk.write_file(name, "mine") : scene.disk.save_file(name, "mine");
+          written = written && scene.disk.sync_file(name) && scene.disk.sync_file("");
+        }
+        if (written) {
+          cut();
+        }
+      };
+      Applier applier(scene.disk);
+      std::ignore = applier.apply(scene.apply);
+      over = scene.disk.calls < call;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace p2psync::tests
