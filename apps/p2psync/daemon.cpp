@@ -9,6 +9,7 @@
 
 #include "apps/p2psync/log.h"
 #include "apps/p2psync/status_document.h"
+#include "engine/brief.h"
 
 namespace p2psync::app {
 namespace {
@@ -38,6 +39,19 @@ engine::NodeOptions node_options(const Config& config, const storage::IndexStore
   options.fresh_index = index.fresh();
   options.keep_versions = config.keep_versions.count() > 0;
   return options;
+}
+
+/// As a simulation's trace has it.
+void log_step(const std::string& what, const std::vector<engine::Output>& outputs) {
+  if (!logs(Level::debug)) {
+    return;
+  }
+  log_note(Level::debug, what + " ->" + engine::brief(outputs));
+  for (const engine::Output& output : outputs) {
+    if (const auto* persist = std::get_if<engine::Persist>(&output)) {
+      log_note(Level::debug, "  " + engine::describe(persist->change));
+    }
+  }
 }
 
 }  // namespace
@@ -85,10 +99,15 @@ Result<void> Daemon::start(const net::PrivateKey& key) {
   for (const engine::Note& note : folder_.notes) {
     log_note(note.level, note.text);
   }
+  for (const engine::Relaid& laid : folder_.applier->relaid()) {
+    log_note(Level::debug, engine::brief(laid));
+  }
   if (config_.max_delete_percent) {
     log_note(Level::warn, "scan.max_delete has no effect in this version");
   }
-  perform(node_.start(started_));
+  std::vector<engine::Output> first = node_.start(started_);
+  log_step("start", first);
+  perform(std::move(first));
   for (engine::Surfaced& surfaced : std::exchange(folder_.surfaced, {})) {
     input(std::move(surfaced));
   }
@@ -170,7 +189,7 @@ void Daemon::input(engine::Input input) {
   if (phase_ != Phase::running) {
     return;
   }
-  perform(node_.step(Clock::now(), std::move(input)));
+  perform(step(std::move(input)));
   if (!scan_recorded_ && folder_.index->fresh() && !node_.looking()) {
     scan_recorded_ = true;
     index_.record_scanned();
@@ -179,10 +198,17 @@ void Daemon::input(engine::Input input) {
   control_.changed();
 }
 
+std::vector<engine::Output> Daemon::step(engine::Input input) {
+  const std::string what = logs(Level::debug) ? engine::brief(input) : "";
+  auto outputs = node_.step(Clock::now(), std::move(input));
+  log_step(what, outputs);
+  return outputs;
+}
+
 void Daemon::disk_answered(engine::Input answer) {
   if (phase_ == Phase::stopping) {
     // What the disk shows by now is recorded; whatever else it calls for is the next start's.
-    for (engine::Output& output : node_.step(Clock::now(), std::move(answer))) {
+    for (engine::Output& output : step(std::move(answer))) {
       if (auto* persist = std::get_if<engine::Persist>(&output)) {
         perform(std::move(*persist));
       }

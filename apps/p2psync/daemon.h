@@ -41,6 +41,8 @@ class Daemon {
 
  private:
   void input(engine::Input input);
+  /// The engine's; a line in the log at level debug.
+  [[nodiscard]] std::vector<engine::Output> step(engine::Input input);
   void perform(std::vector<engine::Output> outputs);
   void perform(engine::Send send);
   void perform(engine::Disconnect disconnect);

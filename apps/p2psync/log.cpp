@@ -93,9 +93,13 @@ void set_up_log(const Config& config) {
   spdlog::set_default_logger(std::move(logger));
 }
 
+bool logs(engine::Note::Level level) {
+  return spdlog::should_log(level_of(level));
+}
+
 void log_note(engine::Note::Level level, std::string_view text) {
   const auto severity = level_of(level);
-  if (!spdlog::should_log(severity)) {
+  if (!logs(level)) {
     return;
   }
   std::string printable;

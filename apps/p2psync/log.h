@@ -14,5 +14,7 @@ namespace p2psync::app {
 
 void set_up_log(const Config& config);
 void log_note(engine::Note::Level level, std::string_view text);
+/// Whether it would be logged: for texts that cost something to make.
+[[nodiscard]] bool logs(engine::Note::Level level);
 
 }  // namespace p2psync::app

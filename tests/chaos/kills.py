@@ -29,6 +29,8 @@ class Kills:
         try:
             self.cluster = world.cluster(nodes, hosts=[self.network.host(n + 1) for n in range(nodes)],
                                          settings={"P2PSYNC_LOG_LEVEL": "debug"} if world.options.keep else None)
+            if world.options.keep:
+                self.ledger.logs = {node.name: node.log for node in self.cluster.nodes}
             self.watcher = Watcher(self.cluster.directory, self.cluster.nodes)
         except BaseException:
             self.close()

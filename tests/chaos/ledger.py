@@ -21,6 +21,7 @@ import re
 import threading
 
 from contents import event_in, read_file
+from history import history
 from tree import paths_of
 
 _COPY = re.compile(rb"(\.conflict-node\d+(-[0-9a-f]+)?)+$")
@@ -113,6 +114,9 @@ class Ledger:
         """`story`: a file for what everybody tells."""
         self.lock = threading.RLock()
         self.file = open(story, "a", buffering=1)
+        self.logs = {}  # node -> its log at level debug: violations are then told with the history of their path
+        self.histories = {}  # path -> the file that has it
+        self.hashes = {}  # event -> how the nodes' logs name its content
         self.instances = {}
         self.closed = {}  # key -> why it is no more, of everything before the last rest
         self.clouded = set()
@@ -131,6 +135,10 @@ class Ledger:
         with self.lock:
             self.events += 1
             return self.events
+
+    def content(self, event, content):
+        """The bytes of an event, for who reads the nodes' logs."""
+        self.hashes[event] = digest(content)[:8]
 
     def tell(self, node, what):
         clock = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
@@ -161,7 +169,7 @@ class Ledger:
             if instance is None:
                 if lineage not in self.clouded:
                     why = self.closed.get((lineage, event), "nobody wrote it there")
-                    self.violation(f"{node} showed event {event} at {os.fsdecode(lineage)}, but {why}", event)
+                    self.violation(f"{node} showed event {event} at {os.fsdecode(lineage)}, but {why}", event, lineage)
                 instance = self.instances[lineage, event] = Instance(lineage, event, node)
             instance.doubtful = False
             end = End(node, by)
@@ -179,11 +187,19 @@ class Ledger:
             self.counts[f"clouded: {why}"] += 1
             self.clouded.update(lineages)
 
-    def violation(self, what, event=None):
+    def violation(self, what, event=None, lineage=None):
         lines = [what]
-        if event is not None:
+        if lineage is not None and self.logs:
+            lines.append("    see " + self.histories.setdefault(lineage, f"{self.file.name}-{len(self.histories)}"))
+        elif event is not None:
             lines += ["    " + line for line in self.story if re.search(rf"event {event}\b", line)][-12:]
         self.violations.append("\n".join(lines))
+
+    def explain(self):
+        """Writes the histories that violations speak of."""
+        for lineage, name in self.histories.items():
+            with open(name, "w") as file:
+                file.writelines(f"{line}\n" for line in history(self.file.name, self.logs, lineage, self.hashes))
 
     # What a power cut took.
 
@@ -222,6 +238,7 @@ class Ledger:
                     instance.doubtful = False
             for name, held in nodes.items():
                 self._judge_one(name, held)
+            self.explain()
             self._take_as_it_is(next(iter(nodes.values())))
 
     def _judge_one(self, name, held):
@@ -232,15 +249,16 @@ class Ledger:
             ended, here = fate(instance), instance.key in held.names
             owed += ended == NO and not instance.doubtful
             if ended == NO and not here and not instance.doubtful:
-                self.violation(f"LOST: {name} has not {instance}", instance.event)
+                self.violation(f"LOST: {name} has not {instance}", instance.event, instance.lineage)
             if ended == YES and here:
-                self.violation(f"CAME BACK: {name} shows {instance}: {held.names[instance.key]}", instance.event)
+                self.violation(f"CAME BACK: {name} shows {instance}: {held.names[instance.key]}", instance.event,
+                               instance.lineage)
         for key, paths in held.names.items():
             if key not in self.instances and key[0] not in self.clouded:
                 why = self.closed.get(key, "nobody wrote it there")
-                self.violation(f"CAME BACK: {name} shows event {key[1]} at {paths}, but {why}", key[1])
+                self.violation(f"CAME BACK: {name} shows event {key[1]} at {paths}, but {why}", *reversed(key))
             if len(paths) > 1:
-                self.violation(f"TWICE: {name} shows event {key[1]} at {paths}", key[1])
+                self.violation(f"TWICE: {name} shows event {key[1]} at {paths}", *reversed(key))
         for path, bytes_digest, _ in held.torn:
             if (lineage_of(path), bytes_digest) not in self.torn_allowed:
                 self.violation(f"TORN: {name} shows at {os.fsdecode(path)} what nobody wrote")

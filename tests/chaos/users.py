@@ -77,8 +77,10 @@ class User(threading.Thread):
 
     def new_file(self, event, size):
         mine = os.path.join(self.own, b"%d" % event)
+        content = content_of(event, self.chance.randbytes(size))
+        self.ledger.content(event, content)
         with open(mine, "xb") as file:
-            file.write(content_of(event, self.chance.randbytes(size)))
+            file.write(content)
             self.inodes[os.fstat(file.fileno()).st_ino] = event
         return mine
 
@@ -234,6 +236,7 @@ class User(threading.Thread):
             new = self.ledger.new_event()
             instance = self.ledger.begin(lineage_of(path), new, self.name)
             content = content_of(new, self.chance.randbytes(len(old.partition(b"\n")[2])))
+            self.ledger.content(new, content)
             check(len(content) == len(old), "contents of one size are meant to have one size")
             with self.board.editing(self.node):
                 os.pwrite(file.fileno(), content, 0)

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "engine/brief.h"
 #include "storage/scanner.h"
-#include "tests/sim/brief.h"
 
 namespace p2psync::sim {
 namespace {
@@ -165,11 +165,7 @@ void Host::input(Input event) {
   }
   std::vector<Output> outputs = node_->step(world_.now(), event);
   if (world_.tracing()) {
-    std::string line = name() + " " + brief(event) + " ->";
-    for (const Output& output : outputs) {
-      line += " " + brief(output) + ";";
-    }
-    world_.note(line);
+    world_.note(name() + " " + brief(event) + " ->" + brief(outputs));
     if (!world_.watched().empty()) {
       if (std::string record = describe(node_->record(world_.watched())); record != described_) {
         world_.note(name() + "   " + record);

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <array>
 
-#include "tests/sim/brief.h"
+#include "engine/brief.h"
 #include "tests/sim/host.h"
 
 namespace p2psync::sim {
