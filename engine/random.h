@@ -19,6 +19,8 @@ class Random {
   std::uint64_t below(std::uint64_t bound) { return next() % bound; }
   /// True with probability percent / 100.
   bool chance(std::uint64_t percent) { return below(100) < percent; }
+  /// A stream begun with this goes on as this one does.
+  [[nodiscard]] std::uint64_t state() const { return state_; }
 
  private:
   std::uint64_t state_;

@@ -25,8 +25,7 @@ class Draft {
     draw_machines();
     draw_users();
     draw_strikes();
-    std::ranges::sort(plan_.moves, {},
-                      [](const Move& move) { return std::pair(move.at, move.seed); });
+    sort_moves(plan_.moves);
   }
   Plan take() { return std::move(plan_); }
 
@@ -95,14 +94,14 @@ class Draft {
     const std::uint64_t acts = 10 + random_.below(plan_.setup.causal ? 20 : 70);
     for (std::uint64_t i = 0; i < acts; ++i) {
       plan_.moves.push_back(
-          {Move::What::user, Fault::count, some_time(), some_host(), 0, random_.next()});
+          {Move::What::user, Fault::count, some_time(), some_host(), 0, random_.next(), {}});
     }
   }
 
   void add(Fault fault, std::uint64_t count_max, std::uint32_t calls_max) {
     const std::uint64_t count = 1 + random_.below(count_max);
     for (std::uint64_t i = 0; i < count; ++i) {
-      Move move{Move::What::strike, fault, some_time(), some_host(), 0, random_.next()};
+      Move move{Move::What::strike, fault, some_time(), some_host(), 0, random_.next(), {}};
       move.call = calls_max == 0 ? 0 : 1 + static_cast<std::uint32_t>(random_.below(calls_max));
       if (in_play(fault)) {
         plan_.moves.push_back(move);
@@ -149,11 +148,24 @@ Plan draw_plan(std::uint64_t seed, const PlanOptions& options) {
   return Draft(seed, options).take();
 }
 
-std::string describe(const Move& move) {
-  const double at = std::chrono::duration<double>(move.at).count();
-  const std::string_view what = move.what == Move::What::user ? "user" : info(move.fault).id;
-  const std::string when = move.call == 0 ? "" : fmt::format(" before call {} since", move.call);
-  return fmt::format("{:9.4f} n{} {}{}", at, move.host + 1, what, when);
+void sort_moves(std::vector<Move>& moves) {
+  std::ranges::sort(moves, {}, [](const Move& move) { return std::pair(move.at, move.seed); });
+}
+
+std::span<const RateInfo> rate_table() {
+  static constexpr std::array<RateInfo, 10> table{{
+      {"delay-us", Fault::count, &Setup::delay_us_max, 10'000'000},
+      {"loss", Fault::net_loss, &Setup::loss, 100},
+      {"duplicate", Fault::net_duplicate, &Setup::duplicate, 100},
+      {"tail-permille", Fault::net_tail, &Setup::tail_permille, 1000},
+      {"slow-bytes-per-s", Fault::net_slow, &Setup::slow_bytes_per_s, 1'000'000'000},
+      {"late-content-s", Fault::net_late_content, &Setup::late_content_s, 3600},
+      {"replay-permille", Fault::net_replay, &Setup::replay_permille, 1000},
+      {"corrupt-permille", Fault::net_corrupt_block, &Setup::corrupt_permille, 1000},
+      {"watch-lost", Fault::watch_lost, &Setup::watch_lost, 100},
+      {"watch-late", Fault::watch_late, &Setup::watch_late, 100},
+  }};
+  return table;
 }
 
 std::string describe(const Setup& setup) {

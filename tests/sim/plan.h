@@ -11,6 +11,8 @@
 // safety is judged. Seeds with 3 modulo 16 are causal: users act one after the other, each knowing
 // everything, and there may be no conflict copy at any time.
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -44,6 +46,24 @@ struct Setup {
   std::vector<bool> exchange;
 };
 
+/// What a user does, and to which names.
+struct Act {
+  enum class What : std::uint8_t {
+    write,
+    remove,
+    remove_tree,
+    rename,
+    metadata,
+    link,
+    kind,
+    make_directory,
+  };
+  What what = What::write;
+  std::string name;
+  std::string to;  ///< of a rename
+  bool operator==(const Act&) const = default;
+};
+
 struct Move {
   enum class What : std::uint8_t { user, strike };
   What what = What::user;
@@ -54,6 +74,12 @@ struct Move {
   /// then.
   std::uint32_t call = 0;
   std::uint64_t seed = 0;
+  /// What a user does there. Left out: drawn when it comes to it, from the seed and from what the
+  /// disk shows.
+  std::optional<Act> act;
+  std::size_t id = no_id;  ///< which of the plan's moves; set by the run
+
+  static constexpr std::size_t no_id = ~std::size_t{0};
 };
 
 struct Plan {
@@ -68,8 +94,16 @@ struct PlanOptions {
 };
 
 [[nodiscard]] Plan draw_plan(std::uint64_t seed, const PlanOptions& options = {});
-/// One line for people.
-[[nodiscard]] std::string describe(const Move& move);
+/// By time, and where times are equal always in the same order.
+void sort_moves(std::vector<Move>& moves);
+/// The rates of a setup, by the fault that they belong to; Fault::count for the delay.
+struct RateInfo {
+  std::string_view id;
+  Fault fault;
+  std::uint64_t Setup::* value;
+  std::uint64_t max;
+};
+[[nodiscard]] std::span<const RateInfo> rate_table();
 [[nodiscard]] std::string describe(const Setup& setup);
 
 }  // namespace p2psync::sim

@@ -92,6 +92,9 @@ void World::strike_in_call(const Move& move, Host& host) {
   // Without exchange a save by rename can be lost in the instant between two calls (applier.h says
   // so, as does the log at the start): there users act between jobs only.
   const bool users_may = host.disk().exchange && !plan_.setup.causal;
+  if (move.fault != Fault::user_in_call) {
+    came_about(move);
+  }
   switch (move.fault) {
     case Fault::crash_in_call:
     case Fault::crash_in_recovery:
@@ -113,14 +116,14 @@ void World::strike_in_call(const Move& move, Host& host) {
       if (users_may) {
         count(move.fault, host.phase());
         in_call_ = true;
-        user_acts(host, random, about.last_name);
+        user_acts(host, move, about.last_name);
         in_call_ = false;
       }
       break;
     case Fault::user_holds_open:
       if (users_may) {
         in_call_ = true;
-        strike(Move{Move::What::strike, move.fault, {}, move.host, 0, move.seed});
+        strike(Move{Move::What::strike, move.fault, {}, move.host, 0, move.seed, {}});
         in_call_ = false;
       }
       break;
@@ -172,6 +175,7 @@ void World::strike(const Move& move) {
   if (move.call > 0) {
     Circumstances& about = circumstances_.at(host.id());
     if (move.fault == Fault::crash_in_recovery || move.fault == Fault::power_cut_in_recovery) {
+      came_about(move);
       about.at_start.push_back(move);
       crash(host);
     } else {
@@ -179,6 +183,7 @@ void World::strike(const Move& move) {
     }
     return;
   }
+  came_about(move);
   switch (move.fault) {
     case Fault::net_reset:
     case Fault::net_cut:

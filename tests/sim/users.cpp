@@ -79,12 +79,24 @@ std::string World::new_bytes(const Host& host, Random& random) {
 }
 
 /// `hint`: the name that the program is at work on just now; likely to be the one acted on.
-void World::user_acts(Host& host, Random random, const std::string& hint) {
+void World::user_acts(Host& host, const Move& move, const std::string& hint) {
   in_user_ = true;
   check_last_call(host);
   host.tell_time();
   ++report_.events;
-  const Tree tree = host.disk().tree();
+  Random random(move.seed);
+  Move drawn = move;
+  if (!move.act) {
+    drawn.act = draw_act(host.disk().tree(), random, hint);
+    drawn.seed = random.state();
+  }
+  came_about(drawn);
+  perform(host, random, *drawn.act);
+  forget_held_files(host, false);
+  in_user_ = false;
+}
+
+Act World::draw_act(const Tree& tree, Random& random, const std::string& hint) {
   const auto existing = [&] {
     return !hint.empty() && tree.contains(hint) && random.chance(60) ? hint
                                                                      : some_existing(random, tree);
@@ -92,30 +104,51 @@ void World::user_acts(Host& host, Random random, const std::string& hint) {
   const auto target = [&] { return !hint.empty() && random.chance(60) ? hint : some_path(random); };
   const std::uint64_t dice = random.below(100);
   if (dice < 45) {
-    user_writes(host, random, random.chance(60) ? target() : existing());
-  } else if (dice < 60) {
-    user_removes(host, random, existing());
-  } else if (dice < 63) {
-    user_removes_tree(host, random, existing());
-  } else if (dice < 78) {
-    user_renames(host, random, existing(), random.chance(70) ? target() : existing());
-  } else if (dice < 86) {
-    user_changes_metadata(host, random, existing());
-  } else if (dice < 90) {
-    user_links(host, random, target());
-  } else if (dice < 94) {
-    user_changes_kind(host, random, existing());
-  } else {
-    const std::string name =
-        random.chance(50) ? directories.at(1 + random.below(2)) : some_path(random);
-    if (host.disk().mkdir(name)) {
-      note(host.name() + " user mkdir " + name);
-      ++report_.user_acts["makes a directory"];
-      touched(host, random, name);
-    }
+    return {Act::What::write, random.chance(60) ? target() : existing(), {}};
   }
-  forget_held_files(host, false);
-  in_user_ = false;
+  if (dice < 60) {
+    return {Act::What::remove, existing(), {}};
+  }
+  if (dice < 63) {
+    return {Act::What::remove_tree, existing(), {}};
+  }
+  if (dice < 78) {
+    const std::string from = existing();
+    return {Act::What::rename, from, random.chance(70) ? target() : existing()};
+  }
+  if (dice < 86) {
+    return {Act::What::metadata, existing(), {}};
+  }
+  if (dice < 90) {
+    return {Act::What::link, target(), {}};
+  }
+  if (dice < 94) {
+    return {Act::What::kind, existing(), {}};
+  }
+  return {Act::What::make_directory,
+          random.chance(50) ? directories.at(1 + random.below(2)) : some_path(random),
+          {}};
+}
+
+void World::perform(Host& host, Random& random, const Act& act) {
+  switch (act.what) {
+    case Act::What::write: user_writes(host, random, act.name); break;
+    case Act::What::remove: user_removes(host, random, act.name); break;
+    case Act::What::remove_tree: user_removes_tree(host, random, act.name); break;
+    case Act::What::rename: user_renames(host, random, act.name, act.to); break;
+    case Act::What::metadata: user_changes_metadata(host, random, act.name); break;
+    case Act::What::link: user_links(host, random, act.name); break;
+    case Act::What::kind: user_changes_kind(host, random, act.name); break;
+    case Act::What::make_directory: user_makes_directory(host, random, act.name); break;
+  }
+}
+
+void World::user_makes_directory(Host& host, Random& random, const std::string& name) {
+  if (host.disk().mkdir(name)) {
+    note(host.name() + " user mkdir " + name);
+    ++report_.user_acts["makes a directory"];
+    touched(host, random, name);
+  }
 }
 
 void World::user_writes(Host& host, Random& random, const std::string& name) {
@@ -271,7 +304,7 @@ void World::user_opens(Host& host, Random& random, const std::string& hint) {
     note(host.name() + " user opens " + name + " to write");
     held_files_.push_back(
         {host.id(), name, std::move(*file), 1 + static_cast<int>(random.below(3)), random.next()});
-    Move next{Move::What::strike, Fault::user_holds_open, {}, host.id() - 1, 0, random.next()};
+    Move next{Move::What::strike, Fault::user_holds_open, {}, host.id() - 1, 0, random.next(), {}};
     next.call = random.chance(70) ? 1 + static_cast<std::uint32_t>(random.below(20)) : 0;
     later(Duration(random.below(3'000'000'000)), [this, next] { strike(next); });
   }

@@ -15,7 +15,6 @@ namespace {
 using namespace std::chrono_literals;
 using namespace engine;
 
-constexpr std::uint64_t events_max = 3'000'000;
 constexpr Duration tick = 1s;
 /// A path, a look or a content that failed is tried again after at most this long.
 constexpr Duration retry_longest = 30s;
@@ -178,7 +177,7 @@ std::vector<Host*> World::all_hosts() {
 }
 
 bool World::step() {
-  if (queue_.empty() || report_.events > events_max) {
+  if (queue_.empty() || report_.events > telling_.events_max) {
     return false;
   }
   std::pop_heap(queue_.begin(), queue_.end());
@@ -200,7 +199,9 @@ bool World::step_until(Instant limit) {
 }
 
 void World::plan_moves() {
-  for (const Move& move : plan_.moves) {
+  for (std::size_t id = 0; id < plan_.moves.size(); ++id) {
+    Move move = plan_.moves[id];
+    move.id = id;
     later(move.at, [this, move] { carry_out(move); });
   }
   for (auto& [id, host] : hosts_) {
@@ -229,7 +230,7 @@ void World::carry_out(const Move& move) {
     later(500ms, [this, move] { carry_out(move); });  // until everybody knows everything
     return;
   }
-  user_acts(host_at(move.host), Random(move.seed), {});
+  user_acts(host_at(move.host), move, {});
 }
 
 Report World::run() {
@@ -412,7 +413,7 @@ void World::compare_trees(const std::vector<Host*>& hosts) {
 }
 
 Report run_seed(std::uint64_t seed, const PlanOptions& options, const Telling& telling) {
-  return World(draw_plan(seed, options), telling).run();
+  return run_plan(draw_plan(seed, options), telling);
 }
 
 }  // namespace p2psync::sim

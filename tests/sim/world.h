@@ -42,10 +42,20 @@ struct Report {
   std::map<std::string, std::uint64_t> user_acts;
 };
 
+/// Hears what happens while it happens. Nothing in a run depends on who listens.
+class Listener {
+ public:
+  virtual ~Listener() = default;
+  /// One of the plan's moves came about; a user's with what was drawn for it.
+  virtual void moved(Instant at, const Move& move) = 0;
+};
+
 /// What a run tells while it runs.
 struct Telling {
   bool trace = false;
   std::string path;  ///< its record is shown wherever it changes
+  Listener* listener = nullptr;
+  std::uint64_t events_max = 3'000'000;
 };
 
 class World final : public Surroundings {
@@ -126,6 +136,11 @@ class World final : public Surroundings {
   void build();
   void plan_moves();
   void carry_out(const Move& move);
+  void came_about(const Move& move) {
+    if (telling_.listener != nullptr && move.id != Move::no_id) {
+      telling_.listener->moved(now_, move);
+    }
+  }
   bool step();
   bool step_until(Instant limit);
   void heal();
@@ -174,7 +189,11 @@ class World final : public Surroundings {
   [[nodiscard]] Oracle::ShownContents contents_shown();
 
   // users.cpp
-  void user_acts(Host& host, engine::Random random, const std::string& hint);
+  void user_acts(Host& host, const Move& move, const std::string& hint);
+  [[nodiscard]] static Act draw_act(const Tree& tree, engine::Random& random,
+                                    const std::string& hint);
+  void perform(Host& host, engine::Random& random, const Act& act);
+  void user_makes_directory(Host& host, engine::Random& random, const std::string& name);
   void user_writes(Host& host, engine::Random& random, const std::string& name);
   void user_removes(Host& host, engine::Random& random, const std::string& name);
   void user_removes_tree(Host& host, engine::Random& random, const std::string& name);
@@ -213,6 +232,9 @@ class World final : public Surroundings {
   Report report_;
 };
 
+[[nodiscard]] inline Report run_plan(Plan plan, const Telling& telling = {}) {
+  return World(std::move(plan), telling).run();
+}
 /// Draws the plan of a seed and runs it.
 [[nodiscard]] Report run_seed(std::uint64_t seed, const PlanOptions& options = {},
                               const Telling& telling = {});
