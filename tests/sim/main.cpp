@@ -1,7 +1,8 @@
 // p2psync-sim: runs seeds of the simulation.
 //
 //   p2psync-sim [--seeds N] [--start S] [--jobs J] [--json] [--coverage] [--without FAULT]...
-//   p2psync-sim --replay SEED [--trace [--path PATH]]
+//   p2psync-sim --replay SEED | --plan FILE [--trace [--path PATH]]
+//   p2psync-sim --shrink SEED | --shrink-plan FILE [--out FILE]
 //   p2psync-sim --faults
 //   p2psync-sim --interleavings [--operations N]
 // The last line of a run is `N passed, M failed`.
@@ -14,7 +15,9 @@
 #include <vector>
 
 #include "tests/sim/interleave.h"
+#include "tests/sim/plan_text.h"
 #include "tests/sim/runner.h"
+#include "tests/sim/tools.h"
 
 namespace {
 
@@ -75,21 +78,6 @@ void print_json(const Totals& totals, double took) {
       static_cast<double>(totals.simulated_ms) / 1000, totals.trace_hash, faults);
 }
 
-int replay(std::uint64_t seed, const PlanOptions& options, const Telling& telling) {
-  if (telling.trace) {
-    fmt::print("{}\n", describe(draw_plan(seed, options).setup));
-  }
-  const Report report = run_seed(seed, options, telling);
-  if (!report.violations.empty()) {
-    print_failure(report);
-  }
-  fmt::print("{} events, {} s simulated, trace {:016x}\n", report.events,
-             report.simulated / std::chrono::seconds(1), report.trace_hash);
-  fmt::print("{} passed, {} failed\n", report.violations.empty() ? 1 : 0,
-             report.violations.empty() ? 0 : 1);
-  return report.violations.empty() ? 0 : 1;
-}
-
 int run(const RunOptions& options, bool json, bool coverage) {
   const auto begin = std::chrono::steady_clock::now();
   const Totals totals = run_seeds(options);
@@ -144,7 +132,9 @@ int main(int argc, char** argv) {
   app.add_option("--without", without, "switch a fault off (see --faults)");
   app.add_option("--except", options.except, "leave these seeds out");
   auto* replay_option = app.add_option("--replay", seed, "run this one seed");
-  app.add_flag("--trace", telling.trace, "with --replay: print every step")->needs(replay_option);
+  ToolOptions tools;
+  add_tool_options(app, tools);
+  app.add_flag("--trace", telling.trace, "with --replay or --plan: print every step");
   app.add_option("--path", telling.path,
                  "with --trace: show this path's record wherever it changes");
   app.add_flag("--faults", faults, "list the faults and end");
@@ -170,7 +160,11 @@ int main(int argc, char** argv) {
     return list_faults();
   }
   if (replay_option->count() > 0) {
-    return replay(seed, options.plan, telling);
+    const std::string how = fmt::format("p2psync-sim --replay {} --trace", seed);
+    return replay(draw_plan(seed, options.plan), how, telling);
+  }
+  if (tools.wanted()) {
+    return run_tool(tools, options.plan, telling);
   }
   options.progress = !json && ::isatty(2) == 1;
   return run(options, json, coverage);

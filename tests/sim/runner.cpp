@@ -138,12 +138,13 @@ Totals& Totals::operator+=(const Totals& other) {
   return *this;
 }
 
-void print_failure(const Report& report) {
+void print_failure(const Report& report, const std::string& how) {
   fmt::print("seed {} failed ({} events):\n", report.seed, report.events);
   for (const Violation& violation : report.violations) {
     fmt::print("  {}: {}\n", violation.invariant, violation.text);
   }
-  fmt::print("  replay: p2psync-sim --replay {} --trace\n", report.seed);
+  fmt::print("  replay: {}\n",
+             how.empty() ? fmt::format("p2psync-sim --replay {} --trace", report.seed) : how);
   std::fflush(stdout);
 }
 

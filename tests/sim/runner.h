@@ -38,6 +38,7 @@ struct Totals {
 
 /// Failures are printed as they come: seed, invariant, and the command that replays it.
 [[nodiscard]] Totals run_seeds(const RunOptions& options);
-void print_failure(const Report& report);
+/// `how`: the command that replays it; left out, it is the seed's.
+void print_failure(const Report& report, const std::string& how = {});
 
 }  // namespace p2psync::sim
