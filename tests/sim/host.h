@@ -103,6 +103,16 @@ class Host {
     Disk disk;
   };
   [[nodiscard]] Backup back_up() const { return {index_, disk_.image()}; }
+  /// What outlives the process: the disk with what is pending on it, and the index.
+  struct Frozen {
+    IndexModel index;
+    std::vector<IndexModel> unconfirmed;
+    bool in_doubt = false;
+    Disk disk;
+  };
+  /// At any instant, also within a system call.
+  [[nodiscard]] Frozen freeze() const;
+  void thaw(const Frozen& frozen);
   /// The index of a backup; with `all` the folder too.
   void restore(const Backup& backup, bool all);
 

@@ -227,6 +227,18 @@ void Host::copy_index_files(const Disk& from) {
   disk_.disk().sync_all();
 }
 
+Host::Frozen Host::freeze() const {
+  return {index_, unconfirmed_, index_in_doubt_, disk_.disk().without_processes()};
+}
+
+void Host::thaw(const Frozen& frozen) {
+  index_ = frozen.index;
+  unconfirmed_ = frozen.unconfirmed;
+  index_in_doubt_ = frozen.in_doubt;
+  disk_.resume(frozen.disk);
+  tell_time();
+}
+
 void Host::restore(const Backup& backup, bool all) {
   index_ = backup.index;
   if (all) {

@@ -19,6 +19,8 @@ class Invariants {
  public:
   using Report = std::function<void(const std::string& invariant, const std::string& text)>;
   explicit Invariants(Report report) : report_(std::move(report)) {}
+  /// For a copy that goes on elsewhere.
+  void report_to(Report report) { report_ = std::move(report); }
 
   /// A user of this host did something at this name, or below it or above it.
   void user_acted(engine::NodeId host, std::uint64_t times = 1) { acts_[host] += times; }

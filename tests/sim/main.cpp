@@ -5,6 +5,7 @@
 //   p2psync-sim --shrink SEED | --shrink-plan FILE [--out FILE]
 //   p2psync-sim --faults
 //   p2psync-sim --interleavings [--operations N]
+//   p2psync-sim --crash-points [--jobs J] [--scenario NAME [--call RUN]]
 // The last line of a run is `N passed, M failed`.
 #include <fmt/format.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/sim/crash_points.h"
 #include "tests/sim/interleave.h"
 #include "tests/sim/plan_text.h"
 #include "tests/sim/runner.h"
@@ -140,6 +142,8 @@ int main(int argc, char** argv) {
   app.add_flag("--faults", faults, "list the faults and end");
   InterleaveOptions interleave;
   add_interleave_options(app, interleave);
+  CrashPointOptions crash_points;
+  add_crash_point_options(app, crash_points);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -155,6 +159,10 @@ int main(int argc, char** argv) {
   }
   if (interleave.wanted) {
     return run_interleavings(interleave);
+  }
+  if (crash_points.wanted) {
+    crash_points.jobs = options.jobs;
+    return run_crash_points(crash_points);
   }
   if (faults) {
     return list_faults();

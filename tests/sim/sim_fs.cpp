@@ -394,7 +394,11 @@ Result<void> SimFs::sync_all() {
 }
 
 void SimFs::load(Disk disk) {
-  disk_ = disk.image();
+  resume(disk.image());
+}
+
+void SimFs::resume(const Disk& disk) {
+  disk_ = disk.without_processes();
   open_files_.clear();
   generation_++;
   process_++;

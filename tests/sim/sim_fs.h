@@ -105,6 +105,8 @@ class SimFs final : public storage::Fs {
   [[nodiscard]] Disk image() const { return disk_.image(); }
   /// Another disk is in the machine: all handles, the users' too, are void.
   void load(Disk disk);
+  /// The same disk as it is, with what is pending on it: all processes have ended.
+  void resume(const Disk& disk);
   /// The power goes and comes back: load() of what is left.
   void power_cut(engine::Random& random) { load(disk_.power_cut(random)); }
   /// A new process of the program. Users keep their open files.

@@ -40,22 +40,36 @@ Disk::Disk(const Disk& settings, Inodes inodes)
       next_id_(settings.next_id_),
       journal_(inodes_) {}
 
-Disk Disk::image() const {
-  Inodes inodes = inodes_;
+namespace {
+
+void close_all(Inodes& inodes) {
   for (auto& [number, inode] : inodes) {
     inode.handles = 0;
     inode.writers = 0;
   }
   std::erase_if(inodes, [](const auto& item) { return item.second.links == 0; });
+}
+
+}  // namespace
+
+Disk Disk::image() const {
+  Inodes inodes = inodes_;
+  close_all(inodes);
   return {*this, std::move(inodes)};
+}
+
+Disk Disk::without_processes() const {
+  Disk disk = *this;
+  close_all(disk.inodes_);
+  return disk;
 }
 
 Disk Disk::power_cut(engine::Random& random) const {
   return {*this, journal_.power_cut(random)};
 }
 
-Disk::PowerCuts Disk::power_cuts(std::size_t cap) const {
-  Journal::PowerCuts cuts = journal_.power_cuts(cap);
+Disk::PowerCuts Disk::power_cuts(std::size_t cap, std::uint64_t count_max) const {
+  Journal::PowerCuts cuts = journal_.power_cuts(cap, count_max);
   PowerCuts disks{{}, cuts.total};
   for (Inodes& inodes : cuts.images) {
     disks.images.push_back(Disk(*this, std::move(inodes)));

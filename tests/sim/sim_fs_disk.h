@@ -41,6 +41,8 @@ class Disk {
   /// What the disk would hold after a reboot: no descriptor is open, what has no name is gone, all
   /// else is durable.
   [[nodiscard]] Disk image() const;
+  /// As when all processes have ended: what is pending is so still.
+  [[nodiscard]] Disk without_processes() const;
   /// What it could hold after a power cut. Draws from the legal images, the extreme ones often.
   [[nodiscard]] Disk power_cut(engine::Random& random) const;
   struct PowerCuts {
@@ -48,7 +50,8 @@ class Disk {
     std::uint64_t total = 0;
   };
   /// See Journal::power_cuts.
-  [[nodiscard]] PowerCuts power_cuts(std::size_t cap) const;
+  [[nodiscard]] PowerCuts power_cuts(std::size_t cap,
+                                     std::uint64_t count_max = Journal::total_max) const;
 
   [[nodiscard]] std::int64_t stamp() const { return to_grain(now); }
   [[nodiscard]] Sys<InodeNumber> find(std::string_view path) const;
@@ -80,6 +83,11 @@ class Disk {
   bool rot(InodeNumber number, std::uint64_t offset);
   /// Changes that a power cut may take.
   [[nodiscard]] std::size_t pending() const { return journal_.size(); }
+  /// Counts changes and syncs since the beginning.
+  [[nodiscard]] std::uint64_t changes() const { return journal_.recorded(); }
+  /// Disks that look the same, now and after every cut, append the same (sim_fs_digest.cpp). The
+  /// clock does not count.
+  void append_to(std::string& digest) const;
 
   void open(InodeNumber number, bool writer);
   void close(InodeNumber number, bool writer);

@@ -116,6 +116,7 @@ void Journal::sync_failed(InodeNumber number, InodeId id) {
 }
 
 void Journal::add(Item item) {
+  ++recorded_;
   log_.push_back(std::move(item));
   if (log_.size() > changes_max || bytes_ > bytes_max) {
     fold((log_.size() + 1) / 2);
@@ -123,6 +124,7 @@ void Journal::add(Item item) {
 }
 
 void Journal::sync_all() {
+  ++recorded_;
   fold(log_.size());
 }
 
@@ -366,12 +368,12 @@ void Journal::for_each(const Survey& survey,
   }
 }
 
-Journal::PowerCuts Journal::power_cuts(std::size_t cap) const {
+Journal::PowerCuts Journal::power_cuts(std::size_t cap, std::uint64_t count_max) const {
   PowerCuts cuts;
   const Survey survey = this->survey();
-  for_each(survey, [&](const std::vector<Fate>&) { return ++cuts.total < total_max; });
+  for_each(survey, [&](const std::vector<Fate>&) { return ++cuts.total < count_max; });
   engine::Random random(sample_seed);
-  if (cuts.total <= cap) {
+  if (cuts.total <= cap && cuts.total < count_max) {
     for_each(survey, [&](const std::vector<Fate>& fates) {
       cuts.images.push_back(replay(fates, random));
       return true;

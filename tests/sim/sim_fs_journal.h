@@ -23,6 +23,7 @@
 #include <cstddef>
 #include <deque>
 #include <functional>
+#include <string>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -52,16 +53,20 @@ class Journal {
 
   /// What is pending, counting what was forced but waits for what was not.
   [[nodiscard]] std::size_t size() const { return log_.size(); }
+  /// Counts changes and syncs since the beginning.
+  [[nodiscard]] std::uint64_t recorded() const { return recorded_; }
+  /// Journals that leave the same at every cut append the same (sim_fs_digest.cpp).
+  void append_to(std::string& digest) const;
   /// One image, of a random kind: with little, with much, with a prefix, with torn writes, ...
   [[nodiscard]] Inodes power_cut(engine::Random& random) const;
   struct PowerCuts {
     std::vector<Inodes> images;
-    std::uint64_t total = 0;  ///< of choices; counted up to total_max
+    std::uint64_t total = 0;  ///< of choices; counted up to count_max
   };
   /// All images where writes are whole, not there, or there with the first half of their pieces.
   /// Should there be more than `cap`, then with nothing that was not forced, with everything, and a
-  /// sample between. Deterministic.
-  [[nodiscard]] PowerCuts power_cuts(std::size_t cap) const;
+  /// sample between. Deterministic. Counting ends at `count_max`.
+  [[nodiscard]] PowerCuts power_cuts(std::size_t cap, std::uint64_t count_max = total_max) const;
 
  private:
   /// A sync, for what is before it.
@@ -100,6 +105,7 @@ class Journal {
   std::deque<Item> log_;
   std::size_t bytes_ = 0;         ///< of the writes in the log
   std::size_t failed_syncs_ = 0;  ///< in the log
+  std::uint64_t recorded_ = 0;
 };
 
 }  // namespace p2psync::sim
