@@ -20,14 +20,17 @@ const Shown* shown_at(const std::vector<Shown>& shown, const Path& name) {
   return place == shown.end() ? nullptr : &*place;
 }
 
-bool anything_shown_below(const Index& index, const Path& path) {
-  bool any = false;
+/// Some path below this one that still stands on the disk.
+std::optional<Path> shown_below(const Index& index, const Path& path) {
+  std::optional<Path> found;
   index.for_each(path + "/", path + std::string(1, '\0'),
-                 [&any](const Path&, const Record& record) {
-                   any = !record.shown.empty();
-                   return !any;
+                 [&found](const Path& below, const Record& record) {
+                   if (!record.shown.empty()) {
+                     found = below;
+                   }
+                   return !found;
                  });
-  return any;
+  return found;
 }
 
 /// One path's plan in the making.
@@ -82,18 +85,17 @@ class Planner {
     if (!parent.empty() && !coming_.contains(Path(parent))) {
       const Shown* directory = replica_.shown(Path(parent));
       if (directory == nullptr || directory->version.kind != Kind::directory) {
-        plan_.waits = true;
+        wait_for(Path(parent));
         return;
       }
     }
     if (now == nullptr && replica_.shown(place.name) != nullptr) {
-      plan_.waits = true;  // another path still stands under this name
+      wait_for(replica_.owner(place.name));  // another path still stands under this name
       return;
     }
     const bool emptied = now != nullptr && now->version.kind == Kind::directory &&
                          place.version.kind != Kind::directory;
-    if (emptied && anything_shown_below(replica_.index(), place.name)) {
-      plan_.waits = true;
+    if (emptied && waits_for_below(place.name)) {
       return;
     }
     if (moves(place)) {
@@ -156,13 +158,24 @@ class Planner {
   }
 
   void remove(const Shown& shown) {
-    if (shown.version.kind == Kind::directory &&
-        anything_shown_below(replica_.index(), shown.name)) {
-      plan_.waits = true;
+    if (shown.version.kind == Kind::directory && waits_for_below(shown.name)) {
       return;
     }
     add(Remove{shown.name, shown.signature, shown.version.content, moved_from(shown.name)},
         {shown.name, shown, std::nullopt, target(shown.name)});
+  }
+
+  void wait_for(Path path) {
+    plan_.waits = true;
+    plan_.awaited.push_back(std::move(path));
+  }
+
+  bool waits_for_below(const Path& directory) {
+    auto below = shown_below(replica_.index(), directory);
+    if (below) {
+      wait_for(std::move(*below));
+    }
+    return below.has_value();
   }
 
   void add(Step step, Plan::Effect effect) {
@@ -218,6 +231,14 @@ void Reconciler::ready_below(const Path& directory) {
   }
 }
 
+void Reconciler::ready_awaited(const Plan& made) {
+  for (const Path& path : made.awaited) {
+    if (pending_.try_emplace(path).second) {
+      ready_.insert(path);
+    }
+  }
+}
+
 void Reconciler::retry(const Path& name) {
   const Path& path = replica_.owner(name);
   if (const auto trouble = troubles_.find(path); trouble != troubles_.end()) {
@@ -261,6 +282,7 @@ std::optional<Apply> Reconciler::next(
     }
     Plan made = plan(replica_, path, coming);
     need(path, made.needs);
+    ready_awaited(made);
     if (made.done()) {
       pending_.erase(path);
       troubles_.erase(path);

@@ -6,6 +6,10 @@
 // gathers the steps of many paths into one Apply at a time (a batch shares its syncs), takes the
 // results in, and says which dots are held: known, committed and laid out.
 //
+// No wait without an end: what a plan waits for is pending itself from then on, though nothing has
+// changed there. A directory that stands only for what lives below it has no record that a start
+// would find.
+//
 // Order of steps in a job: losers that are copied to their conflict names, then the path itself,
 // then removals. A loser that still has the name keeps it until the winner's bytes are here, so a
 // name never shows nothing; when it goes, it moves, and is never under two names.
@@ -41,6 +45,7 @@ struct Plan {
   std::vector<Effect> effects;  ///< one a step
   std::vector<Need> needs;
   bool waits = false;  ///< for a parent, for children to go, or for another path to free a name
+  std::vector<Path> awaited;  ///< the paths that it waits for: they are planned as well
   [[nodiscard]] bool done() const { return steps.empty() && needs.empty() && !waits; }
 };
 
@@ -94,6 +99,7 @@ class Reconciler {
 
   void ready(const Path& path);
   void ready_below(const Path& directory);
+  void ready_awaited(const Plan& made);
   void fail(const Path& path, const Error& error, Instant now);
   void take(const Path& path, const Plan::Effect& effect, const Step& step,
             const StepResult& result, Instant now, Outcome& outcome);

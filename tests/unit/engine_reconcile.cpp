@@ -68,3 +68,29 @@ TEST_CASE("plan: a loser waits at the name for the winner's bytes, and is not la
   CHECK(put->wanted.mode == 0600);
   CHECK(made.needs.size() == 1);
 }
+
+TEST_CASE("reconcile: what a plan waits for is planned too, though a start found no record of it") {
+  // Once "d" was deleted, its tombstone collected, and the start that followed knew only "d/e/f":
+  // it waited for a directory that nobody had any reason to make.
+  Loaded loaded;
+  Version link = version(1, 10, "beta");
+  link.kind = Kind::symlink;
+  link.target = "t";
+  link.size = 0;
+  const Entry entry{{{peer, 1}}, {{{peer, 1}, link}}, {}};
+  loaded.records.push_back({"d/e/f", Record{entry, {}}});
+  loaded.knowledge = entry.context;
+  Replica replica(options(), std::move(loaded));
+  Reconciler reconciler(replica);
+  for (const Dirty& dirty : replica.take_dirty()) {
+    reconciler.add(dirty);
+  }
+  const auto batch = reconciler.next(
+      {}, [](const Path&) { return false; }, [](const Path&, const std::vector<Need>&) {});
+  REQUIRE(batch);
+  std::vector<Path> laid;
+  for (const ApplyJob& job : batch->jobs) {
+    laid.push_back(job.path);
+  }
+  CHECK(laid == std::vector<Path>{"d", "d/e", "d/e/f"});
+}
