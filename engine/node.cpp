@@ -219,9 +219,8 @@ void Node::Impl::on(Instant, const Surfaced& event) {
         if (!replica_.available(sibling.version)) {
           replica_.add_found(found.content, event.file);
           replica_.mark_dirty(path);
-        } else {
-          replica_.keep({event.file, path, sibling.version});
         }
+        replica_.keep({event.file, path, sibling.version});
         return;
       }
     }

@@ -416,6 +416,7 @@ void Reconciler::source_used(const Step& step, Outcome& outcome) {
     outcome.staged_used.push_back(put->wanted.content);
   } else if (const auto* kept = std::get_if<Kept>(&put->source); kept != nullptr && kept->move) {
     replica_.drop_found(put->wanted.content);
+    replica_.forget_kept(kept->file);
   }
 }
 

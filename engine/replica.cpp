@@ -93,8 +93,7 @@ void Replica::load(Loaded loaded) {
     rows_[row.member] = std::move(row);
   }
   for (KeptVersion& kept : loaded.kept) {
-    kept_by_content_[kept.version.content].push_back(kept.file);
-    kept_[kept.file] = std::move(kept);
+    add_kept(std::move(kept));
   }
   for (auto& [path, record] : loaded.records) {
     if (!record) {
@@ -175,11 +174,11 @@ Path Replica::origin(const Path& name, const Hash& content) const {
   }
   for (Path& original : possible_originals(name)) {
     const Record* record = index_.find(original);
-    const bool has = record != nullptr && std::ranges::any_of(
-                                              record->entry.versions, [&](const Sibling& sibling) {
-                                                return sibling.version.kind == Kind::file &&
-                                                       sibling.version.content == content;
-                                              });
+    const bool has =
+        record != nullptr &&
+        std::ranges::any_of(record->entry.versions, [&](const Sibling& sibling) {
+          return sibling.version.kind == Kind::file && sibling.version.content == content;
+        });
     if (has) {
       return std::move(original);
     }
@@ -262,8 +261,8 @@ Version Replica::version_of(const Path& path, const Path& name, const Seen& seen
   return version;
 }
 
-void Replica::write(const Path& path, const Path& name, const Seen& seen,
-                    const std::optional<Shown>& old, bool visible) {
+Version Replica::write(const Path& path, const Path& name, const Seen& seen,
+                       const std::optional<Shown>& old, bool visible) {
   const Record* record = index_.find(path);
   Entry entry = record == nullptr ? Entry() : record->entry;
   const Dot dot = mint();
@@ -283,8 +282,9 @@ void Replica::write(const Path& path, const Path& name, const Seen& seen,
   }
   set_entry(path, std::move(entry));
   if (visible) {
-    show(path, {name, {dot}, std::move(version), trusted(seen)});
+    show(path, {name, {dot}, version, trusted(seen)});
   }
+  return version;
 }
 
 void Replica::remove(const Path& path, const Shown& old) {
@@ -406,7 +406,7 @@ void Replica::observe_displaced(const Path& path, const std::optional<Shown>& ol
   if (seen.signature.kind == Kind::file) {
     add_found(seen.content, file);
   }
-  write(path, name, seen, old, false);
+  keep({file, path, write(path, name, seen, old, false)});
 }
 
 void Replica::show(const Path& path, Shown shown) {

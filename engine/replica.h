@@ -59,7 +59,8 @@ class Replica {
   /// A look found nothing at the name: a deletion if something was shown.
   void observe_absent(const Path& name);
   /// A user wrote this over what `old` showed while the node replaced it; the bytes are in
-  /// versions/`file`.
+  /// versions/`file`, and that is on record with the event: a start hands out what nobody has on
+  /// record, and would make a second event of it, though the first was superseded long ago.
   void observe_displaced(const Path& path, const std::optional<Shown>& old, const Path& name,
                          const Seen& seen, const std::string& file);
   /// A step of this node has made the name show this (or nothing), but that is not durable yet: the
@@ -88,6 +89,8 @@ class Replica {
   void drop_found(const Hash& content) { found_.erase(content); }
   void keep(KeptVersion kept);
   void forget_kept(const std::string& file);
+  /// Kept files that may not expire: a live version has its bytes nowhere else on this disk.
+  [[nodiscard]] std::set<std::string> pinned() const;
 
   // --- other members ---
   void merge(const PathEntry& theirs, const VersionVector& seen);
@@ -124,8 +127,8 @@ class Replica {
 
  private:
   Dot mint();
-  void write(const Path& path, const Path& name, const Seen& seen, const std::optional<Shown>& old,
-             bool visible);
+  Version write(const Path& path, const Path& name, const Seen& seen,
+                const std::optional<Shown>& old, bool visible);
   void remove(const Path& path, const Shown& old);
   bool adopt(const Path& path, const Path& name, const Version& version,
              const Signature& signature);
@@ -147,6 +150,8 @@ class Replica {
   void liveness_changed(const Path& path);
   void count(const Path& path, const Shown& shown, bool add);
   void take_expected(const Path& name);
+  void add_kept(KeptVersion kept);
+  void drop_kept(const std::string& file);
   void load(Loaded loaded);
   void relay(const Relaid& step);
 

@@ -27,14 +27,16 @@ Source Replica::source(const Version& version) const {
   return Nothing{};
 }
 
-void Replica::keep(KeptVersion kept) {
-  kept_by_content_[kept.version.content].push_back(kept.file);
-  new_kept_.push_back(kept);
+void Replica::add_kept(KeptVersion kept) {
+  drop_kept(kept.file);  // it may have been written to since
+  if (kept.version.kind == Kind::file) {
+    kept_by_content_[kept.version.content].push_back(kept.file);
+  }
   std::string file = kept.file;
   kept_[std::move(file)] = std::move(kept);
 }
 
-void Replica::forget_kept(const std::string& file) {
+void Replica::drop_kept(const std::string& file) {
   const auto place = kept_.find(file);
   if (place == kept_.end()) {
     return;
@@ -47,7 +49,34 @@ void Replica::forget_kept(const std::string& file) {
     }
   }
   kept_.erase(place);
-  forgotten_.push_back(file);
+}
+
+void Replica::keep(KeptVersion kept) {
+  new_kept_.push_back(kept);
+  add_kept(std::move(kept));
+}
+
+void Replica::forget_kept(const std::string& file) {
+  if (kept_.contains(file)) {
+    drop_kept(file);
+    forgotten_.push_back(file);
+  }
+}
+
+std::set<std::string> Replica::pinned() const {
+  std::set<std::string> files;
+  for (const auto& [file, kept] : kept_) {
+    const Record* record = index_.find(kept.path);
+    const auto is_its = [&kept](const Sibling& sibling) {
+      return same_content(sibling.version, kept.version);
+    };
+    if (kept.version.kind == Kind::file && record != nullptr &&
+        std::ranges::any_of(record->entry.versions, is_its) &&
+        !names_by_content_.contains(kept.version.content)) {
+      files.insert(file);
+    }
+  }
+  return files;
 }
 
 }  // namespace p2psync::engine

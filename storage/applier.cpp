@@ -19,9 +19,11 @@ std::vector<engine::Applied> Applier::apply(const engine::Apply& batch) {
   return ApplyBatch(fs_, options_, names_, limbo_, [this] { return ++number_; }, batch).run();
 }
 
-std::vector<std::string> Applier::expire(const Retention& retention) {
-  return storage::expire(fs_, retention,
-                         [this](const std::string& file) { return limbo_.holds(file); });
+std::vector<std::string> Applier::expire(const Retention& retention,
+                                         const std::set<std::string>& pinned) {
+  return storage::expire(fs_, retention, [&](const std::string& file) {
+    return limbo_.holds(file) || pinned.contains(file);
+  });
 }
 
 Result<std::vector<engine::Surfaced>> Applier::recover(const Recorded& recorded) {

@@ -33,6 +33,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -73,8 +74,10 @@ class Applier {
   /// Displaced files that a process may still write to.
   [[nodiscard]] std::size_t still_open() const { return limbo_.still_open(); }
 
-  /// Deletes kept versions past their time, never what is in limbo. Returns their names.
-  [[nodiscard]] std::vector<std::string> expire(const Retention& retention);
+  /// Deletes kept versions past their time, never what is in limbo or `pinned`. Returns their
+  /// names.
+  [[nodiscard]] std::vector<std::string> expire(const Retention& retention,
+                                                const std::set<std::string>& pinned = {});
 
  private:
   [[nodiscard]] Result<bool> recover_intent(std::uint64_t number, const Recorded& recorded);

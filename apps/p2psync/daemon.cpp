@@ -10,6 +10,7 @@
 #include "apps/p2psync/log.h"
 #include "apps/p2psync/status_document.h"
 #include "engine/brief.h"
+#include "engine/replica.h"
 
 namespace p2psync::app {
 namespace {
@@ -282,7 +283,7 @@ void Daemon::keep_house() {
 }
 
 void Daemon::expire_versions() {
-  disk_.expire({config_.keep_versions, config_.versions_bytes_max},
+  disk_.expire({config_.keep_versions, config_.versions_bytes_max}, node_.replica().pinned(),
                [this](std::vector<std::string> gone) {
                  if (!gone.empty() && phase_ == Phase::running) {
                    engine::Change change;

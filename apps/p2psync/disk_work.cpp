@@ -80,10 +80,10 @@ void DiskWork::revisit() {
   });
 }
 
-void DiskWork::expire(storage::Retention retention,
+void DiskWork::expire(storage::Retention retention, std::set<std::string> pinned,
                       std::function<void(std::vector<std::string>)> done) {
-  run(apply_thread_, [this, retention, done = std::move(done)] {
-    return [done, gone = applier_.expire(retention)]() mutable { done(std::move(gone)); };
+  run(apply_thread_, [this, retention, pinned = std::move(pinned), done = std::move(done)] {
+    return [done, gone = applier_.expire(retention, pinned)]() mutable { done(std::move(gone)); };
   });
 }
 

@@ -8,6 +8,7 @@
 #include <asio/thread_pool.hpp>
 #include <atomic>
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -36,8 +37,9 @@ class DiskWork {
   void perform(engine::DropStage drop);
   /// Looks again at displaced files that a process may still write to.
   void revisit();
-  /// Deletes kept versions past their time; `done` gets their names.
-  void expire(storage::Retention retention, std::function<void(std::vector<std::string>)> done);
+  /// Deletes kept versions past their time, but for the pinned ones; `done` gets their names.
+  void expire(storage::Retention retention, std::set<std::string> pinned,
+              std::function<void(std::vector<std::string>)> done);
 
   /// As of the last apply or revisit.
   [[nodiscard]] std::size_t still_open() const { return still_open_; }

@@ -345,3 +345,38 @@ TEST_CASE("replica: a displaced write is a version, with its bytes where they we
   CHECK(std::get<Kept>(source).file == "kept-1");
   CHECK(std::get<Kept>(source).move);
 }
+
+TEST_CASE("replica: what was displaced is on record with its event, and pinned until it is laid") {
+  // A start hands out every displaced file that is not on record. Once the event was superseded,
+  // nothing told that file from news, and what a user had deleted came back.
+  Replica replica(options(), {});
+  replica.observe("f", file(1, 50));
+  const Shown before = *replica.shown("f");
+  static_cast<void>(replica.take_change());
+  replica.observe_displaced("f", before, "f", file(3, 60), "kept-1");
+  const Change change = replica.take_change();
+  REQUIRE(change.kept.size() == 1);
+  CHECK(change.kept[0].file == "kept-1");
+  CHECK(change.kept[0].path == "f");
+  CHECK(change.kept[0].version == entry(replica, "f").versions[0].version);
+  CHECK(replica.pinned() == std::set<std::string>{"kept-1"});
+
+  // Written to where it is: the record follows.
+  replica.observe_displaced("f", std::nullopt, "f", file(4, 70), "kept-1");
+  const Version rewritten = entry(replica, "f").versions.back().version;
+  CHECK(replica.take_change().kept.at(0).version == rewritten);
+
+  replica.show("f", {"f", {{own, 3}}, rewritten, {Kind::file, 0644, 8, 1, 70, 9}});
+  CHECK(replica.pinned().empty());
+}
+
+TEST_CASE("replica: a displaced symlink is on record, and is no source of a file's bytes") {
+  Replica replica(options(), {});
+  Seen link;
+  link.signature = {Kind::symlink, 0777, 7, 0, 60, 60};
+  link.target = "t";
+  link.content.bytes[0] = 1;
+  replica.observe_displaced("f", std::nullopt, "f", link, "kept-1");
+  CHECK(replica.take_change().kept.size() == 1);
+  CHECK(!replica.available(theirs(1, 10)));
+}
