@@ -110,7 +110,7 @@ void World::torn_in_limbo(Host& host) {
   names.insert(unsynced.begin(), unsynced.end());
   invariants_.may_mint(host.id(), names.size());
   for (const std::string& name : names) {
-    oracle_.may_be_gone(name, contents_anywhere());
+    oracle_.may_be_gone(host.id(), name, contents_anywhere());
     for (const auto& [file, node] : host.disk().tree(storage::versions_directory)) {
       if (!oracle_.known(node)) {
         oracle_.may_appear(name, node);

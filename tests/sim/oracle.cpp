@@ -36,10 +36,18 @@ void Oracle::wrote(std::string_view name, const TreeNode& node) {
   events.push_back({key(node), node.mode, node.mtime, again ? State::ambiguous : State::live});
 }
 
-void Oracle::may_be_gone(std::string_view name, const Contents& anywhere) {
-  for (Event& event : lineages_[lineage_of(name)]) {
+void Oracle::may_be_gone(std::uint64_t host, std::string_view name, const Contents& anywhere) {
+  std::vector<Event>& events = lineages_[lineage_of(name)];
+  bool any = false;
+  for (Event& event : events) {
     if (event.state == State::live && !anywhere.contains(event.content)) {
       event.state = State::superseded;
+      any = true;
+    }
+  }
+  for (Event& event : events) {
+    if (any && event.superseded_by == host && anywhere.contains(event.content)) {
+      event.state = State::ambiguous;
     }
   }
 }

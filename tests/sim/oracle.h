@@ -30,8 +30,10 @@ class Oracle {
   void may_appear(std::string_view name, const TreeNode& node);
   /// Whatever is owed to the name may be gone.
   void doubt(std::string_view name);
-  /// What of the name's lineage is on no disk any more never was.
-  void may_be_gone(std::string_view name, const std::set<std::string>& anywhere);
+  /// What of the name's lineage is on no disk any more never was, and what it had replaced on this
+  /// host, which has lost its power, may not have been replaced.
+  void may_be_gone(std::uint64_t host, std::string_view name,
+                   const std::set<std::string>& anywhere);
   /// A user overwrote, renamed away or deleted what the name showed.
   void superseded(std::uint64_t host, std::string_view name, const TreeNode& shown);
   /// The host's index is lost: what its users superseded, and nobody else may have heard of, can
