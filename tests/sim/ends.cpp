@@ -77,8 +77,8 @@ void World::after_disk_changed(Host& host, const Tree& before) {
     ++changed;
     const bool torn = node.kind != Kind::directory && !oracle_.known(node) &&
                       engine::name_of(name) != editor_temporary &&
-                      std::ranges::none_of(about_never_synced, [&name](const std::string& file) {
-                        return lineage_of(file) == lineage_of(name);
+                      std::ranges::none_of(about_never_synced, [&name](const auto& file) {
+                        return lineage_of(file.first) == lineage_of(name);
                       });
     auto& by_user = circumstances_.at(host.id()).by_user;
     if (torn && (!by_user.contains(name) || !by_user.at(name)) &&
@@ -98,7 +98,7 @@ void World::after_disk_changed(Host& host, const Tree& before) {
   oracle_.disk_changed(host.id(), before, after, contents_anywhere(), contents_shown());
   // A user's file whose sync failed is lost with the power, whatever a later sync said (Linux takes
   // the pages for clean): only who wrote it could write it anew.
-  for (const std::string& name : about_never_synced) {
+  for (const auto& [name, inode] : about_never_synced) {
     oracle_.doubt(name);
   }
 }
@@ -107,7 +107,15 @@ void World::after_disk_changed(Host& host, const Tree& before) {
 void World::torn_in_limbo(Host& host) {
   std::set<std::string> names = circumstances_.at(host.id()).written_in_limbo;
   const auto& unsynced = circumstances_.at(host.id()).never_synced;
-  names.insert(unsynced.begin(), unsynced.end());
+  for (const auto& [name, inode] : unsynced) {
+    names.insert(name);
+    // The cut came between the exchange and the move: it is in the slot yet.
+    for (const auto& [file, node] : host.disk().tree(storage::staging_directory)) {
+      if (!oracle_.known(node) && host.disk().disk().find(file) == inode) {
+        oracle_.may_appear(name, node);
+      }
+    }
+  }
   invariants_.may_mint(host.id(), names.size());
   for (const std::string& name : names) {
     oracle_.may_be_gone(host.id(), name, contents_anywhere());

@@ -144,7 +144,8 @@ int World::fault_of_call(Host& host, std::string_view operation, std::string_vie
     about.sync_fails = false;
     count(Fault::disk_sync_fails, host.phase());
     note(host.name() + " fails " + std::string(operation) + " of " + std::string(path));
-    about.never_synced.emplace(path);
+    about.never_synced.insert_or_assign(std::string(path),
+                                        host.disk().disk().find(path).value_or(0));
     return EIO;
   }
   if (about.full_until > now_ && takes_space(operation)) {

@@ -111,7 +111,7 @@ class World final : public Surroundings {
     Instant denied_until{};
     int next_error = 0;  ///< errno of the very next call
     bool sync_fails = false;
-    std::set<std::string> never_synced;  ///< a sync of them failed
+    std::map<std::string, InodeNumber> never_synced;  ///< a sync of them failed
     std::optional<Host::Backup> backup;
     std::set<std::string> written_in_limbo;  ///< names of files that users wrote to when displaced
     std::map<std::string, bool, std::less<>> by_user;  ///< who put what last at a name
