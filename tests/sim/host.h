@@ -66,6 +66,7 @@ class Host {
     std::vector<engine::MemberName> members;
     std::int64_t clock_offset_s = 0;
     bool sqlite = false;
+    bool forgets = false;  ///< Canary::forgotten_commit
   };
   Host(Surroundings& world, Traits traits, std::uint64_t seed);
   ~Host() { stop(); }
@@ -166,6 +167,7 @@ class Host {
   std::deque<engine::Change> uncommitted_;
   bool committing_ = false;
   std::uint64_t persisted_ = 0, durable_ = 0;
+  std::uint64_t commits_ = 0;  ///< counted for Canary::forgotten_commit only
   std::deque<Waiting> waiting_;
   std::string described_;
   Instant wake_scheduled_ = Instant::max();

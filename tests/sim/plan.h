@@ -21,6 +21,13 @@
 
 namespace p2psync::sim {
 
+/// Bugs that are planted in the simulator's own glue, to see that it would notice.
+enum class Canary : std::uint8_t {
+  none,
+  overwritten_write,  ///< what a user writes over another file is soon that file again
+  forgotten_commit,   ///< of what is said to be durable in the index, every third change is not
+};
+
 struct Setup {
   std::size_t hosts = 3;
   bool causal = false;
@@ -29,6 +36,7 @@ struct Setup {
   engine::Duration safety{};
   engine::Duration rescan{};
   FaultSet faults;  ///< in play
+  Canary canary = Canary::none;
 
   // Rates of what comes in numbers; percent unless named otherwise.
   std::uint64_t delay_us_max = 2000;

@@ -22,6 +22,9 @@ constexpr std::int64_t second_ns = 1'000'000'000;
 constexpr std::array<std::string_view, 8> act_names{"write",    "remove", "remove-tree", "rename",
                                                     "metadata", "link",   "kind",        "mkdir"};
 
+constexpr std::array<std::string_view, 3> canary_names{"none", "overwritten-write",
+                                                       "forgotten-commit"};
+
 std::string to_text(Duration time) {
   return fmt::format("{}.{:09}", time.count() / second_ns, time.count() % second_ns);
 }
@@ -117,6 +120,8 @@ class Reader {
       while (words.more()) {
         fault(words);
       }
+    } else if (key == "canary") {
+      canary(words);
     } else if (key == "rate") {
       rate(words);
     } else if (key == "host") {
@@ -155,6 +160,16 @@ class Reader {
     } else {
       words.fail("there is no fault " + id);
     }
+  }
+
+  void canary(Words& words) {
+    const std::string name = words.word("the canary");
+    const auto* const found = std::ranges::find(canary_names, name);
+    if (found == canary_names.end()) {
+      words.fail("there is no canary " + name);
+      return;
+    }
+    plan_.setup.canary = static_cast<Canary>(found - canary_names.begin());
   }
 
   void rate(Words& words) {
@@ -311,6 +326,9 @@ std::string to_text(const Plan& plan) {
     }
   }
   text += '\n';
+  if (setup.canary != Canary::none) {
+    text += fmt::format("canary {}\n", canary_names.at(static_cast<std::size_t>(setup.canary)));
+  }
   for (const RateInfo& rate : rate_table()) {
     if (setup.*rate.value != 0) {
       text += fmt::format("rate {} {}\n", rate.id, setup.*rate.value);

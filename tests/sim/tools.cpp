@@ -5,9 +5,11 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
+#include "tests/sim/canary.h"
 #include "tests/sim/plan_text.h"
 #include "tests/sim/runner.h"
 #include "tests/sim/shrink.h"
@@ -76,10 +78,50 @@ int shrink_and_tell(const Plan& plan, const std::string& from, const ToolOptions
   return 0;
 }
 
+/// Each in a process of its own: one that aborts is one that fails.
+int replay_all(const std::string& directory) {
+  std::vector<std::string> files;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(directory, error), end; entry != end && !error;
+       entry.increment(error)) {
+    if (entry->path().extension() == ".plan") {
+      files.push_back(entry->path().string());
+    }
+  }
+  if (error) {
+    fmt::print(stderr, "p2psync-sim: {}: {}\n", directory, error.message());
+    return 2;
+  }
+  std::ranges::sort(files);
+  std::size_t failed = 0;
+  for (const std::string& file : files) {
+    const std::optional<Plan> plan = read_plan(file);
+    if (!plan) {
+      ++failed;
+      continue;
+    }
+    Report report;
+    report.seed = plan->seed;
+    const Trial trial = try_plan(*plan, Telling{}.events_max);
+    report.events = trial.events;
+    report.violations = trial.violations;
+    if (!report.violations.empty()) {
+      ++failed;
+      print_failure(report, fmt::format("p2psync-sim --plan {} --trace", file));
+    }
+  }
+  fmt::print("{} passed, {} failed\n", files.size() - failed, failed);
+  return failed == 0 ? 0 : 1;
+}
+
 }  // namespace
 
 void add_tool_options(CLI::App& app, ToolOptions& options) {
   app.add_option("--plan", options.plan, "replay the plan in this file");
+  app.add_option("--plans", options.plans, "replay all plans (*.plan) in this directory");
+  app.add_flag("--canary", options.canary,
+               "plant bugs in the simulator itself; succeeds only if each is reported, and the "
+               "plan that shows it is brought to at most 20 steps");
   app.add_option("--shrink", options.seed,
                  "bring a seed that fails to a small plan that violates the same invariant");
   app.add_option("--shrink-plan", options.shrink_plan, "the same with a plan in a file");
@@ -106,6 +148,12 @@ int replay(const Plan& plan, const std::string& how, const Telling& telling) {
 }
 
 int run_tool(const ToolOptions& tools, const PlanOptions& options, const Telling& telling) {
+  if (tools.canary) {
+    return run_canaries();
+  }
+  if (!tools.plans.empty()) {
+    return replay_all(tools.plans);
+  }
   if (tools.seed) {
     const std::string from = fmt::format("seed {}", *tools.seed);
     return shrink_and_tell(draw_plan(*tools.seed, options), from, tools);

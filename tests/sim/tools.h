@@ -1,5 +1,6 @@
 #pragma once
-// What p2psync-sim does with single plans: replay one from a file, make one smaller.
+// What p2psync-sim does with single plans: replay one from a file, make one smaller, replay all
+// that are kept, and let the canaries sing.
 #include <optional>
 #include <string>
 
@@ -18,9 +19,11 @@ struct ToolOptions {
   std::string shrink_plan;            ///< a file to shrink
   std::string out;                    ///< where the smaller plan goes
   std::uint64_t events_millions = 20;
+  std::string plans;    ///< a directory whose plans must all pass
+  bool canary = false;  ///< planted bugs must be seen
 
   [[nodiscard]] bool wanted() const {
-    return !plan.empty() || seed.has_value() || !shrink_plan.empty();
+    return !plan.empty() || seed.has_value() || !shrink_plan.empty() || !plans.empty() || canary;
   }
 };
 

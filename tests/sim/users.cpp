@@ -179,6 +179,23 @@ void World::user_writes(Host& host, Random& random, const std::string& name) {
   }
   oracle_.wrote(name, after.at(name));
   touched(host, random, name);
+  if (plan_.setup.canary == Canary::overwritten_write && before != nullptr) {
+    canary_overwrites(host, name, *before);
+  }
+}
+
+/// What a careless program would do to a user; the oracle is not told.
+void World::canary_overwrites(Host& host, const std::string& name, const TreeNode& before) {
+  later(200ms, [this, &host, name, before] {
+    in_user_ = true;
+    host.tell_time();
+    if (host.disk().exists(name) && host.disk().write_file(name, before.bytes)) {
+      note(host.name() + " canary: " + name + " is again" + was(&before));
+      invariants_.may_mint(host.id(), 1);
+      host.tell(Touched{{name}});
+    }
+    in_user_ = false;
+  });
 }
 
 void World::user_removes(Host& host, Random& random, const std::string& name) {

@@ -81,7 +81,8 @@ void World::build() {
     const std::size_t i = member.id - 1;
     auto host = std::make_unique<Host>(
         *this,
-        Host::Traits{member.id, member.name, members, setup.clock_offset_s.at(i), setup.sqlite},
+        Host::Traits{member.id, member.name, members, setup.clock_offset_s.at(i), setup.sqlite,
+                     setup.canary == Canary::forgotten_commit},
         random_.next());
     Host& machine = *host;
     machine.disk().disk().grain_ns = setup.grain_ns.at(i);

@@ -207,6 +207,7 @@ class World final : public Surroundings {
   void forget_held_files(const Host& host, bool all);
   [[nodiscard]] static std::vector<std::string> names_of(Host& host, InodeNumber inode);
   void touched(Host& host, engine::Random& random, const std::string& name);
+  void canary_overwrites(Host& host, const std::string& name, const TreeNode& before);
   void set_mtime(Host& host, engine::Random& random, const std::string& name);
   [[nodiscard]] std::string new_bytes(const Host& host, engine::Random& random);
 
