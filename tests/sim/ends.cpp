@@ -17,6 +17,7 @@ void World::crash(Host& host) {
     return;
   }
   trace(host.name() + " crashes");
+  note(host.name() + " ends");
   host.stop();
   drop_all(host);
   Random random(random_.next());

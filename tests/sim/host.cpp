@@ -89,6 +89,7 @@ void Host::start() {
   options.fresh_index = !index_.scanned;
   node_ = std::make_unique<Node>(std::move(options), std::move(*loaded), world_.now());
   world_.trace(name() + " start");
+  world_.note(name() + " starts");
   perform(node_->start(world_.now()));
   if (!surfaced.empty()) {
     world_.recovered(*this);

@@ -1,8 +1,9 @@
 // p2psync-sim: runs seeds of the simulation.
 //
 //   p2psync-sim [--seeds N] [--start S] [--jobs J] [--json] [--coverage] [--without FAULT]...
-//   p2psync-sim --replay SEED | --plan FILE [--trace [--path PATH]]
+//   p2psync-sim --replay SEED | --plan FILE [--draw] [--trace [--path PATH]]
 //   p2psync-sim --shrink SEED | --shrink-plan FILE [--out FILE]
+//   p2psync-sim --plans DIR | --canary
 //   p2psync-sim --faults
 //   p2psync-sim --interleavings [--operations N]
 //   p2psync-sim --crash-points [--jobs J] [--scenario NAME [--call RUN]]
@@ -169,7 +170,7 @@ int main(int argc, char** argv) {
   }
   if (replay_option->count() > 0) {
     const std::string how = fmt::format("p2psync-sim --replay {} --trace", seed);
-    return replay(draw_plan(seed, options.plan), how, telling);
+    return replay(draw_plan(seed, options.plan), how, telling, tools.draw);
   }
   if (tools.wanted()) {
     return run_tool(tools, options.plan, telling);

@@ -10,6 +10,7 @@
 #include <iterator>
 
 #include "tests/sim/canary.h"
+#include "tests/sim/draw.h"
 #include "tests/sim/plan_text.h"
 #include "tests/sim/runner.h"
 #include "tests/sim/shrink.h"
@@ -122,6 +123,9 @@ void add_tool_options(CLI::App& app, ToolOptions& options) {
   app.add_flag("--canary", options.canary,
                "plant bugs in the simulator itself; succeeds only if each is reported, and the "
                "plan that shows it is brought to at most 20 steps");
+  app.add_flag("--draw", options.draw,
+               "with --replay or --plan: draw what happened, a column a host, time going down; "
+               "w3 is what the third write wrote");
   app.add_option("--shrink", options.seed,
                  "bring a seed that fails to a small plan that violates the same invariant");
   app.add_option("--shrink-plan", options.shrink_plan, "the same with a plan in a file");
@@ -132,7 +136,9 @@ void add_tool_options(CLI::App& app, ToolOptions& options) {
       ->check(CLI::Range(1, 100'000));
 }
 
-int replay(const Plan& plan, const std::string& how, const Telling& telling) {
+int replay(const Plan& plan, const std::string& how, Telling telling, bool draw) {
+  Drawing drawing(plan);
+  telling.listener = draw ? &drawing : nullptr;
   if (telling.trace) {
     fmt::print("{}\n", describe(plan.setup));
   }
@@ -166,7 +172,7 @@ int run_tool(const ToolOptions& tools, const PlanOptions& options, const Telling
   if (tools.plan.empty()) {
     return shrink_and_tell(*plan, file, tools);
   }
-  return replay(*plan, fmt::format("p2psync-sim --plan {} --trace", file), telling);
+  return replay(*plan, fmt::format("p2psync-sim --plan {} --trace", file), telling, tools.draw);
 }
 
 }  // namespace p2psync::sim

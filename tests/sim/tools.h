@@ -21,6 +21,7 @@ struct ToolOptions {
   std::uint64_t events_millions = 20;
   std::string plans;    ///< a directory whose plans must all pass
   bool canary = false;  ///< planted bugs must be seen
+  bool draw = false;    ///< what is replayed is drawn
 
   [[nodiscard]] bool wanted() const {
     return !plan.empty() || seed.has_value() || !shrink_plan.empty() || !plans.empty() || canary;
@@ -32,6 +33,6 @@ void add_tool_options(CLI::App& app, ToolOptions& options);
 [[nodiscard]] int run_tool(const ToolOptions& tools, const PlanOptions& options,
                            const Telling& telling);
 /// `how`: the command that does it again.
-[[nodiscard]] int replay(const Plan& plan, const std::string& how, const Telling& telling);
+[[nodiscard]] int replay(const Plan& plan, const std::string& how, Telling telling, bool draw);
 
 }  // namespace p2psync::sim

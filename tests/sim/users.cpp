@@ -75,6 +75,9 @@ std::string World::new_bytes(const Host& host, Random& random) {
   std::string bytes = "write " + std::to_string(++writes_) + " on " + host.name() + ";";
   const std::uint64_t more = random.chance(3) ? 300'000 + random.below(400'000) : random.below(60);
   bytes.resize(bytes.size() + more, '.');
+  if (telling_.listener != nullptr) {
+    telling_.listener->wrote(bytes);
+  }
   return bytes;
 }
 
@@ -280,7 +283,11 @@ void World::user_changes_metadata(Host& host, Random& random, const std::string&
 }
 
 void World::user_links(Host& host, Random& random, const std::string& name) {
-  if (host.disk().symlink("target " + std::to_string(++writes_), name)) {
+  const std::string target = "target " + std::to_string(++writes_);
+  if (telling_.listener != nullptr) {
+    telling_.listener->wrote(target);
+  }
+  if (host.disk().symlink(target, name)) {
     note(host.name() + " user links " + name);
     ++report_.user_acts["makes a symlink"];
     oracle_.wrote(name, host.disk().tree().at(name));

@@ -124,6 +124,7 @@ void World::deliver(NodeId from, NodeId to, const Message& message) {
   if (const auto until = wire.mute_until.find(from);
       until != wire.mute_until.end() && until->second > now_) {
     count(Fault::net_one_way, phase);
+    lost(from, to, message);
     return;
   }
   const auto* block = std::get_if<Block>(&message);
@@ -146,6 +147,7 @@ void World::deliver(NodeId from, NodeId to, const Message& message) {
   }
   if (network_.below(100) < setup.loss) {
     count(Fault::net_loss, phase);
+    lost(from, to, message);
     return;
   }
   if (setup.replay_permille > 0) {
@@ -187,19 +189,23 @@ void World::send_frame(NodeId from, NodeId to, std::vector<std::uint8_t> frame, 
     at = std::max(at, last + 1ns);
     last = at;
   }
-  later(at - now_, [this, from, to, epoch = wire.epoch, any_epoch, frame = std::move(frame)] {
-    const Link& then = link(from, to);
-    const bool too_old = any_epoch ? !striking_ : then.epoch != epoch;
-    if (!then.up || too_old) {
-      return;
-    }
-    Result<Message> message = net::decode_message(frame);
-    if (!message) {
-      violation("#21 integrity", "a message does not decode: " + message.error().message());
-      return;
-    }
-    hosts_.at(to)->tell(Received{from, std::move(*message)});
-  });
+  later(at - now_,
+        [this, from, to, sent = now_, epoch = wire.epoch, any_epoch, frame = std::move(frame)] {
+          const Link& then = link(from, to);
+          const bool too_old = any_epoch ? !striking_ : then.epoch != epoch;
+          if (!then.up || too_old) {
+            return;
+          }
+          Result<Message> message = net::decode_message(frame);
+          if (!message) {
+            violation("#21 integrity", "a message does not decode: " + message.error().message());
+            return;
+          }
+          if (telling_.listener != nullptr) {
+            telling_.listener->arrived(now_, sent, from, to, *message);
+          }
+          hosts_.at(to)->tell(Received{from, std::move(*message)});
+        });
 }
 
 }  // namespace p2psync::sim

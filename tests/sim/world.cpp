@@ -125,6 +125,9 @@ void World::note(const std::string& line) {
   if (telling_.trace) {
     std::printf("%9.4f %s\n", seconds(now_), line.c_str());
   }
+  if (telling_.listener != nullptr) {
+    telling_.listener->noted(now_, line);
+  }
 }
 
 void World::violation(const std::string& invariant, const std::string& text) {
@@ -148,6 +151,9 @@ void World::stepped(Host& host, const Input& input, const std::vector<Output>& o
   for (const Output& output : outputs) {
     report_.sometimes.observe(output);
     commits_ += std::holds_alternative<Persist>(output) ? 1 : 0;
+  }
+  if (telling_.listener != nullptr) {
+    telling_.listener->stepped(now_, host, input, outputs);
   }
   invariants_.stepped(host.id(), host.node());
   check_last_call(host);

@@ -47,7 +47,17 @@ class Listener {
  public:
   virtual ~Listener() = default;
   /// One of the plan's moves came about; a user's with what was drawn for it.
-  virtual void moved(Instant at, const Move& move) = 0;
+  virtual void moved(Instant /*at*/, const Move& /*move*/) {}
+  /// A line of the trace that is not a step.
+  virtual void noted(Instant /*at*/, const std::string& /*line*/) {}
+  /// A user made these bytes, or a link to them.
+  virtual void wrote(const std::string& /*bytes*/) {}
+  virtual void arrived(Instant /*at*/, Instant /*sent*/, engine::NodeId /*from*/,
+                       engine::NodeId /*to*/, const engine::Message& /*message*/) {}
+  virtual void lost(Instant /*at*/, engine::NodeId /*from*/, engine::NodeId /*to*/,
+                    const engine::Message& /*message*/) {}
+  virtual void stepped(Instant /*at*/, const Host& /*host*/, const engine::Input& /*input*/,
+                       const std::vector<engine::Output>& /*outputs*/) {}
 };
 
 /// What a run tells while it runs.
@@ -168,6 +178,11 @@ class World final : public Surroundings {
   void drop_all(const Host& host);
   void send_frame(engine::NodeId from, engine::NodeId to, std::vector<std::uint8_t> frame,
                   engine::Duration extra, bool any_epoch);
+  void lost(engine::NodeId from, engine::NodeId to, const engine::Message& message) {
+    if (telling_.listener != nullptr) {
+      telling_.listener->lost(now_, from, to, message);
+    }
+  }
   void notice_late(Link& link, engine::NodeId end, engine::NodeId other);
 
   // strikes.cpp
