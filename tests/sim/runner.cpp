@@ -143,8 +143,12 @@ void print_failure(const Report& report, const std::string& how) {
   for (const Violation& violation : report.violations) {
     fmt::print("  {}: {}\n", violation.invariant, violation.text);
   }
-  fmt::print("  replay: {}\n",
-             how.empty() ? fmt::format("p2psync-sim --replay {} --trace", report.seed) : how);
+  if (how.empty()) {
+    fmt::print("  replay: p2psync-sim --replay {} --trace\n", report.seed);
+    fmt::print("  make it small: p2psync-sim --shrink {} --out FILE\n", report.seed);
+  } else {
+    fmt::print("  replay: {}\n", how);
+  }
   std::fflush(stdout);
 }
 
