@@ -15,10 +15,12 @@ std::uint64_t path_hash(std::string_view path) {
   return XXH3_64bits(path.data(), path.size());
 }
 
-RangeList list_range(const Index& index, const Path& lower, const Path& upper) {
+/// Lists what lives. What does not is left to silence, unless the entry is ahead of the knowledge
+/// that goes with the list: that it was removed is then not part of what the list vouches for.
+RangeList list_range(const Replica& replica, const Path& lower, const Path& upper) {
   RangeList list{lower, upper, {}};
-  index.for_each(lower, upper, [&list](const Path& path, const Record& record) {
-    if (record.entry.live()) {
+  replica.index().for_each(lower, upper, [&](const Path& path, const Record& record) {
+    if (record.entry.live() || !replica.knowledge().covers(record.entry.context)) {
       list.items.push_back({path_hash(path), fingerprint(path, record.entry)});
     }
     return true;
@@ -60,7 +62,7 @@ void Gossip::compare_lists(const RangeList& list, const VersionVector& theirs, b
     }
   }
   if (!answer) {
-    reply.listed.push_back(list_range(replica_.index(), list.lower, list.upper));
+    reply.listed.push_back(list_range(replica_, list.lower, list.upper));
   }
 }
 
@@ -80,7 +82,7 @@ void Gossip::on_ranges(NodeId id, const Ranges& ranges, std::vector<Output>& out
     Path lower = range.lower;
     std::vector<Path> bounds = index.split(range.lower, range.upper, repair_split);
     if (std::max(mine.live, range.count) <= repair_leaf || (bounds.empty() && range.count <= 1)) {
-      finer.listed.push_back(list_range(index, range.lower, range.upper));
+      finer.listed.push_back(list_range(replica_, range.lower, range.upper));
       continue;
     }
     if (bounds.empty()) {

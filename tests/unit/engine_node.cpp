@@ -219,6 +219,36 @@ TEST_CASE("node: equal knowledge and unequal roots are repaired") {
   }
 }
 
+TEST_CASE("node: silence about an entry that is ahead of its node's knowledge removes nothing") {
+  for (const NodeId behind : {NodeId{1}, NodeId{2}}) {
+    CAPTURE(behind);
+    // A stream of entries was cut off after the deletion of d3 and before the knowledge of it.
+    Loaded ahead = index_of(10);
+    Entry& entry = ahead.records[3].record->entry;
+    const Dot deletion{{2, 77}, 1};
+    entry.versions.clear();
+    entry.context.add(deletion);
+    entry.deletions.push_back({deletion, {}});
+    Pair pair;
+    bool repaired = false;
+    bool removed_unseen = false;
+    pair.lose = [&](NodeId, const Message& message) {
+      repaired = repaired || std::holds_alternative<Ranges>(message);
+      // Removed with the deletion's dot, or not at all: equal knowledge is to mean equal entries.
+      const Record* record = pair.host(behind).node->record("d3");
+      removed_unseen = removed_unseen || record == nullptr ||
+                       (!record->entry.live() && !record->entry.context.covers(deletion));
+      return false;
+    };
+    pair.start(behind, false, index_of(10));
+    pair.start(3 - behind, false, std::move(ahead));
+    REQUIRE(pair.run_until([&] { return settled(pair); }));
+    pair.connect();
+    REQUIRE(pair.run_until([&] { return repaired; }));
+    CHECK_FALSE(removed_unseen);
+  }
+}
+
 TEST_CASE("node: what only a lost index could tell of, its author takes back") {
   Pair pair;
   const auto no_contents = [](NodeId, const Message& message) {
