@@ -31,6 +31,8 @@ struct Signature {
   std::int64_t mtime = 0;  ///< ns
   std::int64_t ctime = 0;  ///< ns
   auto operator<=>(const Signature&) const = default;
+  /// Taken so soon after a change that a further one might not show in it: only the bytes tell.
+  [[nodiscard]] bool unproven() const { return ctime == 0; }
 };
 
 /// What stands at a name, read and hashed. mtime of a directory is 0, its and a symlink's size 0.
@@ -118,8 +120,8 @@ struct Put {
   Wanted wanted;
   std::optional<Signature> expected;
   Source source;
-  /// The hash of what is expected there; zeros: unknown. By it the bytes are recognised when a
-  /// crash or a process that still writes leaves more than a signature to ask.
+  /// The hash of what is expected there; zeros: unknown. By it the bytes are recognised when the
+  /// signature is unproven, or a crash or a process that still writes leaves more to ask than that.
   Hash expected_content;
   std::optional<Moved> moved;  ///< only files and symlinks
 };
@@ -137,6 +139,7 @@ struct Remove {
 struct Check {
   Path name;
   Signature expected;
+  Hash expected_content;  ///< as in Put
 };
 using Step = std::variant<Put, Remove, Check>;
 

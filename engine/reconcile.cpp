@@ -120,7 +120,8 @@ class Planner {
   /// Right on the disk already; what it stands for may have changed.
   void confirm(const Shown& now, Place place) {
     if (now.dots != place.dots || now.version != place.version) {
-      add(Check{now.name, now.signature}, {now.name, now, std::move(place), {}});
+      add(Check{now.name, now.signature, now.version.content},
+          {now.name, now, std::move(place), {}});
     }
   }
 

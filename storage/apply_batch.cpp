@@ -144,7 +144,7 @@ void ApplyBatch::stage(Work& work) {
   }
   std::optional<Stat> replaced;
   if (put->expected) {
-    auto now = check(put->name, *put->expected);
+    auto now = check(put->name, *put->expected, put->expected_content);
     if (!now) {
       work.result = std::move(now.error());
       return;

@@ -70,7 +70,8 @@ class ApplyBatch {
   Stepped<void> link(Work& work, const engine::Path& from, const engine::Moved& moved,
                      const Stat& now);
   void take_link_back(const engine::Path& from, const engine::Path& name, std::uint64_t inode);
-  [[nodiscard]] Stepped<Stat> check(const engine::Path& name, const engine::Signature& expected);
+  [[nodiscard]] Stepped<Stat> check(const engine::Path& name, const engine::Signature& expected,
+                                    const engine::Hash& content);
   [[nodiscard]] bool shows_kept(const Work& work);
   [[nodiscard]] RenameMode aside() const;
   static void laid(Work& work, const engine::Path& name, const engine::Signature& signature);

@@ -5,6 +5,7 @@
 
 #include "engine/path.h"
 #include "storage/apply_batch.h"
+#include "storage/scanner.h"
 #include "storage/staging.h"
 
 namespace p2psync::storage {
@@ -48,8 +49,11 @@ ApplyBatch::Outcome ApplyBatch::carry_out(Work& work) {
     return unlinked_if_failed(work, put(work, *wanted));
   }
   if (const auto* same = std::get_if<engine::Check>(work.step)) {
-    const auto now = check(same->name, same->expected);
-    return now ? Outcome(Done{now->signature, std::nullopt, std::nullopt}) : because(now.error());
+    const auto now = check(same->name, same->expected, same->expected_content);
+    const bool unproven = same->expected.unproven() && now && is_file_like(*now);
+    return now ? Outcome(
+                     Done{unproven ? same->expected : now->signature, std::nullopt, std::nullopt})
+               : because(now.error());
   }
   const auto& gone = std::get<engine::Remove>(*work.step);
   work.touched = parent(gone.name);
@@ -69,7 +73,7 @@ ApplyBatch::Outcome ApplyBatch::put(Work& work, const Put& put) {
   if (!put.expected) {
     return lay_new(work, put);
   }
-  const auto now = check(put.name, *put.expected);
+  const auto now = check(put.name, *put.expected, put.expected_content);
   if (!now) {
     return because(now.error());
   }
@@ -263,7 +267,7 @@ void ApplyBatch::take_link_back(const engine::Path& from, const engine::Path& na
 }
 
 ApplyBatch::Outcome ApplyBatch::remove(Work& work, const engine::Remove& remove) {
-  const auto now = check(remove.name, remove.expected);
+  const auto now = check(remove.name, remove.expected, remove.expected_content);
   if (!now) {
     return because(now.error());
   }
@@ -345,16 +349,27 @@ ApplyBatch::Outcome ApplyBatch::settle(Work& work) {
   return Done{std::nullopt, std::move(*out), std::nullopt};
 }
 
-Stepped<Stat> ApplyBatch::check(const engine::Path& name, const engine::Signature& expected) {
+Stepped<Stat> ApplyBatch::check(const engine::Path& name, const engine::Signature& expected,
+                                const engine::Hash& content) {
   const auto now = fs_.stat(name);
   if (!now) {
     return obstructed_or(now.error());
   }
   // Of a directory ctime tells nothing.
-  const bool same = expected.kind == Kind::directory ? same_but_ctime(now->signature, expected)
-                                                     : now->signature == expected;
+  const bool read = expected.unproven() && is_file_like(*now);
+  const bool same = expected.kind == Kind::directory || read
+                        ? same_but_ctime(now->signature, expected)
+                        : now->signature == expected;
   if (now->special || !same) {
     return because(Obstructed{});
+  }
+  if (read) {
+    // Where times are coarse it can be seconds until a signature proves anything: to wait for that
+    // would hold up whatever follows a change within them.
+    const auto seen = see(fs_, name);
+    if (!seen || seen->content != content || !same_but_ctime(seen->signature, expected)) {
+      return because(Obstructed{});
+    }
   }
   return *now;
 }

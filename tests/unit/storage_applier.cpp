@@ -97,6 +97,36 @@ TEST_CASE_TEMPLATE("apply: what is not expected there obstructs, and stays", Dis
   CHECK(names_in(disk.fs, storage::versions_directory) == 0);
 }
 
+TEST_CASE_TEMPLATE("apply: an unproven signature counts as far as the bytes agree", Disk,
+                   ON_ALL_DISKS) {
+  for (const bool changed : {false, true}) {
+    Disk disk;
+    Applier applier(disk.fs);
+    make_file(disk.fs, "a", "old");
+    make_file(disk.fs, "b", "old");
+    Put replace = put_file(disk.fs, "a", "new");
+    Remove remove = remove_at(disk.fs, "b");
+    for (engine::Signature* signature : {&*replace.expected, &remove.expected}) {
+      signature->ctime = 0;
+    }
+    if (changed) {  // within the grain of the time stamps
+      replace.expected_content = remove.expected_content = storage::sha256("odd");
+    }
+    const engine::Check check{"a", *replace.expected, replace.expected_content};
+    const auto checked = apply_one(applier, {check});
+    const auto replaced = apply_one(applier, {replace});
+    const auto removed = apply_one(applier, {remove});
+    CHECK((only<Obstructed>(checked) != nullptr) == changed);
+    CHECK((only<Obstructed>(replaced) != nullptr) == changed);
+    CHECK((only<Obstructed>(removed) != nullptr) == changed);
+    if (!changed) {
+      CHECK(std::get<Done>(checked[0]).signature->unproven());
+    }
+    CHECK(content_of(disk.fs, "a") == (changed ? "old" : "new"));
+    CHECK(exists(disk.fs, "b") == changed);
+  }
+}
+
 TEST_CASE_TEMPLATE("apply: a source that is not what is wanted is gone", Disk, ON_ALL_DISKS) {
   Disk disk;
   make_file(disk.fs, "other", "something");
