@@ -311,9 +311,25 @@ void serialize(Archive& archive, Shown& shown) {
 }
 
 template <class Archive>
+void serialize(Archive& archive, Doubt& doubt) {
+  auto& [name, laid] = doubt;
+  bool any = laid.has_value();
+  archive(name, any);
+  if (any) {
+    if constexpr (loading<Archive>) {
+      laid.emplace();
+    }
+    archive(*laid);
+  }
+  if constexpr (loading<Archive>) {
+    require_path(name);
+  }
+}
+
+template <class Archive>
 void serialize(Archive& archive, Record& record) {
-  auto& [entry, shown] = record;
-  archive(entry, shown);
+  auto& [entry, shown, doubts] = record;
+  archive(entry, shown, doubts);
 }
 
 template <class Archive>

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -153,10 +154,14 @@ struct Apply {
   /// Ascending, also over restarts: tells what a crash left undone from what is recorded already.
   std::uint64_t batch = 0;
   std::vector<ApplyJob> jobs;
+  /// Paths with steps of earlier batches that are not settled: after a crash it must still be known
+  /// which of those had been carried out.
+  std::set<Path> doubtful;
 };
 
-/// Found at a start: a step of a batch that a crash cut off had been carried out. The user then saw
-/// the new state, and what they did since is to be judged by that.
+/// Found at a start: a step of the last batch, or of an earlier one whose path was in doubt, had
+/// been carried out. The user then saw the new state, and what they did since is to be judged by
+/// that.
 struct Relaid {
   std::uint64_t batch = 0;
   Path path;

@@ -38,6 +38,9 @@ class Node::Impl {
   std::vector<Output> start(Instant now) {
     gossip_.start(now);
     scan_.list("", true);
+    for (const auto& [name, path] : replica_.doubtful()) {
+      scan_.touch(name);
+    }
     return finish(now);
   }
 

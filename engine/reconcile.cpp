@@ -44,7 +44,7 @@ class Planner {
   }
 
   Plan make() {
-    if (replica_.expects(path_)) {
+    if (replica_.in_doubt(path_)) {
       plan_.waits = true;  // for the look that says what stands there
       return std::move(plan_);
     }
@@ -334,6 +334,9 @@ std::optional<Apply> Reconciler::next(
     return std::nullopt;
   }
   batch.batch = batch_in_flight_ = replica_.next_batch();
+  for (const auto& [name, path] : replica_.doubtful()) {
+    batch.doubtful.insert(path);
+  }
   return batch;
 }
 
@@ -382,21 +385,21 @@ void Reconciler::take(const Path& path, const Plan::Effect& effect, const Step& 
     }
     fail(path, {ErrorCode::changed, "copy to", effect.name, 0}, now);
   } else if (const auto* unsure = std::get_if<Unsure>(&result)) {
-    // Users have seen it, and what they do is to be judged by it; recorded it is not before a look.
+    // Users have seen it, and what they do is to be judged by it; shown it is not before a look.
     std::optional<Shown> stands;
     if (effect.after && !unsure->emptied) {
       stands = Shown{effect.name, effect.after->dots, effect.after->version, {}};
       stands->signature.kind = stands->version.kind;
       source_used(step, outcome);
     }
-    replica_.expect(path, effect.name, std::move(stands));
+    replica_.doubt(path, effect.name, std::move(stands));
     outcome.look.push_back(effect.name);
     if (effect.moved) {
       const Place& place = *effect.moved;
       if (unsure->moved) {
         Shown copy{place.name, place.dots, place.version, {}};
         copy.signature.kind = copy.version.kind;
-        replica_.expect(path, place.name, std::move(copy));
+        replica_.doubt(path, place.name, std::move(copy));
       }
       outcome.look.push_back(place.name);
     }

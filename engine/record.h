@@ -21,11 +21,21 @@ struct Shown {
   bool operator==(const Shown&) const = default;
 };
 
+/// A step of this node was carried out at a name, but whether it is there to stay is not known: an
+/// error came after it. Users act on what it laid; a power cut may still undo it. The next look
+/// settles it, also after a restart.
+struct Doubt {
+  Path name;
+  std::optional<Shown> laid;  ///< nothing: what stood there was taken away
+  bool operator==(const Doubt&) const = default;
+};
+
 struct Record {
   Entry entry;
-  std::vector<Shown> shown;  ///< ascending by name
+  std::vector<Shown> shown;   ///< ascending by name
+  std::vector<Doubt> doubts;  ///< at most one a name
   [[nodiscard]] bool empty() const {
-    return shown.empty() && entry.versions.empty() && entry.deletions.empty() &&
+    return shown.empty() && doubts.empty() && entry.versions.empty() && entry.deletions.empty() &&
            entry.context.empty();
   }
 };

@@ -121,6 +121,7 @@ void Replica::load(Loaded loaded) {
         dirty.floor.emplace_back(actor, held);
       }
     }
+    load_doubts(path, *record, loaded.relaid);
     index_.put(path, std::move(*record));
     dirty_.push_back(std::move(dirty));
   }
@@ -134,6 +135,22 @@ void Replica::load(Loaded loaded) {
     for (const Relaid& step : loaded.relaid) {
       relay(step);
     }
+  }
+}
+
+/// Only what the disk bears out: a power cut may have undone what was laid.
+void Replica::load_doubts(const Path& path, Record& record,
+                          const std::vector<Relaid>& carried_out) {
+  const auto gone = std::erase_if(record.doubts, [&](const Doubt& doubt) {
+    return doubt.laid && std::ranges::none_of(carried_out, [&](const Relaid& step) {
+             return step.name == doubt.name && step.wanted.has_value();
+           });
+  });
+  if (gone > 0) {
+    changed_records_.insert(path);
+  }
+  for (const Doubt& doubt : record.doubts) {
+    doubtful_[doubt.name] = path;
   }
 }
 
@@ -333,26 +350,52 @@ bool Replica::adopt(const Path& path, const Path& name, const Version& version,
   return false;
 }
 
-void Replica::expect(const Path& path, const Path& name, std::optional<Shown> shown) {
-  expected_[name] = {path, std::move(shown)};
+void Replica::doubt(const Path& path, const Path& name, std::optional<Shown> laid) {
+  settle_doubt(name, nullptr);
+  index_.update(path, [&](Record& record) { record.doubts.push_back({name, std::move(laid)}); });
+  doubtful_[name] = path;
+  changed_records_.insert(path);
 }
 
-void Replica::take_expected(const Path& name) {
-  const auto found = expected_.find(name);
-  if (found == expected_.end()) {
+bool Replica::in_doubt(const Path& path) const {
+  const Record* record = index_.find(path);
+  return record != nullptr && !record->doubts.empty();
+}
+
+/// `found`: what a look found there, or nothing. The very file that is on record is there: then the
+/// step was undone. Whatever else is or is not there, users saw what the step had laid.
+void Replica::settle_doubt(const Path& name, const Signature* found) {
+  const auto place = doubtful_.find(name);
+  if (place == doubtful_.end()) {
     return;
   }
-  Expected expected = std::move(found->second);
-  expected_.erase(found);
-  if (expected.shown) {
-    show(expected.path, std::move(*expected.shown));
+  const Path path = place->second;
+  doubtful_.erase(place);
+  std::optional<Shown> laid;
+  index_.update(path, [&](Record& record) {
+    const auto doubt = std::ranges::find(record.doubts, name, &Doubt::name);
+    laid = std::move(doubt->laid);
+    record.doubts.erase(doubt);
+  });
+  changed_records_.insert(path);
+  mark_dirty(path);
+  const Shown* old = shown(name);
+  if (found != nullptr && old != nullptr && !old->signature.unproven()) {
+    Signature before = old->signature;
+    before.ctime = found->ctime;  // renames change it
+    if (before == *found) {
+      return;
+    }
+  }
+  if (laid) {
+    show(path, std::move(*laid));
   } else {
-    unshow(expected.path, name);
+    unshow(path, name);
   }
 }
 
 void Replica::observe(const Path& name, const Seen& seen) {
-  take_expected(name);
+  settle_doubt(name, &seen.signature);
   if (seen.signature.kind == Kind::directory && owner(name) != name) {
     // A directory where a copy was: the copy is gone, and this is a path of its own. What is put
     // into it could not follow if it were a sibling of the path that the copy belonged to.
@@ -393,7 +436,7 @@ void Replica::observe(const Path& name, const Seen& seen) {
 }
 
 void Replica::observe_absent(const Path& name) {
-  take_expected(name);
+  settle_doubt(name, nullptr);
   if (const Shown* now = shown(name)) {
     const Shown old = *now;
     const Path path = owner(name);  // a copy: the map it stands in changes

@@ -63,15 +63,13 @@ class Replica {
   /// record, and would make a second event of it, though the first was superseded long ago.
   void observe_displaced(const Path& path, const std::optional<Shown>& old, const Path& name,
                          const Seen& seen, const std::string& file);
-  /// A step of this node has made the name show this (or nothing), but that is not durable yet: the
-  /// next look at it judges by it, and nothing is recorded before.
-  void expect(const Path& path, const Path& name, std::optional<Shown> shown);
+  /// A step of this node has made the name show this (or nothing), but that may not be there to
+  /// stay: the next look at it judges by it.
+  void doubt(const Path& path, const Path& name, std::optional<Shown> laid);
   /// Some name of this path is still to be looked at after such a step.
-  [[nodiscard]] bool expects(const Path& path) const {
-    return std::ranges::any_of(expected_,
-                               [&path](const auto& item) { return item.second.path == path; });
-  }
-  [[nodiscard]] bool expects_at(const Path& name) const { return expected_.contains(name); }
+  [[nodiscard]] bool in_doubt(const Path& path) const;
+  /// Names to look at after such steps, and the paths that they are about.
+  [[nodiscard]] const std::map<Path, Path>& doubtful() const { return doubtful_; }
   void show(const Path& path, Shown shown);
   [[nodiscard]] std::uint64_t next_batch() { return ++batch_; }
   /// The results of this batch are in: they are committed together with their records.
@@ -149,9 +147,10 @@ class Replica {
   void reindex(const Path& path, const VersionVector& before, const VersionVector& after);
   void liveness_changed(const Path& path);
   void count(const Path& path, const Shown& shown, bool add);
-  void take_expected(const Path& name);
   void add_kept(KeptVersion kept);
   void drop_kept(const std::string& file);
+  void settle_doubt(const Path& name, const Signature* found);
+  void load_doubts(const Path& path, Record& record, const std::vector<Relaid>& carried_out);
   void load(Loaded loaded);
   void relay(const Relaid& step);
 
@@ -165,14 +164,10 @@ class Replica {
   VersionVector knowledge_;
   std::map<NodeId, HeldRow> rows_;
   std::map<Actor, std::map<std::uint64_t, Path>> events_;
-  std::map<Path, Path> copies_;  ///< conflict name -> its path, where they differ
-  std::set<Path> tombstones_;    ///< paths with notes of deletions, or with nothing live
-  struct Expected {
-    Path path;
-    std::optional<Shown> shown;
-  };
-  std::map<Path, Expected> expected_;  ///< by name
-  std::set<Path> imported_copies_;     ///< imports under names that look like conflict copies
+  std::map<Path, Path> copies_;     ///< conflict name -> its path, where they differ
+  std::set<Path> tombstones_;       ///< paths with notes of deletions, or with nothing live
+  std::map<Path, Path> doubtful_;   ///< by name
+  std::set<Path> imported_copies_;  ///< imports under names that look like conflict copies
   std::set<Dot> relearned_;  ///< live events of this node's that this index did not see it make
   Totals totals_;
 

@@ -147,7 +147,7 @@ void Scan::take(Instant now, const Looked& looked) {
   if (std::holds_alternative<Special>(looked.sight)) {
     special_[parent].insert(std::string(name_of(name)));
   }
-  if (shown != nullptr || replica_.expects_at(name)) {
+  if (shown != nullptr || replica_.doubtful().contains(name)) {
     absent_.try_emplace(name, now);
     if (was_directory) {
       touch_below(name);

@@ -16,7 +16,7 @@ Applier::Applier(Fs& fs, ApplierOptions options)
 
 std::vector<engine::Applied> Applier::apply(const engine::Apply& batch) {
   limbo_.close_finished(++number_);
-  return ApplyBatch(fs_, options_, names_, limbo_, [this] { return ++number_; }, batch).run();
+  return ApplyBatch(fs_, options_, names_, limbo_, [this] { return ++number_; }, batch, log_).run();
 }
 
 std::vector<std::string> Applier::expire(const Retention& retention,
@@ -27,11 +27,12 @@ std::vector<std::string> Applier::expire(const Retention& retention,
 }
 
 Result<std::vector<engine::Surfaced>> Applier::recover(const Recorded& recorded) {
-  auto before = storage::relaid(fs_);
+  auto before = carried_out(fs_);
   if (!before) {
     return std::unexpected(std::move(before.error()));
   }
-  relaid_ = std::move(*before);
+  relaid_ = std::move(before->relaid);
+  log_ = std::move(before->steps);
   const auto kept = fs_.list(versions_directory);
   const auto left = kept ? fs_.list(staging_directory) : kept;
   if (!left) {

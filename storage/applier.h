@@ -37,6 +37,7 @@
 #include <string>
 #include <vector>
 
+#include "storage/batch_log.h"
 #include "storage/limbo.h"
 #include "storage/versions.h"
 
@@ -63,7 +64,7 @@ class Applier {
   /// nothing may be applied, and recover() may be tried again.
   [[nodiscard]] Result<std::vector<engine::Surfaced>> recover(const Recorded& recorded);
 
-  /// Steps that the batch before the crash had carried out: for engine::Loaded. See batch_log.h.
+  /// Steps that the batches before the crash had carried out: for engine::Loaded. See batch_log.h.
   [[nodiscard]] const std::vector<engine::Relaid>& relaid() const { return relaid_; }
 
   [[nodiscard]] std::vector<engine::Applied> apply(const engine::Apply& batch);
@@ -88,6 +89,7 @@ class Applier {
   Fs& fs_;
   ApplierOptions options_;
   std::vector<engine::Relaid> relaid_;
+  std::vector<LoggedStep> log_;  ///< of the last batch
   VersionNames names_;
   Limbo limbo_;
   std::uint64_t number_ = 0;  ///< the last given to a slot or an intent

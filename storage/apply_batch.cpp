@@ -45,14 +45,19 @@ bool is_done(const std::optional<engine::StepResult>& result) {
 }  // namespace
 
 ApplyBatch::ApplyBatch(Fs& fs, const ApplierOptions& options, VersionNames& names, Limbo& limbo,
-                       std::function<std::uint64_t()> next_number, const engine::Apply& batch)
+                       std::function<std::uint64_t()> next_number, const engine::Apply& batch,
+                       std::vector<LoggedStep>& log)
     : fs_(fs),
       options_(options),
       names_(names),
       limbo_(limbo),
       next_number_(std::move(next_number)),
       exchange_(fs.can_exchange()),
-      batch_(batch.batch) {
+      batch_(batch.batch),
+      log_(log) {
+  std::erase_if(log_, [&batch](const LoggedStep& step) {
+    return !batch.doubtful.contains(step.path);  // it is on record what came of it
+  });
   std::size_t files = 0;
   bool links = false;
   for (const engine::ApplyJob& job : batch.jobs) {
@@ -236,7 +241,8 @@ void ApplyBatch::strike_out_failures() {
     std::erase_if(log_, [this](const LoggedStep& step) {
       return std::ranges::any_of(jobs_, [&](const Job& job) {
         return std::ranges::any_of(job.works, [&](const Work& work) {
-          return work.slot && work.slot->path == step.place;
+          return work.slot && work.slot->path == step.place &&
+                 work.slot->signature.inode == step.inode;
         });
       });
     });

@@ -18,9 +18,11 @@ namespace p2psync::storage {
 
 class ApplyBatch {
  public:
-  /// `next_number`: for slots and intents, unique in `.p2psync/tmp`.
+  /// `next_number`: for slots and intents, unique in `.p2psync/tmp`. `log`: of the batch before;
+  /// this one's when it has run.
   ApplyBatch(Fs& fs, const ApplierOptions& options, VersionNames& names, Limbo& limbo,
-             std::function<std::uint64_t()> next_number, const engine::Apply& batch);
+             std::function<std::uint64_t()> next_number, const engine::Apply& batch,
+             std::vector<LoggedStep>& log);
 
   [[nodiscard]] std::vector<engine::Applied> run();
 
@@ -89,7 +91,7 @@ class ApplyBatch {
   std::vector<Job> jobs_;
   bool exchange_ = true;
   std::uint64_t batch_ = 0;
-  std::vector<LoggedStep> log_;
+  std::vector<LoggedStep>& log_;
   bool sync_each_ = true;     ///< few enough files to sync one by one
   std::uint64_t intent_ = 0;  ///< 0: none was needed
   bool all_synced_ = true;

@@ -122,7 +122,7 @@ Result<bool> was_removed(Fs& fs, const LoggedStep& step) {
   return there ? kept.has_value() && !*there : there;
 }
 
-Result<bool> carried_out(Fs& fs, const std::vector<LoggedStep>& steps, std::size_t i) {
+Result<bool> was_carried_out(Fs& fs, const std::vector<LoggedStep>& steps, std::size_t i) {
   const LoggedStep& step = steps[i];
   switch (step.what) {
     case LoggedStep::What::put: return was_put(fs, step);
@@ -207,17 +207,17 @@ Log decode_log(std::string_view text) {
 
 }  // namespace
 
-Result<std::vector<engine::Relaid>> relaid(Fs& fs) {
+Result<CarriedOut> carried_out(Fs& fs) {
   const auto text = read_log(fs);
   if (!text) {
     return std::unexpected(text.error());
   }
   const Log log = decode_log(*text);
-  std::vector<engine::Relaid> list;
-  std::vector<LoggedStep> done;
+  CarriedOut found;
+  auto& [done, list] = found;
   for (std::size_t i = 0; i < log.steps.size(); ++i) {
     const LoggedStep& step = log.steps[i];
-    const auto happened = carried_out(fs, log.steps, i);
+    const auto happened = was_carried_out(fs, log.steps, i);
     if (!happened) {
       return std::unexpected(happened.error());
     }
@@ -245,7 +245,7 @@ Result<std::vector<engine::Relaid>> relaid(Fs& fs) {
       return std::unexpected(std::move(written.error()));
     }
   }
-  return list;
+  return found;
 }
 
 }  // namespace p2psync::storage

@@ -7,8 +7,9 @@
 // carried out. Intents (intent.h) are the other half: they say what came out.
 //
 // `.p2psync/tmp/batch-log` stays until the next batch replaces it: results that the index does hold
-// are recognised by the batch's number. A step that failed is struck out before its slot goes, so
-// that a slot that is gone, or holds another inode, means: carried out.
+// are recognised by the batch's number. Steps of an earlier batch whose path is in doubt are
+// carried over from log to log. A step that failed is struck out before its slot goes, so that a
+// slot that is gone, or holds another inode, means: carried out.
 //
 // Format: a line "p2psync batch 3 <number>", one line for each step, "end". Fields are divided by
 // single blanks, written as in intents: path, name, what (put, move, remove), from (the old name of
@@ -42,8 +43,12 @@ struct LoggedStep {
 [[nodiscard]] Result<void> write_batch_log(Fs& fs, std::uint64_t batch,
                                            const std::vector<LoggedStep>& steps, bool sync);
 
-/// The steps of the last batch that were carried out. Nothing if there is no log or it is torn
-/// (then it was never durable, and nothing of its batch has happened).
-[[nodiscard]] Result<std::vector<engine::Relaid>> relaid(Fs& fs);
+struct CarriedOut {
+  std::vector<LoggedStep> steps;
+  std::vector<engine::Relaid> relaid;  ///< what they mean
+};
+/// The steps in the log that were carried out. Nothing if there is no log or it is torn (then it
+/// was never durable, and nothing of its batch has happened).
+[[nodiscard]] Result<CarriedOut> carried_out(Fs& fs);
 
 }  // namespace p2psync::storage

@@ -20,7 +20,7 @@ using engine::Record;
 using engine::VersionVector;
 
 constexpr std::uint64_t application_id = 0x70327073;
-constexpr std::uint64_t schema_version = 1;
+constexpr std::uint64_t schema_version = 2;
 constexpr std::int64_t ms_ns = 1'000'000;
 
 constexpr const char* schema =
@@ -29,7 +29,7 @@ constexpr const char* schema =
     "CREATE TABLE held(member INTEGER PRIMARY KEY, data BLOB NOT NULL);"
     "CREATE TABLE kept(file BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;"
     "PRAGMA application_id = 0x70327073;"
-    "PRAGMA user_version = 1";
+    "PRAGMA user_version = 2";
 
 Blob bytes_of(std::string_view text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
@@ -104,6 +104,9 @@ void establish(SqliteDatabase& sqlite, NodeId self, std::uint64_t now_ms) {
   const bool made_now = sqlite.number("SELECT count(*) FROM sqlite_schema") == 0;
   if (!made_now && id != application_id) {
     throw damaged(sqlite.file(), "not an index of p2psync");
+  }
+  if (!made_now && version < schema_version) {
+    throw damaged(sqlite.file(), "of an older version");  // read anew: its records are not these
   }
   if (!made_now && version > schema_version) {
     throw SqliteFailure{{ErrorCode::newer, "open", sqlite.file()}};

@@ -8,7 +8,7 @@
 // of the commits. All files are reached through the Fs, which must outlive the store; what the Fs
 // throws comes out of every function but the destructor.
 //
-// Schema 1 (PRAGMA application_id 0x70327073, user_version 1); values are encoded by
+// Schema 2 (PRAGMA application_id 0x70327073, user_version 2); values are encoded by
 // engine/codec.h:
 //   meta(key TEXT PRIMARY KEY, value)           node, epoch, scanned: integers; knowledge: blob
 //   entry(path BLOB PRIMARY KEY, data BLOB)     a Record; '/' in a path stands as NUL, which is in

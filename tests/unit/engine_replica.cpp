@@ -277,7 +277,7 @@ void lay_unsurely(Replica& replica) {
   newer.context.add({peer, 2});
   receive(replica, "f", newer);
   Shown laid{"f", {{peer, 2}}, theirs(2, 20), {}};
-  replica.expect("f", "f", laid);
+  replica.doubt("f", "f", laid);
 }
 
 TEST_CASE("replica: what a step laid and could not make durable is no event of a user's") {

@@ -126,6 +126,39 @@ TEST_CASE("replica: without that step the same edit would not have seen the new 
   CHECK(entry(replica, "f").versions.size() == 2);
 }
 
+TEST_CASE("replica: a doubt outlives a restart, as far as the disk bears it out") {
+  const Sibling laid{{peer, 2}, version(2, 20)};
+  const Sibling showed{{peer, 1}, version(1, 10)};
+  const Sibling newest{{peer, 3}, version(3, 30)};
+  for (const bool carried_out : {true, false}) {
+    CAPTURE(carried_out);
+    Loaded start = loaded(entry_of({newest}), showed);
+    start.records[0].record->doubts = {{"f", Shown{"f", {laid.dot}, laid.version, {}}}};
+    if (carried_out) {
+      start.relaid = {{3, "f", "f", wanted(laid.version)}};
+    }
+    Replica replica(options(), std::move(start));
+    CHECK(replica.in_doubt("f") == carried_out);
+    CHECK(replica.doubtful().contains("f") == carried_out);
+    CHECK(replica.shown("f")->dots == std::vector<Dot>{showed.dot});
+
+    SUBCASE("what it had laid is there") {
+      replica.observe("f", seen(laid.version));
+      CHECK(events(replica) == (carried_out ? 0 : 1));
+    }
+    SUBCASE("what it had replaced is there again") {
+      replica.observe("f", seen(showed.version));
+      CHECK(events(replica) == 0);
+      CHECK(replica.shown("f")->dots == std::vector<Dot>{showed.dot});
+    }
+    SUBCASE("a user deleted it") {
+      replica.observe_absent("f");
+      CHECK_FALSE(replica.in_doubt("f"));
+      CHECK(entry(replica, "f").live());  // what nobody here has seen
+    }
+  }
+}
+
 TEST_CASE("replica: a removal that a cut-off batch had carried out is no user's deletion") {
   const Sibling showed{{peer, 1}, version(1, 10)};
   const Sibling wants{{peer, 2}, version(2, 20)};

@@ -175,12 +175,21 @@ TEST_CASE("index store: records come in the order of paths") {
 TEST_CASE("index store: a database of a newer version is refused and left alone") {
   const Scratch scratch;
   must_commit(*must_open(scratch), change_of("a", 1));
-  run_sql(scratch.database(), "PRAGMA user_version = 2");
+  run_sql(scratch.database(), "PRAGMA user_version = 3");
   const std::string before = contents(scratch.database());
   const Error error = must_fail(scratch);
   CHECK(error.code == ErrorCode::newer);
   CHECK(error.message().contains("newer version"));
   CHECK(contents(scratch.database()) == before);
+}
+
+TEST_CASE("index store: a database of an older version counts as damaged: it is read anew") {
+  const Scratch scratch;
+  must_commit(*must_open(scratch), change_of("a", 1));
+  run_sql(scratch.database(), "PRAGMA user_version = 1");
+  const Error error = must_fail(scratch);
+  CHECK(error.code == ErrorCode::corrupt);
+  CHECK(error.message().contains("older version"));
 }
 
 TEST_CASE("index store: the index of another node is refused with both ids") {
