@@ -57,6 +57,7 @@ Result<Displaced> Limbo::settle(const IntentItem& item, std::uint64_t intent) {
     entry.waiting = displaced.still_open;
     entry.reported = !displaced.as_expected;
     entry.told = true;
+    entry.was_refused = lease == Lease::refused;
   }
   return displaced;
 }
@@ -144,8 +145,9 @@ void Limbo::look_again(Entry& entry) {
     return;
   }
   const Lease lease = before->signature.kind == Kind::file ? lease_on(entry.at) : Lease::granted;
-  const bool closed = lease == Lease::granted ||
-                      (lease == Lease::unknown && fs_.wall_time() - entry.since >= grace_.count());
+  entry.was_refused = entry.was_refused || lease == Lease::refused;
+  const bool closed = lease == Lease::granted || (lease == Lease::unknown && !entry.was_refused &&
+                                                  fs_.wall_time() - entry.since >= grace_.count());
   if (!closed && before->signature == entry.looked) {
     return;
   }

@@ -75,7 +75,8 @@ class Limbo {
     std::int64_t since = 0;    ///< wall clock, for the grace
     bool waiting = true;       ///< stray, unread or open: look again
     bool reported = false;
-    bool told = false;  ///< somebody was told of the file, or has it on record
+    bool told = false;         ///< somebody was told of the file, or has it on record
+    bool was_refused = false;  ///< leases prove something here: only one that is granted ends it
   };
   [[nodiscard]] bool tells_changes(const engine::Signature& signature);
   [[nodiscard]] Lease lease_on(const std::string& path);

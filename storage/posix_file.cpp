@@ -206,7 +206,9 @@ Lease PosixFile::try_lease() {
     return Lease::unknown;
   }
   if (uninterrupted([&] { return ::fcntl(number, F_SETLEASE, F_RDLCK); }) != 0) {
-    return errno == EAGAIN ? Lease::refused : Lease::unknown;
+    // Not ours to take, or nothing that this file system has. Else it is taken, or asked for again.
+    const bool never = errno == EACCES || errno == EINVAL || errno == EOPNOTSUPP;
+    return never ? Lease::unknown : Lease::refused;
   }
   uninterrupted([&] { return ::fcntl(number, F_SETLEASE, F_UNLCK); });
   return lease_proves_nothing(number) ? Lease::unknown : Lease::granted;

@@ -144,8 +144,8 @@ class SimFile final : public File {
   }
 
   Lease try_lease() override {
-    if (enter("File::try_lease") != 0) {
-      return Lease::unknown;
+    if (const int number = enter("File::try_lease")) {
+      return number == EACCES ? Lease::unknown : Lease::refused;
     }
     return fs_.lease.value_or(fs_.disk_.inode(inode_).writers > 0 ? Lease::refused
                                                                   : Lease::granted);

@@ -252,6 +252,25 @@ TEST_CASE("apply: what the index has on record does not surface twice") {
   CHECK(left_over(scene.disk) == 0);
 }
 
+TEST_CASE("apply: where leases prove something, only one that is granted ends the watch") {
+  OnSimDisk disk;
+  make_file(disk.fs, "a", "old");
+  auto editor = disk.disk.open_writer("a");
+  Applier applier(disk.fs);
+  std::ignore = apply_one(applier, {put_file(disk.fs, "a", "new")});
+  REQUIRE(applier.still_open() == 1);
+  disk.disk.lease = storage::Lease::unknown;  // an error, once
+  disk.disk.disk().now += 61'000'000'000;
+  CHECK(applier.revisit().empty());
+  disk.disk.lease.reset();
+  editor->write(0, "late");
+  editor.reset();
+  const auto surfaced = applier.revisit();
+  REQUIRE(surfaced.size() == 1);
+  CHECK(surfaced[0].seen.content == storage::sha256("late"));
+  CHECK(applier.still_open() == 0);
+}
+
 TEST_CASE("apply: where a lease proves nothing, a replaced file is hashed again after the grace") {
   OnSimDisk disk;
   disk.disk.lease = storage::Lease::unknown;
