@@ -50,7 +50,8 @@ bool may_hide_a_write(const engine::Signature& signature, std::int64_t now) {
   const auto grain = coarse ? timestamp_grain_coarse : timestamp_grain;
   const std::int64_t distance =
       now > signature.mtime ? now - signature.mtime : signature.mtime - now;
-  return signature.kind == Kind::file && distance < grain.count();
+  // A symlink cannot be written to, but be another one with the same inode number.
+  return signature.kind != Kind::directory && distance < grain.count();
 }
 
 namespace {
