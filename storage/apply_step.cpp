@@ -223,6 +223,7 @@ Stepped<void> ApplyBatch::link(Work& work, const engine::Path& from, const engin
   }
   const auto out = fs_.stat(moved.name);
   if (!out) {
+    take_link_back(from, moved.name, now.signature.inode);
     return obstructed_or(out.error());
   }
   if (out->special || !same_but_ctime(out->signature, now.signature)) {

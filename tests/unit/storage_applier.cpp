@@ -3,6 +3,7 @@
 #include "storage/applier.h"
 
 #include <algorithm>
+#include <cerrno>
 
 #include "tests/unit/storage_apply.h"
 
@@ -124,6 +125,20 @@ TEST_CASE_TEMPLATE("apply: an unproven signature counts as far as the bytes agre
     }
     CHECK(content_of(disk.fs, "a") == (changed ? "old" : "new"));
     CHECK(exists(disk.fs, "b") == changed);
+  }
+}
+
+TEST_CASE("apply: what was laid within the grain of its time has an unproven signature") {
+  for (const std::int64_t age_ns : {std::int64_t{0}, std::int64_t{3'600'000'000'000}}) {
+    OnSimDisk disk;
+    Applier applier(disk.fs);
+    Put file = put_file(disk.fs, "a", "new");
+    Put link = put_at(disk.fs, "b", wanted_link("target"), Nothing{});
+    file.wanted.mtime = link.wanted.mtime = disk.fs.wall_time() - age_ns;
+    for (const Put& put : {file, link}) {
+      const auto results = apply_one(applier, {put});
+      CHECK(std::get<Done>(results[0]).signature->unproven() == (age_ns == 0));
+    }
   }
 }
 
@@ -283,6 +298,26 @@ TEST_CASE_TEMPLATE("apply: a loser moves to its conflict name and is not kept", 
   remove.name = "none";
   remove.moved->name = "c";
   CHECK(only<Obstructed>(apply_one(applier, {remove})));
+}
+
+TEST_CASE("apply: without exchange a link that nobody could look at goes again") {
+  OnSimDisk disk;
+  disk.disk.exchange = false;
+  make_file(disk.fs, "a", "old");
+  Put put = put_file(disk.fs, "a", "new");
+  put.moved = Moved{"a.conflict-n", wanted_file("old")};
+  bool failed = false;
+  disk.disk.fault = [&](std::string_view operation, std::string_view path) {
+    const bool now = !failed && operation == "stat" && path == "a.conflict-n";
+    failed = failed || now;
+    return now ? EIO : 0;
+  };
+  Applier applier(disk.fs);
+  const auto results = apply_one(applier, {put});
+  REQUIRE(failed);
+  CHECK(std::holds_alternative<Error>(results.at(0)));
+  CHECK(content_of(disk.fs, "a") == "old");
+  CHECK_FALSE(exists(disk.fs, "a.conflict-n"));  // or a user would act on it beside the name
 }
 
 TEST_CASE("apply: a loser whose conflict name is taken is kept instead") {
