@@ -115,7 +115,7 @@ void CrashWorld::after_cut(const Tree& before, const Tree& after) {
   invariants_.may_mint(subject_id, 2 * (before.size() + after.size()));
   // What a user wrote to a file that was displaced may be torn there.
   for (const std::string& name : unsynced_) {
-    oracle_.may_be_gone(name, anywhere);
+    oracle_.may_be_gone(subject_id, name, anywhere);
     for (const std::string_view directory :
          {storage::staging_directory, storage::versions_directory}) {
       for (const auto& [path, node] : subject().disk().tree(directory)) {
