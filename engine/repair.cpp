@@ -50,9 +50,12 @@ void Gossip::compare_lists(const RangeList& list, const VersionVector& theirs, b
     return true;
   });
   // The sender lists every live path of the range, so its silence speaks: what it has seen and does
-  // not list was removed.
-  for (const Path& path : absent) {
-    replica_.merge({path, {}}, theirs);
+  // not list was removed, by an event that it knows. If this node knows that event too, then its
+  // own entry is wrong. If not, the event itself is still to come, and the entry with it.
+  if (replica_.knowledge().covers(theirs)) {
+    for (const Path& path : absent) {
+      replica_.merge({path, {}}, theirs);
+    }
   }
   for (const auto* paths : {&absent, &differing}) {
     for (const Path& path : *paths) {

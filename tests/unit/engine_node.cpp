@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <tuple>
+
 #include "engine_pair.h"
 
 using namespace p2psync::engine;
@@ -246,6 +248,24 @@ TEST_CASE("node: silence about an entry that is ahead of its node's knowledge re
     pair.connect();
     REQUIRE(pair.run_until([&] { return repaired; }));
     CHECK_FALSE(removed_unseen);
+  }
+}
+
+TEST_CASE("node: silence removes nothing by an event that this node does not know yet") {
+  for (const bool known : {false, true}) {
+    CAPTURE(known);
+    Pair pair;
+    pair.start(1, false, index_of(10));
+    pair.start(2, false, index_of(10));
+    pair.connect();
+    REQUIRE(pair.run_until([&] { return pair.in_sync(); }));
+    VersionVector theirs = index_of(10).knowledge;
+    if (!known) {
+      theirs.add({{2, 77}, 1});  // a deletion, say
+    }
+    Received list{2, Ranges{theirs, {}, {RangeList{"d3", "d4", {}}}, true}};
+    std::ignore = pair.host(1).node->step(Instant{std::chrono::hours(2)}, std::move(list));
+    CHECK(pair.host(1).node->record("d3")->entry.live() != known);
   }
 }
 
