@@ -110,10 +110,13 @@ void World::torn_in_limbo(Host& host) {
   const auto& unsynced = circumstances_.at(host.id()).never_synced;
   for (const auto& [name, inode] : unsynced) {
     names.insert(name);
-    // The cut came between the exchange and the move: it is in the slot yet.
-    for (const auto& [file, node] : host.disk().tree(storage::staging_directory)) {
-      if (!oracle_.known(node) && host.disk().disk().find(file) == inode) {
-        oracle_.may_appear(name, node);
+    // In the slot yet, if the cut came between the exchange and the move.
+    for (const std::string_view directory :
+         {storage::staging_directory, storage::versions_directory}) {
+      for (const auto& [file, node] : host.disk().tree(directory)) {
+        if (host.disk().disk().find(file) == inode) {
+          oracle_.may_appear(name, node);  // what is left may be what another wrote: nothing at all
+        }
       }
     }
   }
