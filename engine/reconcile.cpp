@@ -437,7 +437,11 @@ void Reconciler::laid(const Path& path, const Plan::Effect& effect, const Step& 
   }
   if (effect.after && done.signature) {
     const Place& place = *effect.after;
-    replica_.show(path, {place.name, place.dots, place.version, *done.signature});
+    Shown shown{place.name, place.dots, place.version, *done.signature};
+    if (place.version.kind == Kind::directory) {
+      shown.version.mode = done.signature->mode;  // not the wanted one: then that is what is left
+    }
+    replica_.show(path, std::move(shown));
     if (place.version.kind == Kind::directory && !effect.before) {
       outcome.list.push_back(place.name);  // what users do in it is to be watched from now on
     }

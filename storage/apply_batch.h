@@ -63,6 +63,7 @@ class ApplyBatch {
   Outcome remove(Work& work, const engine::Remove& remove);
   Outcome lay_new(Work& work, const engine::Put& put);
   Outcome exchange(Work& work, const engine::Put& put);
+  void set_mode(Work& work, const engine::Put& put);
   Outcome replace_without_exchange(Work& work, const engine::Put& put, const Stat& now);
   Outcome move(Work& work, const engine::Remove& remove, const Stat& now);
   Outcome keep(Work& work, const std::string& from, const Stat& out,

@@ -131,6 +131,9 @@ ApplyBatch::Outcome ApplyBatch::exchange(Work& work, const Put& put) {
     return obstructed_or(done.error());
   }
   laid(work, put.name, work.slot->signature);
+  if (put.wanted.kind == Kind::directory) {
+    set_mode(work, put);  // at once, whatever comes out: a look would take another for a user's
+  }
   const auto out = fs_.stat(at);
   if (!out) {
     consume_slot(work);
@@ -141,18 +144,15 @@ ApplyBatch::Outcome ApplyBatch::exchange(Work& work, const Put& put) {
     return came_out_wrong(work, at);
   }
   consume_slot(work);
-  auto kept = keep(work, at, *out, put.moved);
-  const bool directory = put.wanted.kind == Kind::directory;
-  if (kept && directory && work.laid->signature.mode != put.wanted.mode) {
-    if (const auto set = fs_.set_directory_mode(put.name, put.wanted.mode)) {
-      work.laid->signature.mode = put.wanted.mode;
-    } else {
-      work.result = std::move(*kept);
-      fail(work, engine::Unsure{set.error()});
-      return unsure(set.error());
-    }
+  return keep(work, at, *out, put.moved);
+}
+
+/// Of a directory that could not be moved with its mode (slot.h). The answer tells which it has.
+void ApplyBatch::set_mode(Work& work, const Put& put) {
+  engine::Signature& signature = work.laid->signature;
+  if (signature.mode != put.wanted.mode && fs_.set_directory_mode(put.name, put.wanted.mode)) {
+    signature.mode = put.wanted.mode;
   }
-  return kept;
 }
 
 /// A user put a directory or a special file there between the check and the move.

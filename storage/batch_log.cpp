@@ -9,6 +9,7 @@
 #include "engine/path.h"
 #include "storage/fields.h"
 #include "storage/hash.h"
+#include "storage/slot.h"
 #include "storage/staging.h"
 
 namespace p2psync::storage {
@@ -122,6 +123,18 @@ Result<bool> was_removed(Fs& fs, const LoggedStep& step) {
   return there ? kept.has_value() && !*there : there;
 }
 
+/// A crash came between the move of a directory and its mode, if that is not one to be moved with
+/// (slot.cpp): carried out by half.
+Result<void> finish_mode(Fs& fs, const LoggedStep& step) {
+  if (step.what != LoggedStep::What::put || step.wanted.kind != Kind::directory) {
+    return {};
+  }
+  const auto there = fs.stat(step.name);
+  const bool half = there && there->signature.inode == step.inode &&
+                    there->signature.mode == unmovable_mode && step.wanted.mode != unmovable_mode;
+  return half ? fs.set_directory_mode(step.name, step.wanted.mode) : Result<void>();
+}
+
 Result<bool> was_carried_out(Fs& fs, const std::vector<LoggedStep>& steps, std::size_t i) {
   const LoggedStep& step = steps[i];
   switch (step.what) {
@@ -223,6 +236,9 @@ Result<CarriedOut> carried_out(Fs& fs) {
     }
     if (!*happened) {
       continue;
+    }
+    if (auto finished = finish_mode(fs, step); !finished) {
+      return std::unexpected(std::move(finished.error()));
     }
     done.push_back(step);
     const bool removed = step.what == LoggedStep::What::remove;

@@ -152,10 +152,8 @@ Stepped<Slot> make_link(Fs& fs, const Put& put, std::string path,
 }
 
 Stepped<Slot> make_directory(Fs& fs, std::string path, std::uint16_t mode) {
-  // Moving a directory means writing to it: one that its owner may not write to gets its mode when
-  // it has its name.
   const bool movable = (mode & 0300) == 0300;
-  if (const auto made = fs.make_directory(path, movable ? mode : 0700); !made) {
+  if (const auto made = fs.make_directory(path, movable ? mode : unmovable_mode); !made) {
     return because(made.error());
   }
   const auto ready = fs.stat(path);

@@ -12,6 +12,10 @@
 
 namespace p2psync::storage {
 
+/// Moving a directory means writing to it: one whose mode forbids that to its owner has this one
+/// until it has its name.
+inline constexpr std::uint16_t unmovable_mode = 0700;
+
 struct Slot {
   std::string path;
   engine::Signature signature;  ///< as made ready; what stands at the name after laying it

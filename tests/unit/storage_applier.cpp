@@ -300,6 +300,36 @@ TEST_CASE_TEMPLATE("apply: a loser moves to its conflict name and is not kept", 
   CHECK(only<Obstructed>(apply_one(applier, {remove})));
 }
 
+TEST_CASE("apply: a directory has its mode whatever becomes of what it replaced") {
+  OnSimDisk disk;
+  make_file(disk.fs, "a", "old");
+  engine::Wanted wanted = wanted_directory();
+  wanted.mode = 0555;  // it cannot be moved with that
+  const Put put = put_at(disk.fs, "a", wanted, Nothing{});
+  disk.disk.fault = [&](std::string_view operation, std::string_view path) {
+    return operation == "rename" && path.starts_with(storage::versions_directory) ? EIO : 0;
+  };
+  Applier applier(disk.fs);
+  const auto results = apply_one(applier, {put});
+  CHECK(std::holds_alternative<engine::Unsure>(results.at(0)));
+  CHECK(disk.fs.stat("a")->signature.kind == Kind::directory);
+  CHECK(disk.fs.stat("a")->signature.mode == 0555);
+}
+
+TEST_CASE("apply: the answer tells which mode a directory has") {
+  OnSimDisk disk;
+  make_file(disk.fs, "a", "old");
+  engine::Wanted wanted = wanted_directory();
+  wanted.mode = 0555;
+  const Put put = put_at(disk.fs, "a", wanted, Nothing{});
+  disk.disk.fault = [&](std::string_view operation, std::string_view) {
+    return operation == "set_directory_mode" ? EIO : 0;
+  };
+  Applier applier(disk.fs);
+  const auto results = apply_one(applier, {put});
+  CHECK(std::get<Done>(results.at(0)).signature->mode == disk.fs.stat("a")->signature.mode);
+}
+
 TEST_CASE("apply: without exchange a link that nobody could look at goes again") {
   OnSimDisk disk;
   disk.disk.exchange = false;
