@@ -61,6 +61,7 @@ class ApplyBatch {
   Outcome unlinked_if_failed(Work& work, Outcome outcome);
   Outcome put(Work& work, const engine::Put& put);
   Outcome remove(Work& work, const engine::Remove& remove);
+  Outcome lay_in_place(Work& work, const engine::Put& put);
   Outcome lay_new(Work& work, const engine::Put& put);
   Outcome exchange(Work& work, const engine::Put& put);
   void set_mode(Work& work, const engine::Put& put);

@@ -91,9 +91,20 @@ ApplyBatch::Outcome ApplyBatch::put(Work& work, const Put& put) {
       return removed.error().code == ErrorCode::changed ? because(NotEmpty{})
                                                         : obstructed_or(removed.error());
     }
-    return lay_new(work, put);
+    return lay_in_place(work, put);
   }
   return exchange_ ? exchange(work, put) : replace_without_exchange(work, put, *now);
+}
+
+/// What stood there is gone. Nothing laid is then not nothing done: it would be a user's deletion.
+ApplyBatch::Outcome ApplyBatch::lay_in_place(Work& work, const Put& put) {
+  auto made = lay_new(work, put);
+  if (made) {
+    return made;
+  }
+  const auto* error = std::get_if<Error>(&made.error());
+  return because(engine::Unsure{
+      error != nullptr ? *error : Error{ErrorCode::changed, "lay", put.name, 0}, true});
 }
 
 ApplyBatch::Outcome ApplyBatch::lay_new(Work& work, const Put& put) {

@@ -316,6 +316,19 @@ TEST_CASE("apply: a directory has its mode whatever becomes of what it replaced"
   CHECK(disk.fs.stat("a")->signature.mode == 0555);
 }
 
+TEST_CASE("apply: a directory that is gone and whose place is empty is told of") {
+  OnSimDisk disk;
+  REQUIRE(disk.fs.make_directory("a", 0755).has_value());
+  const Put put = put_file(disk.fs, "a", "new");
+  disk.disk.fault = [&](std::string_view operation, std::string_view path) {
+    return operation == "rename" && path == "a" ? EIO : 0;
+  };
+  Applier applier(disk.fs);
+  const auto results = apply_one(applier, {put});
+  REQUIRE_FALSE(exists(disk.fs, "a"));
+  CHECK(std::get<engine::Unsure>(results.at(0)).emptied);
+}
+
 TEST_CASE("apply: the answer tells which mode a directory has") {
   OnSimDisk disk;
   make_file(disk.fs, "a", "old");
