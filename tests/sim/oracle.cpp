@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/layout.h"
+
 namespace p2psync::sim {
 namespace {
 
@@ -72,8 +74,16 @@ void Oracle::superseded(std::uint64_t host, std::string_view name, const TreeNod
   const auto exact = [&](const Event& event) {
     return event.content == content && event.mode == shown.mode && event.mtime == shown.mtime;
   };
+  // Where times are coarse, one shows the time that another has.
+  const auto alike = [&](const Event& event) {
+    return event.content == content && event.mode == shown.mode &&
+           (event.mtime == shown.mtime ||
+            std::ranges::any_of(engine::timestamp_grains_ns, [&](std::int64_t grain) {
+              return event.mtime - event.mtime % grain == shown.mtime;
+            }));
+  };
   // Two that look the same: the user saw one of them, and nobody can tell which.
-  const bool unsure = index_lost_at_[host] || std::ranges::count_if(events, exact) > 1;
+  const bool unsure = index_lost_at_[host] || std::ranges::count_if(events, alike) > 1;
   for (Event& event : events) {
     if (exact(event)) {
       event.state =

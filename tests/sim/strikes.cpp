@@ -35,6 +35,11 @@ bool is_sync(std::string_view operation) {
   return one_of(operation, {"File::sync", "sync_directory", "sync_all"});
 }
 
+/// 0: nothing is there.
+InodeNumber inode_at(Host& host, std::string_view path) {
+  return host.disk().disk().find(path).value_or(0);
+}
+
 Duration some_while(Random& random, Duration longest) {
   return Duration(random.below(static_cast<std::uint64_t>(longest.count())));
 }
@@ -55,6 +60,7 @@ void World::before_call(Host& host, std::string_view operation, std::string_view
   about.last_call = own ? "" : operation;
   if (!own && !path.empty()) {
     about.last_name = path;
+    about.last_inode = inode_at(host, path);
   }
   ++about.calls;
   while (!about.at_call.empty() && about.at_call.begin()->first <= about.calls) {
@@ -73,8 +79,11 @@ void World::check_last_call(Host& host) {
     return;
   }
   about.last_call.clear();
-  about.by_user[about.last_name] = false;
   const auto found = host.disk().disk().find(about.last_name);
+  if (inode_at(host, about.last_name) !=
+      about.last_inode) {  // else the call failed: what stands there is whose it was
+    about.by_user[about.last_name] = false;
+  }
   if (!found) {
     return;
   }
@@ -138,14 +147,16 @@ int World::fault_of_call(Host& host, std::string_view operation, std::string_vie
   }
   if (about.next_error != 0) {
     note(host.name() + " fails " + std::string(operation) + " of " + std::string(path));
+    if (is_sync(operation)) {
+      about.never_synced.insert_or_assign(std::string(path), inode_at(host, path));
+    }
     return std::exchange(about.next_error, 0);
   }
   if (about.sync_fails && is_sync(operation)) {
     about.sync_fails = false;
     count(Fault::disk_sync_fails, host.phase());
     note(host.name() + " fails " + std::string(operation) + " of " + std::string(path));
-    about.never_synced.insert_or_assign(std::string(path),
-                                        host.disk().disk().find(path).value_or(0));
+    about.never_synced.insert_or_assign(std::string(path), inode_at(host, path));
     return EIO;
   }
   if (about.full_until > now_ && takes_space(operation)) {

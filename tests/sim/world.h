@@ -113,8 +113,9 @@ class World final : public Surroundings {
     std::uint64_t calls = 0;
     std::string last_name;  ///< the visible name that the last call was about, if any
     std::string last_call;
-    bool dead = false;        ///< stays down until it is revived
-    bool power_goes = false;  ///< the crash that is under way is a power cut
+    InodeNumber last_inode = 0;  ///< what stood at last_name before that call
+    bool dead = false;           ///< stays down until it is revived
+    bool power_goes = false;     ///< the crash that is under way is a power cut
     engine::Random after_power{0};
     Instant full_until{}, read_only_until{}, overflow_until{};
     std::string denied;
