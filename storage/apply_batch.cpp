@@ -118,6 +118,7 @@ std::vector<engine::Applied> ApplyBatch::run() {
     }
   }
   sync_touched();
+  forget_found();
   sign();
   if (intent_ != 0 && all_synced_) {
     limbo_.finish(intent_);
@@ -346,6 +347,16 @@ void ApplyBatch::sync_touched() {
     all_synced_ = false;
     for (Work* work : works) {
       fail(*work, engine::Unsure{synced.error()});
+    }
+  }
+}
+
+/// Not before their names are durable: the intent that tells of them goes with it, and a power cut
+/// that took the name alone would leave a user's bytes that nobody asks for.
+void ApplyBatch::forget_found() {
+  if (all_synced_) {
+    for (const std::string& file : found_laid_) {
+      limbo_.forget(file);
     }
   }
 }

@@ -80,6 +80,7 @@ class ApplyBatch {
   [[nodiscard]] RenameMode aside() const;
   static void laid(Work& work, const engine::Path& name, const engine::Signature& signature);
   void consume_slot(Work& work);
+  void forget_found();
   void sync_touched();
   void sign();
   void fail(Work& work, engine::StepResult result);
@@ -94,8 +95,9 @@ class ApplyBatch {
   bool exchange_ = true;
   std::uint64_t batch_ = 0;
   std::vector<LoggedStep>& log_;
-  bool sync_each_ = true;     ///< few enough files to sync one by one
-  std::uint64_t intent_ = 0;  ///< 0: none was needed
+  bool sync_each_ = true;                ///< few enough files to sync one by one
+  std::uint64_t intent_ = 0;             ///< 0: none was needed
+  std::vector<std::string> found_laid_;  ///< kept files that have a name in the tree now
   bool all_synced_ = true;
 };
 

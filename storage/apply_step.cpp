@@ -407,7 +407,7 @@ void ApplyBatch::laid(Work& work, const engine::Path& name, const engine::Signat
 
 void ApplyBatch::consume_slot(Work& work) {
   if (work.slot && !work.slot->found.empty()) {
-    limbo_.forget(work.slot->found);  // it has a name in the tree
+    found_laid_.push_back(work.slot->found);
   }
   work.slot.reset();
 }

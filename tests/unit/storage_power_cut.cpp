@@ -216,5 +216,41 @@ TEST_CASE("apply: what a user synced during a batch survives every later cut and
   }
 }
 
+TEST_CASE("apply: found bytes are told of until the name they were laid at is durable") {
+  Scene scene;
+  Scene after;
+  settle_disk(scene);
+  bool written = false;
+  scene.disk.before_call = [&](std::string_view operation, std::string_view path) {
+    if (!written && operation == "rename" && path == "b") {
+      written = scene.disk.save_file("b", "mine") && scene.disk.sync_file("b") &&
+                scene.disk.sync_file("");
+    }
+  };
+  Applier applier(scene.disk);
+  scene.answers = applier.apply(scene.apply);
+  const auto& displaced = std::get<Done>(scene.answers[1].results[0]).displaced;
+  REQUIRE(displaced.has_value());
+  REQUIRE(!displaced->as_expected);
+  const auto laying = batch(
+      {{"b", {put_at(scene.disk, "found", wanted_file("mine"), Kept{displaced->file, true})}}});
+  std::size_t images = 0;
+  const auto cut = [&](std::string_view operation, std::string_view path) {
+    for (sim::Disk& image : scene.disk.disk().power_cuts(cuts_max).images) {
+      ++images;
+      INFO("cut before call " << scene.disk.calls << ", " << operation << " " << path);
+      restart_on(after, std::move(image));
+      Applier again(after.disk);
+      after.recover(again);
+      CHECK(after.owns_up_to("mine"));
+    }
+  };
+  scene.disk.before_call = cut;
+  const auto laid = applier.apply(laying);
+  REQUIRE(std::holds_alternative<Done>(laid[0].results[0]));
+  cut("at", "rest");
+  CHECK(images > 50);
+}
+
 }  // namespace
 }  // namespace p2psync::tests
