@@ -4,6 +4,8 @@
 
 #include <iterator>
 #include <optional>
+#include <set>
+#include <string>
 #include <tuple>
 
 #include "engine/path.h"
@@ -218,6 +220,26 @@ Log decode_log(std::string_view text) {
   return log;
 }
 
+/// Of what these steps did, the names: what was laid was durable before it got its name. The index
+/// takes them from here, and must not be ahead of the disk.
+Result<void> make_durable(Fs& fs, const std::vector<LoggedStep>& steps) {
+  std::set<std::string> directories;
+  for (const LoggedStep& step : steps) {
+    directories.emplace(engine::parent_of(step.name));
+    if (step.what == LoggedStep::What::put && step.wanted.kind == engine::Kind::directory) {
+      directories.insert(step.name);  // its mode
+    }
+  }
+  for (const std::string& directory : directories) {
+    const auto synced = fs.sync_directory(directory);
+    // Not found: a later step or a user removed it. Not to be opened: then all at once.
+    if (!synced && synced.error().code != ErrorCode::not_found) {
+      return fs.sync_all();
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<CarriedOut> carried_out(Fs& fs) {
@@ -254,6 +276,9 @@ Result<CarriedOut> carried_out(Fs& fs) {
     }
     list.push_back(
         {log.batch, step.path, step.name, removed ? std::nullopt : std::optional(step.wanted)});
+  }
+  if (auto durable = make_durable(fs, done); !durable) {
+    return std::unexpected(std::move(durable.error()));
   }
   if (done.size() != log.steps.size()) {
     // What was not carried out is struck out before recovery takes its slots away.

@@ -47,8 +47,8 @@ struct CarriedOut {
   std::vector<LoggedStep> steps;
   std::vector<engine::Relaid> relaid;  ///< what they mean
 };
-/// The steps in the log that were carried out. Nothing if there is no log or it is torn (then it
-/// was never durable, and nothing of its batch has happened).
+/// The steps in the log that were carried out; their names are durable then. Nothing if there is no
+/// log or it is torn (then it was never durable, and nothing of its batch has happened).
 [[nodiscard]] Result<CarriedOut> carried_out(Fs& fs);
 
 }  // namespace p2psync::storage

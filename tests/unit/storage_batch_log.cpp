@@ -11,6 +11,7 @@ using namespace engine;
 using storage::Applier;
 
 constexpr std::uint64_t call_max = 1000;
+constexpr std::size_t cuts_max = 4;
 
 std::string joined(const std::set<std::string>& names) {
   std::string text;
@@ -168,6 +169,47 @@ TEST_CASE("batch log: a file that a power cut left with both names has not been 
     REQUIRE(applier.recover(nothing_recorded).has_value());
     CHECK(applier.relaid().empty());
     CHECK(disk.disk.read("a") == "old");
+  }
+}
+
+TEST_CASE("batch log: what it names after a crash no power cut takes back") {
+  for (const bool exchange : {true, false}) {
+    bool over = false;
+    for (std::uint64_t call = 1; !over; ++call) {
+      REQUIRE(call < call_max);
+      Scene scene(exchange);
+      scene.apply.batch = 7;
+      REQUIRE(scene.disk.mkdir("h", 0755));
+      scene.apply.jobs.push_back(
+          {"h", {put_at(scene.disk, "h", wanted_directory(0700), Nothing{})}});
+      scene.disk.disk().sync_all();
+      scene.disk.calls = 0;
+      scene.disk.before_call = [&](std::string_view, std::string_view) {
+        if (scene.disk.calls == call) {
+          throw sim::Crash{};
+        }
+      };
+      try {
+        Applier applier(scene.disk);
+        std::ignore = applier.apply(scene.apply);
+        over = true;
+      } catch (const sim::Crash&) {
+      }
+      scene.disk.before_call = nullptr;
+      scene.disk.restart();
+      Applier applier(scene.disk);
+      REQUIRE(applier.recover(nothing_recorded).has_value());
+      for (sim::Disk& image : scene.disk.disk().power_cuts(cuts_max).images) {
+        INFO("crash at call " << call << ", exchange " << exchange);
+        sim::SimFs after(std::move(image));
+        for (const Relaid& step : applier.relaid()) {
+          const auto now = after.stat(step.name);
+          CHECK((!step.wanted || now));
+          CHECK((step.name != "h" || now->signature.mode == 0700));
+          CHECK((step.wanted || step.name == "a" || step.name == "f" || !now));
+        }
+      }
+    }
   }
 }
 
