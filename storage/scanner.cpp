@@ -157,7 +157,8 @@ Inspection inspect_synchronised(Fs& fs, const engine::LookAt& at) {
 }
 
 /// What of a request must be made durable. Directories and links count too: an index that is
-/// ahead of the disk would take what a power cut undid for a deletion.
+/// ahead of the disk would take what a power cut undid for a deletion. So does what is gone: if it
+/// came back with a power cut after its deletion was told, it would be a user's new file.
 class News {
  public:
   void add(std::size_t position, std::unique_ptr<File> file) {
@@ -169,13 +170,17 @@ class News {
     }
   }
 
+  void add_absent(std::size_t position) { absent_.push_back(position); }
+
   void make_durable(Fs& fs, std::vector<Looked>& answers) const {
-    if (positions_.empty()) {
+    if (positions_.empty() && absent_.empty()) {
       return;
     }
     if (const auto synced = sync(fs, answers); !synced) {
-      for (const std::size_t position : positions_) {
-        answers[position].sight = synced.error();
+      for (const auto* const positions : {&positions_, &absent_}) {
+        for (const std::size_t position : *positions) {
+          answers[position].sight = synced.error();
+        }
       }
     }
   }
@@ -191,13 +196,23 @@ class News {
       }
     }
     std::set<std::string_view> directories;
-    for (const std::size_t position : positions_) {
-      directories.insert(engine::parent_of(answers[position].name));
+    for (const auto* const positions : {&positions_, &absent_}) {
+      for (const std::size_t position : *positions) {
+        directories.insert(engine::parent_of(answers[position].name));
+      }
     }
     for (const std::string_view directory : directories) {
-      // Gone meanwhile: so is what was seen in it, which the next look says.
-      if (auto synced = fs.sync_directory(directory);
-          !synced && synced.error().code != ErrorCode::not_found) {
+      // Gone meanwhile: so is what was seen in it, which the next look says; that it is gone shows
+      // further up.
+      auto synced = fs.sync_directory(directory);
+      for (std::string_view at = directory; !synced && !at.empty();) {
+        if (synced.error().code != ErrorCode::not_found) {
+          return synced;
+        }
+        at = engine::parent_of(at);
+        synced = fs.sync_directory(at);
+      }
+      if (!synced) {
         return synced;
       }
     }
@@ -205,6 +220,7 @@ class News {
   }
 
   std::vector<std::size_t> positions_;
+  std::vector<std::size_t> absent_;
   std::vector<std::unique_ptr<File>> files_;
 };
 
@@ -228,6 +244,8 @@ std::vector<engine::Looked> look_all(Fs& fs, const engine::Look& request) {
     Inspection inspection = inspect_synchronised(fs, at);
     if (is_news(at, inspection.sight)) {
       news.add(answers.size(), std::move(inspection.file));
+    } else if (std::holds_alternative<Absent>(inspection.sight)) {
+      news.add_absent(answers.size());
     }
     answers.push_back({at.name, std::move(inspection.sight)});
   }

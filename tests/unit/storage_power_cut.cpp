@@ -3,6 +3,7 @@
 #include <cerrno>
 
 #include "engine/random.h"
+#include "storage/scanner.h"
 #include "tests/unit/storage_apply_scene.h"
 
 namespace p2psync::tests {
@@ -250,6 +251,29 @@ TEST_CASE("apply: found bytes are told of until the name they were laid at is du
   REQUIRE(std::holds_alternative<Done>(laid[0].results[0]));
   cut("at", "rest");
   CHECK(images > 50);
+}
+
+TEST_CASE("scanner: what was seen to be gone no power cut brings back") {
+  OnSimDisk disk;
+  REQUIRE(disk.disk.mkdir("d"));
+  for (const char* name : {"a", "b", "d/c"}) {
+    make_file(disk.fs, name, name);
+  }
+  REQUIRE(disk.fs.sync_all());
+  for (const char* name : {"a", "d/c", "d"}) {
+    REQUIRE(disk.disk.remove(name));
+  }
+  Look request;
+  for (const char* name : {"a", "d/c"}) {
+    request.names.push_back({name, std::nullopt});
+  }
+  for (const Looked& looked : storage::look_all(disk.fs, request)) {
+    CHECK(std::holds_alternative<Absent>(looked.sight));
+  }
+  for (sim::Disk& image : disk.disk.disk().power_cuts(cuts_max).images) {
+    const sim::SimFs after(std::move(image));
+    CHECK(listed(after.tree()).starts_with("b "));
+  }
 }
 
 }  // namespace
