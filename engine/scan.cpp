@@ -40,10 +40,14 @@ void Scan::on(Instant now, const Listed& listed) {
     } else {
       problems_.try_emplace(listed.directory,
                             Problem{listed.directory, listed.items.error().message(), now});
+      list_again(now, listed.directory, deep);
+      return;
     }
+    list_again_.erase(listed.directory);
     return;
   }
   problems_.erase(listed.directory);
+  list_again_.erase(listed.directory);
   std::set<std::string, std::less<>> there;
   std::set<std::string> special;
   for (const Listing& item : *listed.items) {
@@ -176,6 +180,18 @@ void Scan::retry(Instant now, const Path& name, Duration first) {
   }
 }
 
+/// The watcher does not tell what it could not be set on, and the next scan may be an hour off.
+void Scan::list_again(Instant now, const Path& directory, bool deep) {
+  const auto [place, fresh] =
+      list_again_.try_emplace(directory, ListAgain{{now + error_wait, error_wait}, deep});
+  if (!fresh) {
+    Retry& when = place->second.when;
+    when.delay = std::min(when.delay * 2, retry_longest);
+    when.at = now + when.delay;
+    place->second.deep = place->second.deep || deep;
+  }
+}
+
 void Scan::act_on_absences(Instant now) {
   if (absent_.empty()) {
     return;
@@ -199,6 +215,12 @@ void Scan::next(Instant now, const std::function<bool(const Path&)>& busy,
     if (again.at <= now) {
       queue_.insert(name);
       again.at = now + retry_longest;  // until its answer says more
+    }
+  }
+  for (auto& [directory, again] : list_again_) {
+    if (again.when.at <= now) {
+      list(directory, again.deep);
+      again.when.at = now + retry_longest;
     }
   }
   while (!lists_.empty() && listing_.size() < lists_in_flight_max) {
@@ -260,6 +282,9 @@ std::optional<Instant> Scan::wake_at() const {
   };
   for (const auto& [name, again] : retries_) {
     sooner(again.at);
+  }
+  for (const auto& [directory, again] : list_again_) {
+    sooner(again.when.at);
   }
   for (const auto& [name, since] : absent_) {
     if (!queue_.contains(name) && !in_flight_.contains(name)) {

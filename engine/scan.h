@@ -38,10 +38,11 @@ class Scan {
   [[nodiscard]] bool holds(const Path& name) const {
     return in_flight_.contains(name) || absent_.contains(name) || queue_.contains(name);
   }
-  /// Nothing asked for is outstanding (retries of files that keep changing do not count).
+  /// Nothing asked for is outstanding. Retries of files that keep changing and of directories that
+  /// cannot be read do not count, but without the root nothing has been read.
   [[nodiscard]] bool idle() const {
     return queue_.empty() && in_flight_.empty() && lists_.empty() && listing_.empty() &&
-           absent_.empty();
+           absent_.empty() && !list_again_.contains("");
   }
   [[nodiscard]] std::uint64_t skipped() const;
   [[nodiscard]] std::vector<Problem> problems() const;
@@ -57,6 +58,7 @@ class Scan {
   void touch_below(const Path& directory);
   void touch_missing(const Path& directory, const std::set<std::string, std::less<>>& there);
   void retry(Instant now, const Path& name, Duration first);
+  void list_again(Instant now, const Path& directory, bool deep);
   void act_on_absences(Instant now);
 
   Replica& replica_;
@@ -65,6 +67,11 @@ class Scan {
   std::size_t looks_ = 0;
   std::map<Path, bool, PathLess> lists_;
   std::map<Path, bool> listing_;
+  struct ListAgain {
+    Retry when;
+    bool deep = false;
+  };
+  std::map<Path, ListAgain> list_again_;  ///< could not be read
   std::map<Path, Instant, PathLess> absent_;
   std::map<Path, Retry> retries_;
   std::map<Path, std::set<std::string>> special_;  ///< by directory

@@ -1,0 +1,77 @@
+// What a node does about a disk that could not tell what it was asked.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "engine/node.h"
+
+namespace p2psync::engine {
+namespace {
+
+constexpr Dot first{{1, 1}, 1};
+
+NodeOptions alone() {
+  NodeOptions options;
+  options.self = 1;
+  options.members = {{1, "alpha"}};
+  options.incarnation = 2;
+  return options;
+}
+
+/// A file "a" that the disk shows.
+Loaded file_a() {
+  Version version;
+  version.mode = 0644;
+  version.size = 3;
+  version.content.bytes[0] = 7;
+  version.label = "alpha";
+  version.tag = tag_of(first);
+  Signature signature;
+  signature.size = 3;
+  signature.inode = 11;
+  signature.ctime = 12;
+  Loaded loaded;
+  loaded.knowledge.add(first);
+  loaded.records.push_back({"a", Record{{loaded.knowledge, {{first, version}}, {}},
+                                        {{"a", {first}, version, signature}}}});
+  return loaded;
+}
+
+Listed root_of(const Loaded& loaded) {
+  return {"", std::vector<Listing>{{"a", false, loaded.records[0].record->shown[0].signature}}};
+}
+
+template <class T, class Wanted>
+bool asks(const std::vector<Output>& outputs, Wanted wanted) {
+  return std::ranges::any_of(outputs, [&](const Output& output) {
+    const auto* one = std::get_if<T>(&output);
+    return one != nullptr && wanted(*one);
+  });
+}
+
+TEST_CASE("node: a folder that could not be listed is listed again, and is not known till then") {
+  Instant now{};
+  const Loaded loaded = file_a();
+  Node node(alone(), loaded, now);
+  std::ignore = node.start(now);
+  for (int failures = 0; failures < 3; ++failures) {
+    const Error error{ErrorCode::io, "list", "", EIO};
+    std::ignore = node.step(now, Listed{"", std::unexpected(error)});
+    CHECK(node.looking());
+    CHECK(!node.all_in_sync());
+    bool listed = false;
+    for (int wakes = 0; wakes < 100 && !listed; ++wakes) {
+      now = node.wake_at();
+      listed = asks<List>(node.step(now, Wake{}),
+                          [](const List& list) { return list.directory.empty(); });
+    }
+    REQUIRE(listed);
+  }
+  std::ignore = node.step(now, root_of(loaded));
+  CHECK(!node.looking());
+  CHECK(node.status().problems.empty());
+}
+
+}  // namespace
+}  // namespace p2psync::engine
