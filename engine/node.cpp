@@ -109,6 +109,9 @@ class Node::Impl {
   void on(Instant now, const ApplyDone& event);
   void on(Instant, const Surfaced& event);
   void on(Instant, BlockRead event) {
+    if (!event.bytes) {
+      look_where_read(event.content);
+    }
     if (const auto reads = reads_.find(event.peer); reads != reads_.end() && reads->second > 0) {
       --reads->second;
       out_.push_back(
@@ -128,6 +131,7 @@ class Node::Impl {
   void on(Instant now, const StageWritten& event);
 
   void serve(NodeId peer, const Get& get);
+  void look_where_read(const Hash& content);
   void stage_failed(Instant now, const Error& error) {
     storage_error_ = Problem{"", error.message(), now};
     transfer_.pause(now + full_pause);
@@ -183,6 +187,17 @@ void Node::Impl::serve(NodeId peer, const Get& get) {
     read.expected = replica_.shown(at->name)->signature;
   }
   out_.push_back(std::move(read));
+}
+
+/// The bytes are not where they are remembered, or what is remembered is out of date (an error kept
+/// storage from saying how they look): unless somebody looks, no peer ever gets them.
+void Node::Impl::look_where_read(const Hash& content) {
+  Version version;
+  version.content = content;
+  const Source source = replica_.source(version);
+  if (const auto* at = std::get_if<AtName>(&source)) {
+    scan_.touch(at->name);
+  }
 }
 
 void Node::Impl::on(Instant now, const ApplyDone& event) {

@@ -73,5 +73,16 @@ TEST_CASE("node: a folder that could not be listed is listed again, and is not k
   CHECK(node.status().problems.empty());
 }
 
+TEST_CASE("node: where bytes could not be read for a peer it looks again") {
+  const Instant now{};
+  const Loaded loaded = file_a();
+  Node node(alone(), loaded, now);
+  std::ignore = node.start(now);
+  std::ignore = node.step(now, root_of(loaded));
+  const Hash content = loaded.records[0].record->shown[0].version.content;
+  CHECK(asks<Look>(node.step(now, BlockRead{2, 1, content, nullptr}),
+                   [](const Look& look) { return look.names.front().name == "a"; }));
+}
+
 }  // namespace
 }  // namespace p2psync::engine
