@@ -198,7 +198,12 @@ class News {
     std::set<std::string_view> directories;
     for (const auto* const positions : {&positions_, &absent_}) {
       for (const std::size_t position : *positions) {
-        directories.insert(engine::parent_of(answers[position].name));
+        const Looked& answer = answers[position];
+        directories.insert(engine::parent_of(answer.name));
+        const auto* const seen = std::get_if<Seen>(&answer.sight);
+        if (seen != nullptr && seen->signature.kind == Kind::directory) {
+          directories.insert(answer.name);  // its mode
+        }
       }
     }
     for (const std::string_view directory : directories) {

@@ -253,6 +253,18 @@ TEST_CASE("apply: found bytes are told of until the name they were laid at is du
   CHECK(images > 50);
 }
 
+TEST_CASE("scanner: the mode of a directory that was seen no power cut takes back") {
+  OnSimDisk disk;
+  REQUIRE(disk.disk.mkdir("d", 0755));
+  REQUIRE(disk.fs.sync_all());
+  REQUIRE(disk.disk.chmod("d", 0700));
+  std::ignore = storage::look_all(disk.fs, Look{{{"d", std::nullopt}}});
+  for (sim::Disk& image : disk.disk.disk().power_cuts(cuts_max).images) {
+    sim::SimFs after(std::move(image));
+    CHECK(after.stat("d")->signature.mode == 0700);
+  }
+}
+
 TEST_CASE("scanner: what was seen to be gone no power cut brings back") {
   OnSimDisk disk;
   REQUIRE(disk.disk.mkdir("d"));

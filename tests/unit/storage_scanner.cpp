@@ -191,7 +191,7 @@ TEST_CASE("scanner: what is new is durable before the answer, few one by one, ma
   auto answers = look_all(spy, few);
   REQUIRE(answers.size() == 5);
   CHECK(spy.files_synced == 3);
-  CHECK(spy.directories_synced == 2);
+  CHECK(spy.directories_synced == 2);  // the root and d, for their names and for d's mode
   CHECK(spy.all_synced == 0);
 
   for (std::size_t i = 0; i < 4; ++i) {
