@@ -160,13 +160,22 @@ class PowerCuts:
                     self.keep_evidence(shown)
                 self.judge_disk(shown, user)
                 # btrfs syncs files one by one: an index that knows of a deletion can outlive it.
-                self.ledger.cut(node.name, shown, elsewhere, deletions_unsure=self.disk.kind == "btrfs")
+                untold = self.ledger.cut(node.name, shown, elsewhere, deletions_unsure=self.disk.kind == "btrfs")
+                for name in untold:
+                    self.give_time(name)
         self.cuts[f"on {self.disk.kind}"] += 1
         self.ledger.counts["power cuts"] += 1
         if self.chance.random() < 0.3:
             time.sleep(self.chance.uniform(0, 0.3))  # its user acts before the node starts
         self.ledger.tell(node.name, "STARTED")
         node.spawn()
+
+    def give_time(self, name):
+        """Its user saves once more what the cut left of his edit (ARCHITECTURE.md, known gaps)."""
+        with open(self.victim.path(name), "rb") as file:
+            os.utime(file.fileno())
+            os.fsync(file.fileno())
+        self.ledger.tell(self.victim.name, f"{os.fsdecode(name)}: its bytes are new, and have their time now")
 
     def keep_evidence(self, shown):
         """What the disk showed after the cut, and the node's own files but for the contents."""

@@ -204,7 +204,9 @@ class Ledger:
     # What a power cut took.
 
     def cut(self, node, shown, elsewhere, deletions_unsure):
-        """`shown`: the Holdings of the disk after it; `elsewhere`: of the other nodes."""
+        """`shown`: the Holdings of the disk after it; `elsewhere`: of the other nodes. Returns the names whose bytes
+        are new under an old time: nobody can tell who does not read all files again."""
+        untold = []
         with self.lock:
             for instance, end in self.recent:
                 if instance.node == node and end is None and not instance.synced and instance.key not in shown.names:
@@ -224,9 +226,10 @@ class Ledger:
                         self.cloud("the cut took an edit in place", instance.lineage)
                 elif end is None and instance.edited and not instance.synced:
                     if shown.mtimes.get(instance.key, instance.edited) != instance.edited:
-                        # Nobody can tell that these bytes are new who does not read all files again.
-                        self.cloud("the cut took an edit's time and left its bytes", instance.lineage)
+                        self.counts["a cut took an edit's time and left its bytes"] += 1
+                        untold += shown.names[instance.key]
             self.recent.clear()
+        return untold
 
     # The judgement, at rest.
 
