@@ -247,7 +247,7 @@ void ApplyBatch::strike_out_failures() {
         });
       });
     });
-    std::ignore = write_batch_log(fs_, batch_, log_, sync_each_);
+    std::ignore = write_batch_log(fs_, batch_, log_);
   }
 }
 
@@ -280,7 +280,7 @@ Result<void> ApplyBatch::intend() {
     }
   }
   if (!log_.empty()) {
-    if (auto written = write_batch_log(fs_, batch_, log_, true); !written) {
+    if (auto written = write_batch_log(fs_, batch_, log_); !written) {
       return written;
     }
   }

@@ -160,8 +160,7 @@ Result<std::string> read_log(Fs& fs) {
 
 }  // namespace
 
-Result<void> write_batch_log(Fs& fs, std::uint64_t batch, const std::vector<LoggedStep>& steps,
-                             bool sync) {
+Result<void> write_batch_log(Fs& fs, std::uint64_t batch, const std::vector<LoggedStep>& steps) {
   std::string text = fmt::format("{}{}\n", title, batch);
   for (const LoggedStep& step : steps) {
     const engine::Wanted& wanted = step.wanted;
@@ -179,13 +178,13 @@ Result<void> write_batch_log(Fs& fs, std::uint64_t batch, const std::vector<Logg
   }
   const std::span bytes(reinterpret_cast<const std::uint8_t*>(text.data()), text.size());
   auto done = (*file)->write(0, bytes);
-  if (done && sync) {
+  if (done) {
     done = (*file)->sync();
   }
   if (done) {
     done = fs.rename(new_log_path(), log_path(), RenameMode::replace);
   }
-  if (done && sync) {
+  if (done) {
     done = fs.sync_directory(staging_directory);
   }
   return done;
@@ -282,7 +281,7 @@ Result<CarriedOut> carried_out(Fs& fs) {
   }
   if (done.size() != log.steps.size()) {
     // What was not carried out is struck out before recovery takes its slots away.
-    if (auto written = write_batch_log(fs, log.batch, done, true); !written) {
+    if (auto written = write_batch_log(fs, log.batch, done); !written) {
       return std::unexpected(std::move(written.error()));
     }
   }

@@ -39,9 +39,9 @@ struct LoggedStep {
   }
 };
 
-/// Replaces the log. Durable after `sync`, else after sync_all.
+/// Replaces the log, durably: what takes the place of a durable log must not be torn.
 [[nodiscard]] Result<void> write_batch_log(Fs& fs, std::uint64_t batch,
-                                           const std::vector<LoggedStep>& steps, bool sync);
+                                           const std::vector<LoggedStep>& steps);
 
 struct CarriedOut {
   std::vector<LoggedStep> steps;

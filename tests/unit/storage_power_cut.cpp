@@ -93,6 +93,41 @@ void check_relaid(const Scene& scene, const Applier& applier) {
   CHECK((scene.disk.exists("d") || relaid.contains("d")));
 }
 
+/// More files than are synced one by one, and a user who makes one of the steps fail.
+TEST_CASE("apply: a power cut leaves the log of a large batch, some of whose steps failed") {
+  Scene scene;
+  Scene after;
+  std::vector<ApplyJob> jobs;
+  for (std::size_t i = 0; i < storage::single_fsyncs_max + 2; ++i) {
+    const std::string name = "many" + std::to_string(i);
+    make_file(scene.disk, name, "old " + name);
+    scene.disk.disk().now += 1'000'000'000;
+    jobs.push_back({name, {put_file(scene.disk, name, "new " + name)}});
+    after.new_bytes.insert("new " + name);
+  }
+  scene.apply = batch(jobs);
+  settle_disk(scene);
+  bool acted = false;
+  scene.disk.before_call = [&](std::string_view operation, std::string_view path) {
+    if (operation == "rename" && path == "many0" && !acted) {
+      acted = true;
+      REQUIRE(scene.disk.save_file("many1", "users"));
+    }
+    for (sim::Disk& image : scene.disk.disk().power_cuts(cuts_max).images) {
+      INFO("cut before call " << scene.disk.calls << ", " << operation << " " << path);
+      restart_on(after, std::move(image));
+      Applier applier(after.disk);
+      after.recover(applier);
+      check_relaid(after, applier);
+    }
+  };
+  Applier applier(scene.disk);
+  scene.answers = applier.apply(scene.apply);
+  scene.disk.before_call = nullptr;
+  REQUIRE(acted);
+  CHECK(std::holds_alternative<Obstructed>(scene.answers[1].results[0]));
+}
+
 TEST_CASE("apply: after a power cut the log of the batch says what was laid, no more and no less") {
   for (const bool exchange : {true, false}) {
     Scene scene(exchange);
