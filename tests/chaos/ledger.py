@@ -40,7 +40,6 @@ class End:
         self.synced = False
         self.shaken = False  # after a cut the ended instance stood there again
         self.unsure = False  # ... and on that file system a deletion that was announced may have done so
-        self.partial = False  # it had a second name in that instant, so it may live on there
 
 
 class Instance:
@@ -65,8 +64,6 @@ def fate(instance):
 
 
 def _holds(end):
-    if end.partial:
-        return MAYBE
     if not end.shaken or end.synced:
         return YES
     if end.by:
@@ -176,11 +173,6 @@ class Ledger:
             instance.ends.append(end)
             self.recent.append((instance, end))
             return end
-
-    def half_ended(self, end):
-        with self.lock:
-            self.counts["acts on a copy that was moving"] += 1
-            end.partial = True
 
     def cloud(self, why, *lineages):
         with self.lock:

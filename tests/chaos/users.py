@@ -118,7 +118,6 @@ class User(threading.Thread):
         event = self.read_own(mine, path)
         end = self.ledger.end(lineage_of(path), event, self.name, by)
         os.unlink(mine)
-        self.look_for_second_name(path, event, end)
         return f"over event {event}", end
 
     def read_own(self, mine, path):
@@ -129,8 +128,9 @@ class User(threading.Thread):
             self.ledger.violation(f"TORN: {self.name}'s user took half a file from {os.fsdecode(path)}")
         return event
 
-    def look_for_second_name(self, path, event, end, *moved_to):
-        """While a loser moves to its conflict name it stands under both (ARCHITECTURE.md, known gaps)."""
+    def look_for_second_name(self, path, event, end, moved_to):
+        """While it is copied to another conflict name a version stands under both, and acting on either acts on it
+        (engine/record.h). Under which of them it goes on after a rename is not told exactly."""
         lineage = lineage_of(path)
         directory = os.path.dirname(path)
         try:
@@ -139,13 +139,11 @@ class User(threading.Thread):
             return
         for name in names:
             other = os.path.join(directory, name)
-            if other in moved_to or lineage_of(other) != lineage or not end:
+            if other == moved_to or lineage_of(other) != lineage or not end:
                 continue
             content = read_file(self.node.path(other))
             if content and event_in(content) == event:
-                self.ledger.half_ended(end)
-                if moved_to:  # both names are one file now
-                    self.ledger.cloud("renamed a copy that was moving", lineage, *map(lineage_of, moved_to))
+                self.ledger.cloud("renamed a copy that was moving", lineage, lineage_of(moved_to))
 
     def delete(self, path):
         mine = os.path.join(self.own, b"deleted")
@@ -243,7 +241,6 @@ class User(threading.Thread):
             stat = os.fstat(file.fileno())
             self.inodes[stat.st_ino], instance.edited = new, stat.st_mtime_ns
             end = self.ledger.end(lineage_of(path), event, self.name, by=instance)
-            self.look_for_second_name(path, event, end)
             sync = self.chance.random() < self.syncing
             self.tell(path, f"event {new} in place over event {event}{' and synced' if sync else ''}")
             if sync:
