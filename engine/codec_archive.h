@@ -31,7 +31,7 @@ inline void require(bool holds, std::string_view reason) {
 
 class OutputArchive : public cereal::OutputArchive<OutputArchive> {
  public:
-  OutputArchive() : cereal::OutputArchive<OutputArchive>(this) {}
+  OutputArchive() : cereal::OutputArchive<OutputArchive>(this) { written_.reserve(expected_bytes); }
   void bytes(std::span<const std::uint8_t> from) {
     written_.insert(written_.end(), from.begin(), from.end());
   }
@@ -39,6 +39,7 @@ class OutputArchive : public cereal::OutputArchive<OutputArchive> {
   [[nodiscard]] std::vector<std::uint8_t> take() { return std::move(written_); }
 
  private:
+  static constexpr std::size_t expected_bytes = 256;  ///< most messages and records are smaller
   std::vector<std::uint8_t> written_;
 };
 
@@ -124,9 +125,11 @@ Fixed<T> fixed(T& value) {
 template <class T>
 void save(OutputArchive& archive, const Fixed<T>& number) {
   const auto value = static_cast<std::uint64_t>(number.value);
-  for (unsigned shift = 0; shift < 64; shift += 8) {
-    archive.byte(static_cast<std::uint8_t>(value >> shift));
+  std::array<std::uint8_t, 8> bytes;
+  for (unsigned i = 0; i < 8; ++i) {
+    bytes[i] = static_cast<std::uint8_t>(value >> (8 * i));
   }
+  archive.bytes(bytes);
 }
 
 template <class T>

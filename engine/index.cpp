@@ -294,7 +294,8 @@ struct Index::Node {
 
 Index::Index() : root_(std::make_unique<Node>()) {}
 Index::~Index() = default;
-Index::Index(const Index& other) : root_(other.root_->clone()), size_(other.size_) {}
+Index::Index(const Index& other)
+    : root_(other.root_->clone()), size_(other.size_), sum_(other.sum_) {}
 Index& Index::operator=(const Index& other) {
   return *this = Index(other);
 }
@@ -317,10 +318,10 @@ void Index::erase(std::string_view path) {
 void Index::update(std::string_view path, const std::function<void(Record&)>& edit) {
   Summary delta;
   root_->update(path, edit, size_, delta);
+  sum_ += delta;
   if (root_->width() > fan_out_max) {
     auto root = std::make_unique<Node>();
-    const Summary sum = root_->sum();
-    root->slots.push_back({Path(), sum, std::move(root_)});
+    root->slots.push_back({Path(), sum_, std::move(root_)});
     root->split_child(0);
     root_ = std::move(root);
   } else if (root_->slots.size() == 1) {
@@ -330,7 +331,7 @@ void Index::update(std::string_view path, const std::function<void(Record&)>& ed
 }
 
 Summary Index::summary() const {
-  return root_->sum();
+  return sum_;
 }
 
 Summary Index::summary(std::string_view lower, std::string_view upper) const {
@@ -389,6 +390,7 @@ void Index::check() const {
   std::size_t size = 0;
   root_->check("", "", size);
   invariant(size == size_, "index: a wrong size");
+  invariant(root_->sum() == sum_, "index: a sum that is not its root's");
   invariant(root_->width() <= fan_out_max, "index: the root too wide");
   invariant(root_->slots.size() != 1, "index: a root with one child");
 }

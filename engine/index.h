@@ -84,6 +84,7 @@ class Index {
 
   std::unique_ptr<Node> root_;
   std::size_t size_ = 0;
+  Summary sum_;  ///< of everything: asked for at every step
 };
 
 }  // namespace p2psync::engine

@@ -358,13 +358,10 @@ std::vector<Output> Node::Impl::finish(Instant now) {
       },
       out_);
   gossip_.next(now, settled(), out_);
-  std::vector<Output> out;
   if (Change change = replica_.take_change(); !change.empty()) {
-    out.push_back(Persist{std::move(change)});  // first: what follows may tell of it
+    out_.insert(out_.begin(), Persist{std::move(change)});  // first: what follows may tell of it
   }
-  std::ranges::move(out_, std::back_inserter(out));
-  out_.clear();
-  return out;
+  return std::exchange(out_, {});
 }
 
 Status Node::Impl::status() const {

@@ -5,18 +5,24 @@
 namespace p2psync::engine {
 namespace {
 
-template <class Items>
-auto find(Items& items, const Actor& actor) {
-  return std::lower_bound(
-      items.begin(), items.end(), actor,
-      [](const VersionVector::Item& item, const Actor& key) { return item.first < key; });
+template <class Iterator>
+Iterator find(Iterator begin, Iterator end, const Actor& actor) {
+  return std::lower_bound(begin, end, actor, [](const VersionVector::Item& item, const Actor& key) {
+    return item.first < key;
+  });
 }
 
 }  // namespace
 
 void VersionVector::join(const VersionVector& other) {
-  for (const auto& [actor, sequence] : other.items_) {
-    add({actor, sequence});
+  auto place = items_.begin();
+  for (const Item& item : other.items_) {
+    place = find(place, items_.end(), item.first);
+    if (place == items_.end() || place->first != item.first) {
+      place = items_.insert(place, item);
+    } else {
+      place->second = std::max(place->second, item.second);
+    }
   }
 }
 
@@ -34,7 +40,7 @@ void VersionVector::add(const Dot& dot) {
 }
 
 void VersionVector::set(const Actor& actor, std::uint64_t sequence) {
-  auto place = find(items_, actor);
+  auto place = find(items_.begin(), items_.end(), actor);
   const bool present = place != items_.end() && place->first == actor;
   if (sequence == 0) {
     if (present) {
@@ -48,13 +54,16 @@ void VersionVector::set(const Actor& actor, std::uint64_t sequence) {
 }
 
 std::uint64_t VersionVector::at(const Actor& actor) const {
-  auto place = find(items_, actor);
+  auto place = find(items_.begin(), items_.end(), actor);
   return place != items_.end() && place->first == actor ? place->second : 0;
 }
 
 bool VersionVector::covers(const VersionVector& other) const {
-  return std::ranges::all_of(other.items_,
-                             [this](const Item& item) { return at(item.first) >= item.second; });
+  auto mine = items_.begin();
+  return std::ranges::all_of(other.items_, [&](const Item& item) {
+    mine = find(mine, items_.end(), item.first);
+    return mine != items_.end() && mine->first == item.first && mine->second >= item.second;
+  });
 }
 
 bool VersionVector::assign(std::vector<Item> items) {

@@ -155,7 +155,9 @@ void Host::when_running(std::function<void()> action) {
 }
 
 void Host::tell(Input event) {
-  if (node_) {
+  if (paused_until_ <= world_.now()) {
+    input(std::move(event));
+  } else if (node_) {
     when_running([this, event = std::move(event)] { input(event); });
   }
 }

@@ -85,19 +85,18 @@ void Invariants::committing(NodeId host, const IndexModel& index, const Change& 
 
 void Invariants::stepped(NodeId host, const Node& node) {
   const Replica& replica = node.replica();
-  std::string knowledge = text_of(replica.knowledge());
-  std::string& last = last_knowledge_[host];
-  if (knowledge == last || !knows_nothing_beyond(replica)) {
+  VersionVector& last = last_knowledge_[host];
+  if (replica.knowledge() == last || !knows_nothing_beyond(replica)) {
     return;
   }
-  last = knowledge;
+  last = replica.knowledge();
   const Fingerprint root = replica.index().summary().fingerprint;
-  const auto [known, fresh] = roots_.emplace(std::move(knowledge), root);
+  const auto [known, fresh] = roots_.emplace(last.items(), root);
   // A node with an older index has events again that others have collected: until repair tells.
   if (!fresh && known->second != root && rolled_back_.empty()) {
     report_("#1 strong convergence",
             "node " + std::to_string(host) +
-                " knows what another knew and has other versions: " + known->first);
+                " knows what another knew and has other versions: " + text_of(last));
   }
 }
 

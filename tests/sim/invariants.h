@@ -44,8 +44,8 @@ class Invariants {
   std::map<engine::NodeId, engine::VersionVector> own_;
   std::set<engine::NodeId> rolled_back_;
   std::map<engine::Dot, std::uint64_t> recognitions_;
-  std::map<std::string, engine::Fingerprint> roots_;  ///< by knowledge
-  std::map<engine::NodeId, std::string> last_knowledge_;
+  std::map<std::vector<engine::VersionVector::Item>, engine::Fingerprint> roots_;  ///< by knowledge
+  std::map<engine::NodeId, engine::VersionVector> last_knowledge_;
 };
 
 }  // namespace p2psync::sim

@@ -110,7 +110,14 @@ void World::build() {
 // --- Surroundings
 
 void World::later(Duration delay, std::function<void()> action) {
-  queue_.push_back({now_ + std::max(delay, Duration(1)), ++order_, std::move(action)});
+  if (free_actions_.empty()) {
+    free_actions_.push_back(actions_.size());
+    actions_.emplace_back();
+  }
+  const std::size_t place = free_actions_.back();
+  free_actions_.pop_back();
+  actions_[place] = std::move(action);
+  queue_.push_back({now_ + std::max(delay, Duration(1)), ++order_, place});
   std::push_heap(queue_.begin(), queue_.end());
 }
 
@@ -188,10 +195,12 @@ bool World::step() {
     return false;
   }
   std::pop_heap(queue_.begin(), queue_.end());
-  const Event event = std::move(queue_.back());
+  const Event event = queue_.back();
   queue_.pop_back();
+  const std::function<void()> action = std::exchange(actions_[event.action], nullptr);
+  free_actions_.push_back(event.action);
   now_ = event.at;
-  event.action();
+  action();
   return true;
 }
 

@@ -137,7 +137,7 @@ class World final : public Surroundings {
   struct Event {
     Instant at;
     std::uint64_t order = 0;
-    std::function<void()> action;
+    std::size_t action = 0;  ///< its place in actions_: what a heap moves about should be small
     bool operator<(const Event& other) const {
       return std::tie(other.at, other.order) < std::tie(at, order);  // the earliest on top
     }
@@ -234,6 +234,8 @@ class World final : public Surroundings {
   Instant now_{};
   std::uint64_t order_ = 0;
   std::vector<Event> queue_;  ///< a heap
+  std::vector<std::function<void()>> actions_;
+  std::vector<std::size_t> free_actions_;
   std::map<engine::NodeId, std::unique_ptr<Host>> hosts_;
   std::map<engine::NodeId, Circumstances> circumstances_;
   std::map<std::pair<engine::NodeId, engine::NodeId>, Link> links_;
