@@ -231,6 +231,7 @@ Dot Replica::mint() {
   const Dot dot{actor_, ++sequence_};
   knowledge_.add(dot);
   knowledge_changed_ = true;
+  matrix_.reset();
   return dot;
 }
 

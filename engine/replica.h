@@ -163,6 +163,7 @@ class Replica {
   Index index_;
   VersionVector knowledge_;
   std::map<NodeId, HeldRow> rows_;
+  mutable std::optional<Fingerprint> matrix_;  ///< of the two; whoever changes them resets it
   std::map<Actor, std::map<std::uint64_t, Path>> events_;
   std::map<Path, Path> copies_;     ///< conflict name -> its path, where they differ
   std::set<Path> tombstones_;       ///< paths with notes of deletions, or with nothing live

@@ -195,6 +195,7 @@ void Replica::learn(const SequenceRange& range) {
   if (knowledge_.at(range.actor) >= range.from && range.to > knowledge_.at(range.actor)) {
     knowledge_.add({range.actor, range.to});
     knowledge_changed_ = true;
+    matrix_.reset();
   }
 }
 
@@ -214,6 +215,7 @@ bool Replica::join_row(const HeldRow& row) {
     return false;
   }
   changed_rows_.insert(row.member);
+  matrix_.reset();
   return true;
 }
 
@@ -222,6 +224,7 @@ void Replica::set_own_held(const VersionVector& held) {
   if (own.held != held) {
     own.held.join(held);
     changed_rows_.insert(self_);
+    matrix_.reset();
   }
 }
 
@@ -279,9 +282,11 @@ void Replica::collect(const VersionVector& stable) {
   }
 }
 
-/// Asked for with every tick, so it pays for numbers and not for bytes. Nodes compare it: little
-/// endian everywhere.
+/// Asked for with every tick, sent or received. Nodes compare it: little endian everywhere.
 Fingerprint Replica::matrix_fingerprint() const {
+  if (matrix_) {
+    return *matrix_;
+  }
   std::vector<std::uint64_t> numbers;
   std::size_t items = knowledge_.items().size();
   for (const auto& [member, row] : rows_) {
@@ -307,7 +312,8 @@ Fingerprint Replica::matrix_fingerprint() const {
     add_vector(row.held);
   }
   const XXH128_hash_t hash = XXH3_128bits(numbers.data(), numbers.size() * sizeof numbers.front());
-  return {hash.low64, hash.high64};
+  matrix_ = {hash.low64, hash.high64};
+  return *matrix_;
 }
 
 std::vector<Dirty> Replica::take_dirty() {

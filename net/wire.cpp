@@ -53,10 +53,11 @@ bool decode_as(FrameKind kind, std::span<const std::uint8_t> body,
 template <class... Those>
 Result<engine::Message> decode_any(FrameKind kind, std::span<const std::uint8_t> body,
                                    const std::variant<Those...>*) {
-  Result<engine::Message> message =
-      std::unexpected(Error{ErrorCode::corrupt, "decode message",
-                            "of kind " + std::to_string(static_cast<unsigned>(kind))});
-  (decode_as<Those>(kind, body, message) || ...);
+  Result<engine::Message> message;
+  if (!(decode_as<Those>(kind, body, message) || ...)) {
+    message = std::unexpected(Error{ErrorCode::corrupt, "decode message",
+                                    "of kind " + std::to_string(static_cast<unsigned>(kind))});
+  }
   return message;
 }
 

@@ -32,9 +32,11 @@ void Host::commit_later() {
 /// All that waits, as one transaction.
 void Host::commit() {
   committing_ = false;
-  const std::vector<Change> changes(uncommitted_.begin(), uncommitted_.end());
+  std::vector<Change> changes(std::make_move_iterator(uncommitted_.begin()),
+                              std::make_move_iterator(uncommitted_.end()));
   const bool scanned = !node_->looking();
   if (store_ && !commit_to_store(changes, scanned)) {
+    std::ranges::move(changes, uncommitted_.begin());
     return;
   }
   uncommitted_.clear();
@@ -51,10 +53,6 @@ void Host::commit() {
 }
 
 bool Host::commit_to_store(const std::vector<Change>& changes, bool scanned) {
-  unconfirmed_.push_back(index_);
-  for (const Change& change : changes) {
-    unconfirmed_.back().commit(change);
-  }
   Result<void> done;
   const bool survived = in_phase(Phase::commit, [&] {
     done = store_->commit(changes);
@@ -65,6 +63,10 @@ bool Host::commit_to_store(const std::vector<Change>& changes, bool scanned) {
   if (survived && done) {
     unconfirmed_.clear();
     return true;
+  }
+  unconfirmed_.push_back(index_);
+  for (const Change& change : changes) {
+    unconfirmed_.back().commit(change);
   }
   if (survived) {
     world_.later(1s, [this, life = life_] {

@@ -7,8 +7,10 @@
 //   p2psync-sim --faults
 //   p2psync-sim --interleavings [--operations N]
 //   p2psync-sim --crash-points [--jobs J] [--scenario NAME [--call RUN]]
+//   p2psync-sim --bench [--seeds N] [--start S]
 // The last line of a run is `N passed, M failed`.
 #include <fmt/format.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -16,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/sim/bench.h"
 #include "tests/sim/crash_points.h"
 #include "tests/sim/interleave.h"
 #include "tests/sim/plan_text.h"
@@ -108,9 +111,30 @@ int run(const RunOptions& options, bool json, bool coverage) {
   return totals.failed == 0 && missing == 0 ? 0 : 1;
 }
 
+/// False, and said on stderr, if there is no such fault.
+bool switch_off(const std::vector<std::string>& ids, PlanOptions& plan) {
+  for (const std::string& id : ids) {
+    const auto fault = fault_by_id(id);
+    if (!fault) {
+      fmt::print(stderr, "p2psync-sim: there is no fault {} (--faults lists them)\n", id);
+      return false;
+    }
+    plan.without.set(static_cast<std::size_t>(*fault));
+  }
+  return true;
+}
+
+/// Some contents have half a MiB and are copied often: each would be a mapping of its own, which
+/// the kernel fills with zeros first.
+void keep_freed_memory() {
+  ::mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  ::mallopt(M_TRIM_THRESHOLD, 256 << 20);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  keep_freed_memory();
   CLI::App app(
       "Runs p2psync's engine and storage on a simulated network, clock and disks, one seed after "
       "the other.");
@@ -120,6 +144,7 @@ int main(int argc, char** argv) {
   bool json = false;
   bool coverage = false;
   bool faults = false;
+  bool bench = false;
   std::vector<std::string> without;
   app.add_option("--seeds", options.seeds, "how many seeds")->capture_default_str();
   app.add_option("--start", options.start, "the first one")->capture_default_str();
@@ -141,6 +166,7 @@ int main(int argc, char** argv) {
   app.add_option("--path", telling.path,
                  "with --trace: show this path's record wherever it changes");
   app.add_flag("--faults", faults, "list the faults and end");
+  app.add_flag("--bench", bench, "run the seeds several times, on one core, and print the speed");
   InterleaveOptions interleave;
   add_interleave_options(app, interleave);
   CrashPointOptions crash_points;
@@ -150,13 +176,8 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  for (const std::string& id : without) {
-    const auto fault = fault_by_id(id);
-    if (!fault) {
-      fmt::print(stderr, "p2psync-sim: there is no fault {} (--faults lists them)\n", id);
-      return 2;
-    }
-    options.plan.without.set(static_cast<std::size_t>(*fault));
+  if (!switch_off(without, options.plan)) {
+    return 2;
   }
   if (interleave.wanted) {
     return run_interleavings(interleave);
@@ -174,6 +195,9 @@ int main(int argc, char** argv) {
   }
   if (tools.wanted()) {
     return run_tool(tools, options.plan, telling);
+  }
+  if (bench) {
+    return run_bench(options);
   }
   options.progress = !json && ::isatty(2) == 1;
   return run(options, json, coverage);

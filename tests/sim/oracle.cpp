@@ -1,11 +1,17 @@
 #include "tests/sim/oracle.h"
 
+#include <fmt/format.h>
+#include <xxhash.h>
+
 #include <algorithm>
 
 #include "engine/layout.h"
 
 namespace p2psync::sim {
 namespace {
+
+/// Contents up to this size are their own key.
+constexpr std::size_t key_bytes = 100;
 
 std::string brief(const std::string& content) {
   return content.substr(0, 24) + (content.size() > 24 ? "..." : "");
@@ -21,7 +27,13 @@ std::string lineage_of(std::string_view name) {
 }
 
 std::string Oracle::key(const TreeNode& node) {
-  return (node.kind == engine::Kind::symlink ? "link:" : "file:") + node.bytes;
+  const std::string kind = node.kind == engine::Kind::symlink ? "link:" : "file:";
+  if (node.bytes.size() <= key_bytes) {
+    return kind + node.bytes;
+  }
+  const XXH128_hash_t hash = XXH3_128bits(node.bytes.data(), node.bytes.size());
+  return fmt::format("{}{} {} {:016x}{:016x}", kind, std::string_view(node.bytes).substr(0, 40),
+                     node.bytes.size(), hash.high64, hash.low64);
 }
 
 void Oracle::wrote(std::string_view name, const TreeNode& node) {

@@ -54,7 +54,7 @@ class Oracle {
   using ShownContents = std::set<std::pair<std::string, std::string>>;
   void disk_changed(std::uint64_t host, const Tree& before, const Tree& after,
                     const Contents& anywhere, const ShownContents& shown);
-  /// What tells contents apart.
+  /// What tells contents apart: short whatever their size, since each is held many times.
   [[nodiscard]] static std::string key(const TreeNode& node);
   /// Bytes that some event wrote: anything else on a disk was torn or invented.
   [[nodiscard]] bool known(const TreeNode& node) const { return contents_.contains(key(node)); }
