@@ -42,6 +42,11 @@ bool is_done(const std::optional<engine::StepResult>& result) {
   return result && std::holds_alternative<Done>(*result);
 }
 
+bool is_emptied(const std::optional<engine::StepResult>& result) {
+  const auto* unsure = result ? std::get_if<engine::Unsure>(&*result) : nullptr;
+  return unsure != nullptr && unsure->emptied;
+}
+
 }  // namespace
 
 ApplyBatch::ApplyBatch(Fs& fs, const ApplierOptions& options, VersionNames& names, Limbo& limbo,
@@ -324,7 +329,7 @@ void ApplyBatch::sync_touched() {
   for (Job& job : jobs_) {
     for (Work& work : job.works) {
       const bool changes = !std::holds_alternative<engine::Check>(*work.step);
-      if (work.laid || (changes && is_done(work.result))) {
+      if (work.laid || (changes && is_done(work.result)) || is_emptied(work.result)) {
         touched[work.touched].push_back(&work);
       }
       if (work.laid && lays_directory(*work.step)) {
@@ -346,7 +351,9 @@ void ApplyBatch::sync_touched() {
     }
     all_synced_ = false;
     for (Work* work : works) {
-      fail(*work, engine::Unsure{synced.error()});
+      if (!is_emptied(work->result)) {
+        fail(*work, engine::Unsure{synced.error()});
+      }
     }
   }
 }

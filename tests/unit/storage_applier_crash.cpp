@@ -297,6 +297,24 @@ TEST_CASE("apply: where a lease proves nothing, a replaced file is hashed again 
   CHECK(applier.still_open() == 0);
 }
 
+TEST_CASE("apply: a directory that is gone and whose place is empty stays away after a power cut") {
+  // The look that follows finds nothing, and puts that on record: the disk may not be behind.
+  for (std::uint64_t seed = 0; seed < 40; ++seed) {
+    OnSimDisk disk;
+    REQUIRE(disk.fs.make_directory("d", 0755).has_value());
+    disk.disk.disk().sync_all();
+    Applier applier(disk.fs);
+    disk.disk.fault = [&disk](std::string_view operation, std::string_view) {
+      return operation == "rename" && !disk.disk.exists("d") ? EACCES : 0;
+    };
+    const auto results = apply_one(applier, {put_at(disk.fs, "d", wanted_link("x"), Nothing{})});
+    REQUIRE(only<engine::Unsure>(results) != nullptr);
+    engine::Random random(seed);
+    disk.disk.power_cut(random);
+    CHECK(!disk.disk.exists("d"));
+  }
+}
+
 TEST_CASE("apply: any call may fail, once or from then on, and nothing is lost nor claimed") {
   for (const int number : {EIO, ENOSPC, EACCES}) {
     for (const bool for_good : {false, true}) {
