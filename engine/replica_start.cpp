@@ -1,0 +1,101 @@
+// The part of the replica that begins: what the index holds, and what the disk shows beyond it.
+#include <algorithm>
+
+#include "engine/replica.h"
+
+namespace p2psync::engine {
+
+void Replica::load(Loaded loaded) {
+  knowledge_ = std::move(loaded.knowledge);
+  for (HeldRow& row : loaded.rows) {
+    rows_[row.member] = std::move(row);
+  }
+  for (KeptVersion& kept : loaded.kept) {
+    add_kept(std::move(kept));
+  }
+  for (auto& [path, record] : loaded.records) {
+    if (!record) {
+      continue;
+    }
+    reindex(path, {}, record->entry.context);
+    if (!record->entry.context.empty() &&
+        (!record->entry.live() || !record->entry.deletions.empty())) {
+      tombstones_.insert(path);
+    }
+    for (const Sibling& sibling : record->entry.versions) {
+      note_relearned(sibling.dot);
+      if (sibling.version.imported && sibling.dot.actor.node == self_) {
+        note_import(path);
+      }
+    }
+    for (const Shown& shown : record->shown) {
+      count(path, shown, true);
+      std::ranges::for_each(shown.dots, [this](const Dot& dot) { relearned_.erase(dot); });
+    }
+    // What was not held when the process ended is not held before it is laid out.
+    Dirty dirty{path, {}};
+    for (const auto& [actor, sequence] : record->entry.context.items()) {
+      if (const std::uint64_t held = rows_[self_].held.at(actor); sequence > held) {
+        dirty.floor.emplace_back(actor, held);
+      }
+    }
+    load_doubts(path, *record, loaded.relaid);
+    index_.put(path, std::move(*record));
+    dirty_.push_back(std::move(dirty));
+  }
+  batch_ = loaded.applied;
+  std::erase_if(loaded.relaid, [&](const Relaid& step) { return step.batch <= loaded.applied; });
+  for (const Relaid& step : loaded.relaid) {
+    batch_ = std::max(batch_, step.batch);
+    applied_ = batch_;
+  }
+  if (!importing_) {  // a fresh index knows nothing that the steps could mean
+    for (const Relaid& step : loaded.relaid) {
+      relay(step);
+    }
+  }
+}
+
+/// Only what the disk bears out: a power cut may have undone what was laid.
+void Replica::load_doubts(const Path& path, Record& record,
+                          const std::vector<Relaid>& carried_out) {
+  const auto gone = std::erase_if(record.doubts, [&](const Doubt& doubt) {
+    return doubt.laid && std::ranges::none_of(carried_out, [&](const Relaid& step) {
+             return step.name == doubt.name && step.wanted.has_value();
+           });
+  });
+  if (gone > 0) {
+    changed_records_.insert(path);
+  }
+  for (const Doubt& doubt : record.doubts) {
+    doubtful_[doubt.name] = path;
+  }
+}
+
+void Replica::relay(const Relaid& step) {
+  mark_dirty(step.path);
+  if (!step.wanted) {
+    unshow(step.path, step.name);
+    return;
+  }
+  Shown laid{step.name, {}, {}, {}};
+  laid.version.kind = step.wanted->kind;
+  laid.version.mode = step.wanted->mode;
+  laid.version.mtime = step.wanted->mtime;
+  laid.version.size = step.wanted->size;
+  laid.version.content = step.wanted->content;
+  laid.version.target = step.wanted->target;
+  for (const Place& place : layout(step.path)) {
+    // The layout may have given it another name since; what the user saw is this version all the
+    // same.
+    if (looks_like(place.version, laid.version)) {
+      laid.dots = place.dots;
+      laid.version = place.version;
+    }
+  }
+  laid.signature.kind =
+      laid.version.kind;  // and nothing else that would match: the next look reads it
+  show(step.path, std::move(laid));
+}
+
+}  // namespace p2psync::engine
