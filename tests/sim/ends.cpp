@@ -98,9 +98,12 @@ void World::after_disk_changed(Host& host, const Tree& before) {
   invariants_.may_mint(host.id(), 2 * changed);
   oracle_.disk_changed(host.id(), before, after, contents_anywhere(), contents_shown());
   // A user's file whose sync failed is lost with the power, whatever a later sync said (Linux takes
-  // the pages for clean): only who wrote it could write it anew.
+  // the pages for clean): only who wrote it could write it anew. Also under another name by now.
   for (const auto& [name, inode] : about_never_synced) {
     oracle_.doubt(name);
+    for (const std::string& moved : names_of(host, inode)) {
+      oracle_.doubt(moved);
+    }
   }
 }
 
