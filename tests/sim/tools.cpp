@@ -93,6 +93,10 @@ int replay_all(const std::string& directory) {
     fmt::print(stderr, "p2psync-sim: {}: {}\n", directory, error.message());
     return 2;
   }
+  if (files.empty()) {
+    fmt::print(stderr, "p2psync-sim: there is no plan in {}\n", directory);
+    return 2;
+  }
   std::ranges::sort(files);
   std::size_t failed = 0;
   for (const std::string& file : files) {
