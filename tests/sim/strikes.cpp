@@ -244,9 +244,11 @@ void World::strike_network(const Move& move, Host& host) {
     return;
   }
   if (move.fault == Fault::net_stranger) {
-    // In the name of a node that is not a member, or of a member that is not connected.
+    // In the name of a node that is not a member, or of a member that is not connected. A host that
+    // stands still has not taken in yet that a connection is gone: to it, that member is there.
     const NodeId name = random.chance(50) ? 999 : other;
     const bool unknown = name == 999 || (name != host.id() && !link(host.id(), name).up &&
+                                         host.paused_until() <= now_ &&
                                          !link(host.id(), name).late_until.contains(host.id()));
     if (host.running() && unknown) {
       const Fingerprint before = host.node().replica().index().summary().fingerprint;
