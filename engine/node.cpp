@@ -23,6 +23,7 @@ class Node::Impl {
  public:
   Impl(NodeOptions options, Loaded loaded, Instant now)
       : options_(std::move(options)),
+        in_tmp_(loaded.staged.begin(), loaded.staged.end()),
         replica_(options_, std::move(loaded)),
         reconciler_(replica_),
         scan_(replica_),
@@ -137,11 +138,13 @@ class Node::Impl {
     transfer_.pause(now + full_pause);
   }
   void take_back_lost();
+  void drop_leftovers();
   void collect(Instant now);
   std::vector<Output> finish(Instant now);
 
   const NodeOptions options_;
   std::set<NodeId> others_;  ///< all members but this node
+  std::set<Hash> in_tmp_;    ///< contents in `.p2psync/tmp` that may be wanted by nobody any more
   Replica replica_;
   Reconciler reconciler_;
   Scan scan_;
@@ -202,6 +205,9 @@ void Node::Impl::look_where_read(const Hash& content) {
 
 void Node::Impl::on(Instant now, const ApplyDone& event) {
   const Reconciler::Outcome outcome = reconciler_.done(now, event);
+  for (const Hash& content : outcome.staged_used) {
+    in_tmp_.erase(content);
+  }
   for (const Path& name : outcome.look) {
     scan_.touch(name);
   }
@@ -267,6 +273,7 @@ void Node::Impl::on(Instant now, const StageWritten& event) {
       return;
     }
     storage_error_.reset();
+    in_tmp_.insert(event.content);
     replica_.add_staged(event.content);
     for (const Path& path : outcome.paths) {
       reconciler_.content_changed(path);
@@ -293,6 +300,18 @@ void Node::Impl::collect(Instant now) {
   if (stable != collected_) {
     collected_ = std::move(stable);
     replica_.collect(collected_);
+  }
+}
+
+/// Nothing is on its way in, and nothing to be laid: what is left in `.p2psync/tmp` is of a
+/// transfer that a crash cut off and that nobody needs any more, or was copied and not moved.
+void Node::Impl::drop_leftovers() {
+  if (in_tmp_.empty() || scanning_ || !settled() || transfer_.pending_files() > 0) {
+    return;
+  }
+  for (const Hash& content : std::exchange(in_tmp_, {})) {
+    replica_.drop_staged(content);
+    out_.push_back(DropStage{content});
   }
 }
 
@@ -357,6 +376,7 @@ std::vector<Output> Node::Impl::finish(Instant now) {
                });
       },
       out_);
+  drop_leftovers();
   gossip_.next(now, settled(), out_);
   if (Change change = replica_.take_change(); !change.empty()) {
     out_.insert(out_.begin(), Persist{std::move(change)});  // first: what follows may tell of it

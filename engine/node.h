@@ -40,6 +40,7 @@ struct Loaded {
   std::vector<KeptVersion> kept;
   std::uint64_t applied = 0;   ///< the last batch whose results are in the records
   std::vector<Relaid> relaid;  ///< from storage: steps of later batches that were carried out
+  std::vector<Hash> staged;    ///< from storage: contents in `.p2psync/tmp`, whole or not
 };
 
 class Node {

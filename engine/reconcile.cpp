@@ -231,7 +231,9 @@ void Reconciler::source_used(const Step& step, Outcome& outcome) {
   }
   if (std::holds_alternative<Staged>(put->source)) {
     replica_.drop_staged(put->wanted.content);
-    outcome.staged_used.push_back(put->wanted.content);
+    if (put->wanted.size > 0) {  // an empty one is made anew
+      outcome.staged_used.push_back(put->wanted.content);
+    }
   } else if (const auto* kept = std::get_if<Kept>(&put->source); kept != nullptr && kept->move) {
     replica_.drop_found(put->wanted.content);
     replica_.forget_kept(kept->file);

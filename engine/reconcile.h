@@ -68,7 +68,7 @@ class Reconciler {
   struct Outcome {
     std::vector<Path> look;
     std::vector<Path> list;
-    std::vector<Hash> staged_used;
+    std::vector<Hash> staged_used;  ///< moved to their names
     bool no_space = false;
   };
   [[nodiscard]] Outcome done(Instant now, const ApplyDone& results);

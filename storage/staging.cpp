@@ -10,6 +10,8 @@ namespace p2psync::storage {
 
 namespace {
 
+constexpr std::string_view unfinished_ending = ".part";
+
 using engine::StageState;
 
 std::size_t block_count(std::uint64_t size) {
@@ -87,7 +89,23 @@ std::string staged_path(const engine::Hash& content) {
 }
 
 std::string unfinished_path(const engine::Hash& content) {
-  return staged_path(content) + ".part";
+  return staged_path(content) + std::string(unfinished_ending);
+}
+
+std::vector<engine::Hash> contents_in_staging(Fs& fs) {
+  std::vector<engine::Hash> contents;
+  if (const auto items = fs.list(staging_directory)) {
+    for (const DirItem& item : *items) {
+      std::string_view name = item.name;
+      if (name.ends_with(unfinished_ending)) {
+        name.remove_suffix(unfinished_ending.size());
+      }
+      if (const auto content = from_hex(name)) {
+        contents.push_back(*content);
+      }
+    }
+  }
+  return contents;
 }
 
 Result<void> prepare_state(Fs& fs) {

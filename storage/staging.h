@@ -15,6 +15,7 @@
 // Threads: different contents may be handled at the same time; calls for one content may not
 // overlap. No state beside the files. Zero-size contents are complete as soon as they are opened.
 #include <string>
+#include <vector>
 
 #include "storage/fs.h"
 
@@ -27,6 +28,10 @@ inline constexpr std::string_view versions_directory = ".p2psync/versions";
 [[nodiscard]] std::string staged_path(const engine::Hash& content);
 /// Where it stands while it is unfinished.
 [[nodiscard]] std::string unfinished_path(const engine::Hash& content);
+
+/// The contents that stand there, whole or not: what an earlier run left. Empty if that cannot be
+/// read.
+[[nodiscard]] std::vector<engine::Hash> contents_in_staging(Fs& fs);
 
 /// Makes `.p2psync`, its `tmp` and its `versions` (mode 0700) where they are missing, durably.
 /// Something else at one of these names: changed.

@@ -73,6 +73,7 @@ Result<void> recover(Folder& folder, const Config& config) {
   }
   folder.surfaced = std::move(*surfaced);
   folder.loaded.relaid = folder.applier->relaid();
+  folder.loaded.staged = storage::contents_in_staging(*folder.fs);
   if (!folder.surfaced.empty()) {
     folder.notes.push_back(
         {Level::info, fmt::format("taking in what an interrupted run had set aside: {}",

@@ -64,6 +64,9 @@ void Host::start() {
       loaded = open_index();
       done = loaded ? recover(surfaced) : std::unexpected(loaded.error());
     }
+    if (done) {
+      loaded->staged = storage::contents_in_staging(disk_);
+    }
   });
   if (!survived) {
     return;

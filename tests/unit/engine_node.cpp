@@ -269,6 +269,18 @@ TEST_CASE("node: silence removes nothing by an event that this node does not kno
   }
 }
 
+TEST_CASE("node: what a crash left of contents goes when nobody wants them") {
+  Loaded loaded = index_of(3);
+  Hash left;
+  left.bytes[0] = 9;
+  loaded.staged = {left};
+  Pair pair;
+  pair.start(1, false, std::move(loaded));
+  pair.start(2, false, index_of(3));
+  REQUIRE(pair.run_until([&] { return !pair.host(1).dropped.empty(); }));
+  CHECK(pair.host(1).dropped == std::vector<Hash>{left});
+}
+
 TEST_CASE("node: what only a lost index could tell of, its author takes back") {
   Pair pair;
   const auto no_contents = [](NodeId, const Message& message) {

@@ -23,6 +23,7 @@ class Pair {
     std::map<Path, Seen> disk;
     std::map<Hash, Bytes> contents;
     VersionVector knowledge;  ///< as last persisted
+    std::vector<Hash> dropped;
     std::unique_ptr<Node> node;
     std::uint64_t inodes = 0;
     std::uint64_t starts = 0;
@@ -146,7 +147,7 @@ class Pair {
     host.knowledge = persist.change.knowledge.value_or(host.knowledge);
   }
   void perform(NodeId, Host&, const Note&) {}
-  void perform(NodeId, Host&, const DropStage&) {}
+  void perform(NodeId, Host& host, const DropStage& drop) { host.dropped.push_back(drop.content); }
   void perform(NodeId id, Host& host, const List& list) {
     std::vector<Listing> items;
     for (const auto& [name, seen] : host.disk) {
