@@ -26,7 +26,9 @@ void World::crash(Host& host) {
 
 void World::ended(Host& host) {
   trace(host.name() + " ended");
+  ++ending_;
   later(1ns, [this, &host] {
+    --ending_;
     Circumstances& about = circumstances_.at(host.id());
     drop_all(host);
     if (std::exchange(about.power_goes, false)) {

@@ -254,6 +254,8 @@ Report World::run() {
   dial();
   step_until(Instant{} + plan_.setup.safety);
   heal();
+  while (ending_ > 0 && step()) {  // else a start would come before the power cut that ended it
+  }
   run_core();
   run_whole();
   report_.simulated = now_.time_since_epoch();

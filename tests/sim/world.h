@@ -244,6 +244,7 @@ class World final : public Surroundings {
   Invariants invariants_;
   std::uint64_t writes_ = 0;
   bool striking_ = true;  ///< the safety phase
+  int ending_ = 0;        ///< hosts whose end is under way
   bool in_user_ = false;
   bool in_call_ = false;  ///< the user acts between two system calls of the program
   std::string last_written_;
