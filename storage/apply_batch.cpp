@@ -86,11 +86,11 @@ std::vector<engine::Applied> ApplyBatch::run() {
     ready = intend();
   }
   if (!ready) {
-    // Without it a crash could not tell a user's bytes from ours: nothing is displaced, and what is
-    // not known to be durable is not laid.
+    // Without it a crash could not tell a user's doing from ours: nothing is changed, be it only
+    // the mode of a directory.
     for (Job& job : jobs_) {
       for (Work& work : job.works) {
-        if (!work.result && (work.item || work.slot)) {
+        if (!work.result && !std::holds_alternative<engine::Check>(*work.step)) {
           fail(work, ready.error());
           if (!durable) {
             discard_slot(work);

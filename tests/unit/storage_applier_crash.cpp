@@ -252,6 +252,30 @@ TEST_CASE("apply: what the index has on record does not surface twice") {
   CHECK(left_over(scene.disk) == 0);
 }
 
+TEST_CASE("apply: without a log nothing is changed at all") {
+  OnSimDisk disk;
+  for (const char* name : {"mode", "gone"}) {
+    REQUIRE(disk.fs.make_directory(name, 0755).has_value());
+  }
+  engine::Wanted other_mode = wanted_directory();
+  other_mode.mode = 0700;
+  disk.disk.fault = [](std::string_view operation, std::string_view path) {
+    return operation == "create" && path.contains("batch-log") ? EIO : 0;
+  };
+  Applier applier(disk.fs);
+  const auto answers = applier.apply(
+      batch({{"mode", {put_at(disk.fs, "mode", other_mode, engine::Nothing{})}},
+             {"made", {put_at(disk.fs, "made", wanted_directory(), engine::Nothing{})}},
+             {"gone", {remove_at(disk.fs, "gone")}}}));
+  for (const engine::Applied& job : answers) {
+    REQUIRE(job.results.size() == 1);
+    CHECK(std::holds_alternative<Error>(job.results[0]));
+  }
+  CHECK(disk.fs.stat("mode")->signature.mode == 0755);
+  CHECK_FALSE(exists(disk.fs, "made"));
+  CHECK(exists(disk.fs, "gone"));
+}
+
 TEST_CASE("apply: where leases prove something, only one that is granted ends the watch") {
   OnSimDisk disk;
   make_file(disk.fs, "a", "old");
