@@ -127,14 +127,18 @@ Result<bool> was_removed(Fs& fs, const LoggedStep& step) {
 
 /// A crash came between the move of a directory and its mode, if that is not one to be moved with
 /// (slot.cpp): carried out by half.
-Result<void> finish_mode(Fs& fs, const LoggedStep& step) {
+/// What cannot be finished is left to the next look: no name may keep a node from starting.
+void finish_mode(Fs& fs, const LoggedStep& step) {
   if (step.what != LoggedStep::What::put || step.wanted.kind != Kind::directory) {
-    return {};
+    return;
   }
   const auto there = fs.stat(step.name);
-  const bool half = there && there->signature.inode == step.inode &&
+  const bool half = there && !there->special && there->signature.kind == Kind::directory &&
+                    there->signature.inode == step.inode &&
                     there->signature.mode == unmovable_mode && step.wanted.mode != unmovable_mode;
-  return half ? fs.set_directory_mode(step.name, step.wanted.mode) : Result<void>();
+  if (half) {
+    std::ignore = fs.set_directory_mode(step.name, step.wanted.mode);
+  }
 }
 
 Result<bool> was_carried_out(Fs& fs, const std::vector<LoggedStep>& steps, std::size_t i) {
@@ -258,9 +262,7 @@ Result<CarriedOut> carried_out(Fs& fs) {
     if (!*happened) {
       continue;
     }
-    if (auto finished = finish_mode(fs, step); !finished) {
-      return std::unexpected(std::move(finished.error()));
-    }
+    finish_mode(fs, step);
     done.push_back(step);
     const bool removed = step.what == LoggedStep::What::remove;
     if (step.what == LoggedStep::What::move) {

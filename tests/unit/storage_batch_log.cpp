@@ -2,6 +2,9 @@
 // after a crash of the start.
 #include "storage/batch_log.h"
 
+#include <cerrno>
+
+#include "storage/slot.h"
 #include "tests/unit/storage_apply_scene.h"
 
 namespace p2psync::tests {
@@ -87,6 +90,33 @@ TEST_CASE(
       }
     }
   }
+}
+
+TEST_CASE("batch log: a file in the place and with the inode of a directory hinders no start") {
+  OnSimDisk disk;
+  make_file(disk.fs, "a", "old");
+  engine::Wanted wanted = wanted_directory();
+  wanted.mode = 0555;
+  {
+    Applier applier(disk.fs);
+    std::ignore = applier.apply(batch({{"a", {put_at(disk.fs, "a", wanted, Nothing{})}}}));
+  }
+  const std::uint64_t inode = disk.fs.stat("a")->signature.inode;
+  REQUIRE(disk.disk.remove("a"));
+  for (int i = 0; i < 100 && (!exists(disk.fs, "a") || disk.fs.stat("a")->signature.inode != inode);
+       ++i) {
+    disk.disk.rename_path("a", "other" + std::to_string(i));
+    make_file(disk.fs, "a", "a user's");  // numbers of inodes come again
+  }
+  REQUIRE(disk.fs.stat("a")->signature.inode == inode);
+  disk.disk.chmod("a", storage::unmovable_mode);
+  disk.disk.fault = [](std::string_view operation, std::string_view) {
+    return operation == "set_directory_mode" ? ENOTDIR : 0;
+  };
+  disk.disk.restart();
+  Applier applier(disk.fs);
+  CHECK(applier.recover(nothing_recorded).has_value());
+  CHECK(disk.fs.stat("a")->signature.mode == storage::unmovable_mode);
 }
 
 TEST_CASE("batch log: a path in doubt keeps its lines over further batches and a restart") {
