@@ -38,6 +38,10 @@ Result<Displaced> Limbo::settle(const IntentItem& item, std::uint64_t intent) {
       displaced.as_expected = same_but_ctime(seen->signature, item.expected) &&
                               (item.content == Hash{} || item.content == seen->content);
       displaced.seen = std::move(*seen);
+      if (auto synced = make_durable(path, displaced); !synced) {
+        enter(item, intent);
+        return std::unexpected(std::move(synced.error()));
+      }
     } else if (seen.error().code != ErrorCode::busy ||
                stat->signature.inode != item.expected.inode) {
       enter(item, intent);
@@ -60,6 +64,15 @@ Result<Displaced> Limbo::settle(const IntentItem& item, std::uint64_t intent) {
     entry.was_refused = lease == Lease::refused;
   }
   return displaced;
+}
+
+/// A user's bytes, before anybody is told of them: nobody else has them.
+Result<void> Limbo::make_durable(const std::string& path, const Displaced& displaced) {
+  if (displaced.as_expected || displaced.seen.signature.kind != Kind::file) {
+    return {};
+  }
+  const auto file = fs_.open_read(path);
+  return file ? (*file)->sync() : std::unexpected(file.error());
 }
 
 void Limbo::restore(const IntentItem& item, std::uint64_t intent,
@@ -163,6 +176,9 @@ void Limbo::look_again(Entry& entry) {
                                             : seen->content == entry.content;
   const bool news = !entry.told && seen->signature.kind == Kind::file;
   if (!same || news) {
+    if (!make_durable(entry.at, {entry.item.file, *seen, false, false})) {
+      return;
+    }
     surface({entry.item.name, entry.item.file, *seen, same ? seen->content : entry.content});
     entry.reported = true;
     entry.told = true;

@@ -8,7 +8,8 @@
 //   unread    it could not be read (an error, or it changed while it was read)
 //   open      a process may still write to it; where a lease proves nothing, for `grace`
 //   reported  bytes that were not expected; they are owed a name, and nobody has laid them yet
-// Bytes found later are handed out by revisit() as Surfaced.
+// Bytes found later are handed out by revisit() as Surfaced. Unexpected bytes are durable before
+// anybody is told of them.
 //
 // Limbo survives a crash in the intents: an intent file stays as long as something of its batch is
 // in limbo, and restore() derives all of the above from it.
@@ -80,6 +81,8 @@ class Limbo {
   };
   [[nodiscard]] bool tells_changes(const engine::Signature& signature);
   [[nodiscard]] Lease lease_on(const std::string& path);
+  [[nodiscard]] Result<void> make_durable(const std::string& path,
+                                          const engine::Displaced& displaced);
   void look_again(Entry& entry);
   [[nodiscard]] bool move_in(Entry& entry);
   Entry& enter(const IntentItem& item, std::uint64_t intent);

@@ -252,6 +252,31 @@ TEST_CASE("apply: what a user synced during a batch survives every later cut and
   }
 }
 
+TEST_CASE("apply: what a user wrote meanwhile is durable when it is told of") {
+  for (const bool later : {false, true}) {
+    Scene scene;
+    settle_disk(scene);
+    auto editor = scene.disk.open_writer("b");
+    scene.disk.before_call = [&](std::string_view operation, std::string_view path) {
+      if (!later && operation == "rename" && path == "b") {
+        editor->write(0, "mine!");
+      }
+    };
+    Applier applier(scene.disk);
+    scene.answers = applier.apply(scene.apply);
+    const std::string file = std::get<Done>(scene.answers[1].results[0]).displaced->file;
+    if (later) {
+      editor->write(0, "mine!");
+      scene.revisit(applier);
+    }
+    REQUIRE(scene.told_of("mine!"));
+    for (sim::Disk& image : scene.disk.disk().power_cuts(cuts_max).images) {
+      const sim::SimFs after(std::move(image));
+      CHECK(after.read(storage::kept_path(file)) == "mine!");
+    }
+  }
+}
+
 TEST_CASE("apply: found bytes are told of until the name they were laid at is durable") {
   Scene scene;
   Scene after;
