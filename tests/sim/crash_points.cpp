@@ -86,16 +86,33 @@ void print_scene(const CrashScene& scene, const CrashCounts& counts) {
   std::fflush(stdout);
 }
 
-/// One worker: every jobs-th scene.
-CrashCounts play(const std::vector<const CrashScene*>& scenes, const CrashPointOptions& options,
-                 std::uint64_t job) {
+CrashCounts play(const CrashScene& scene, const CrashPointOptions& options) {
+  CrashCounts counts = CrashSearch(scene, options).run();
+  print_scene(scene, counts);
+  return counts;
+}
+
+/// One worker: takes the next scene's number out of the queue, as long as there is one.
+CrashCounts play_from(int queue, const std::vector<const CrashScene*>& scenes,
+                      const CrashPointOptions& options) {
   CrashCounts all;
-  for (std::size_t i = job; i < scenes.size(); i += options.jobs) {
-    const CrashCounts counts = CrashSearch(*scenes[i], options).run();
-    print_scene(*scenes[i], counts);
-    all += counts;
+  for (unsigned char next = 0; ::read(queue, &next, 1) == 1;) {
+    all += play(*scenes.at(next), options);
   }
   return all;
+}
+
+std::array<int, 2> open_pipe() {
+  std::array<int, 2> ends{};
+  if (::pipe(ends.data()) != 0) {
+    std::perror("pipe");
+    std::exit(1);
+  }
+  return ends;
+}
+
+bool write_all(int fd, const std::string& text) {
+  return ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
 }
 
 std::string read_all(int fd) {
@@ -109,24 +126,28 @@ std::string read_all(int fd) {
 
 CrashCounts play_in_processes(const std::vector<const CrashScene*>& scenes,
                               const CrashPointOptions& options) {
+  invariant(scenes.size() < 256, "a byte names a scene");
+  const auto queue = open_pipe();
+  std::string numbers;
+  for (std::size_t i = 0; i < scenes.size(); ++i) {
+    numbers.push_back(static_cast<char>(i));
+  }
+  invariant(write_all(queue[1], numbers), "a pipe holds some bytes");
+  ::close(queue[1]);
   std::vector<std::pair<pid_t, int>> workers;
   for (std::uint64_t job = 0; job < options.jobs; ++job) {
-    std::array<int, 2> ends{};
-    if (::pipe(ends.data()) != 0) {
-      std::perror("pipe");
-      std::exit(1);
-    }
+    const auto ends = open_pipe();
     std::fflush(stdout);
     const pid_t pid = ::fork();
     if (pid == 0) {
-      const std::string text = to_text(play(scenes, options, job));
+      const bool told = write_all(ends[1], to_text(play_from(queue[0], scenes, options)));
       std::fflush(stdout);
-      ::_exit(::write(ends[1], text.data(), text.size()) == static_cast<ssize_t>(text.size()) ? 0
-                                                                                              : 1);
+      ::_exit(told ? 0 : 1);
     }
     ::close(ends[1]);
     workers.emplace_back(pid, ends[0]);
   }
+  ::close(queue[0]);
   CrashCounts all;
   for (const auto& [pid, fd] : workers) {
     const std::string text = read_all(fd);
@@ -212,8 +233,14 @@ int run_crash_points(const CrashPointOptions& options) {
     }
     return 2;
   }
-  const CrashCounts all =
-      options.jobs == 1 ? play(scenes, options, 0) : play_in_processes(scenes, options);
+  CrashCounts all;
+  if (options.jobs > 1) {
+    all = play_in_processes(scenes, options);
+  } else {
+    for (const CrashScene* scene : scenes) {
+      all += play(*scene, options);
+    }
+  }
   if (options.call.empty()) {
     print_totals(all, options, scenes.size());
   }

@@ -34,8 +34,10 @@ namespace p2psync::sim {
 struct CrashPointOptions {
   bool wanted = false;
   std::uint64_t jobs = 1;
-  std::uint64_t cap = 12;          ///< images at one instant
-  std::uint64_t cap_deeper = 3;    ///< the same while recovering
+  std::uint64_t cap = 12;  ///< images at one instant
+  /// The same while recovering. Of what a power cut left, that many images and the last are crashed
+  /// again, and all that a kill left.
+  std::uint64_t cap_deeper = 2;
   std::uint64_t depth = 2;         ///< crashes in a row
   std::uint64_t count_max = 4096;  ///< how far legal images are counted
   std::string scene;               ///< only this one

@@ -220,6 +220,13 @@ const auto scenes = std::to_array<CrashScene>({
            remove_a(w);
            w.link({p, "a"}, "new target");
          }},
+    {.name = "replace-symlink-of-another-owner",
+     .before = [](World& w) { w.link({s, "a"}, "old target"); },
+     .meanwhile =
+         [](World& w) {
+           remove_a(w);
+           w.link({p, "a"}, "new target");
+         }},
     {.name = "file-to-symlink",
      .before = file_a,
      .meanwhile =
@@ -307,7 +314,8 @@ const auto scenes = std::to_array<CrashScene>({
            for (char name = 'a'; name < 'k'; ++name) {
              w.write({p, std::string(1, name)}, std::string(1, name) + ", new");
            }
-         }},
+         },
+     .depth_max = 1},
     {.name = "kept-version-returns",
      .before = two_versions,
      .meanwhile = [](World& w) { w.write({p, "a"}, "a, first"); }},

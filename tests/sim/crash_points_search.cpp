@@ -148,7 +148,7 @@ CrashCounts CrashSearch::run() {
   }
   const bool fails = options_.call.contains(":E");
   if (options_.call.empty() || !fails) {
-    explore(begin_, 0, "");
+    explore(begin_, 0, "", true);
   }
   if (options_.call.empty() || fails) {
     fail_calls();
@@ -216,10 +216,11 @@ bool CrashSearch::leads_there(const std::string& trail) const {
          options_.call.starts_with(trail + "/");
 }
 
-void CrashSearch::explore(const CrashState& state, std::size_t depth, const std::string& trail) {
+void CrashSearch::explore(const CrashState& state, std::size_t depth, const std::string& trail,
+                          bool deeper) {
   CrashWorld world(scene_, state, !options_.call.empty());
   Cursor cursor;
-  if (depth < std::min(options_.depth, scene_.depth_max)) {
+  if (deeper) {
     world.probe = [&](const CrashPoint& point) { end_at(world, point, depth, trail, cursor); };
   }
   ++counts_.runs;
@@ -248,6 +249,7 @@ void CrashSearch::end_at(CrashWorld& world, const CrashPoint& point, std::size_t
   }
   CrashCounts::Level& level = counts_.levels.at(depth);
   ++level.points;
+  counts_.operations.insert(point.operation);
   if (depth == 0 && point.where == CrashPoint::Where::before) {
     ++counts_.calls_crashed;
   }
@@ -263,16 +265,21 @@ void CrashSearch::end_at(CrashWorld& world, const CrashPoint& point, std::size_t
     cursor.incomplete = cuts.total > cuts.images.size();
     cursor.uncounted = cuts.total >= options_.count_max;
     const std::string others = digest_of(state);
-    if (is_new(others, cached, depth) || !options_.call.empty()) {
+    const bool deeper = depth + 1 < std::min(options_.depth, scene_.depth_max);
+    if (is_new(others, cached, deeper ? depth + 1 : 0) || !options_.call.empty()) {
       ++level.played;
-      end_as(state, cached, depth, here + ":kill", false);
+      end_as(state, cached, depth, here + ":kill", deeper);
     }
     const Tree tree = world.subject().disk().tree();
     for (std::size_t cut = 0; cut < cuts.images.size(); ++cut) {
-      if (is_new(others, cuts.images[cut], depth) || !options_.call.empty()) {
+      // The extreme ones: nothing persists, all does.
+      const bool extreme = cut < options_.cap_deeper || cut + 1 == cuts.images.size();
+      if (is_new(others, cuts.images[cut], deeper && extreme ? depth + 1 : 0) ||
+          !options_.call.empty()) {
         ++level.played;
         state.before_cut = tree;
-        end_as(state, cuts.images[cut], depth, here + fmt::format(":cut{}", cut), true);
+        end_as(state, cuts.images[cut], depth, here + fmt::format(":cut{}", cut),
+               deeper && (extreme || !options_.call.empty()));
       }
     }
   }
@@ -286,24 +293,21 @@ void CrashSearch::end_at(CrashWorld& world, const CrashPoint& point, std::size_t
 }
 
 void CrashSearch::end_as(const CrashState& state, const Disk& left, std::size_t depth,
-                         const std::string& trail, bool power) {
+                         const std::string& trail, bool deeper) {
   if (!leads_there(trail)) {
     return;
   }
   CrashState next = state;
   next.hosts.at(subject_id).disk = left;
-  if (!power) {
-    next.before_cut.reset();
-  }
-  explore(next, depth + 1, trail);
+  explore(next, depth + 1, trail, deeper);
 }
 
-/// With fewer crashes to come than before, too, it is not new.
+/// With no more crashes to come than before it is not new. `depth`: of those; 0: none will come.
 bool CrashSearch::is_new(const std::string& world, const Disk& left, std::size_t depth) {
   std::string digest = world;
   left.append_to(digest);
   const XXH128_hash_t hash = XXH3_128bits(digest.data(), digest.size());
-  const std::size_t more = options_.depth - depth;
+  const std::size_t more = depth == 0 ? 1 : 1 + options_.depth - depth;
   std::size_t& before = played_[{hash.low64, hash.high64}];
   if (before >= more) {
     return false;
@@ -354,7 +358,7 @@ void CrashSearch::fail_call(std::uint64_t call, const std::string& operation, in
     state.before_cut = world.subject().disk().tree();
     state.hosts.at(subject_id).disk =
         std::move(state.hosts.at(subject_id).disk.power_cuts(2, 2).images.front());
-    explore(state, crash_depth_max, trail + ":cut");
+    explore(state, crash_depth_max, trail + ":cut", false);
   }
 }
 

@@ -57,11 +57,11 @@ class CrashSearch {
   void prepare();
   /// What is to come out when nothing goes wrong.
   void undisturbed(bool with_user);
-  void explore(const CrashState& state, std::size_t depth, const std::string& trail);
+  void explore(const CrashState& state, std::size_t depth, const std::string& trail, bool deeper);
   void end_at(CrashWorld& world, const CrashPoint& point, std::size_t depth,
               const std::string& trail, Cursor& cursor);
   void end_as(const CrashState& state, const Disk& left, std::size_t depth,
-              const std::string& trail, bool power);
+              const std::string& trail, bool deeper);
   [[nodiscard]] bool is_new(const std::string& world, const Disk& left, std::size_t depth);
   [[nodiscard]] bool wanted(const std::string& trail) const;
   [[nodiscard]] bool leads_there(const std::string& trail) const;

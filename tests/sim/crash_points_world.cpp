@@ -48,6 +48,7 @@ CrashWorld::CrashWorld(const CrashScene& scene, const CrashState& state, bool tr
       writes_(state.writes),
       unsynced_(state.unsynced),
       doubtful_(state.doubtful),
+      never_synced_(state.never_synced),
       full_left_(scene.full_calls) {
   build();
   for (auto& [id, host] : hosts_) {
@@ -116,6 +117,9 @@ void CrashWorld::after_cut(const Tree& before, const Tree& after) {
   // What a user wrote to a file that was displaced may be torn there.
   for (const std::string& name : unsynced_) {
     oracle_.may_be_gone(subject_id, name, anywhere);
+    if (never_synced_) {
+      oracle_.doubt(name);  // a later sync proves nothing: see World::after_disk_changed
+    }
     for (const std::string_view directory :
          {storage::staging_directory, storage::versions_directory}) {
       for (const auto& [path, node] : subject().disk().tree(directory)) {
@@ -141,6 +145,7 @@ CrashState CrashWorld::freeze() const {
   state.acts = acts_;
   state.unsynced = unsynced_;
   state.doubtful = doubtful_;
+  state.never_synced = never_synced_;
   state.writes = writes_;
   return state;
 }
@@ -302,6 +307,7 @@ int CrashWorld::fault_of_call(std::string_view operation) {
   const int number = fault ? fault(calls_, operation) : 0;
   if (number != 0) {
     note("call " + std::to_string(calls_) + " fails: " + last_operation_ + " " + last_path_);
+    never_synced_ = never_synced_ || (operation == "File::sync" && !unsynced_.empty());
   }
   return number;
 }

@@ -50,6 +50,7 @@ struct CrashState {
   std::uint64_t acts = 0;          ///< of the user in the midst of the subject's calls
   std::set<std::string> unsynced;  ///< where users acted and nobody has synced it
   bool doubtful = false;           ///< a power cut may have taken some of that
+  bool never_synced = false;       ///< a sync failed since they did
   std::uint64_t writes = 0;
   /// What the subject showed before the power cut that it goes on from.
   std::optional<Tree> before_cut;
@@ -96,8 +97,8 @@ class CrashWorld final : public Surroundings {
 
   /// What must hold at rest.
   void judge();
-  /// Nothing that nobody wants any more is left in `.p2psync/tmp`. A call that failed may leave it
-  /// there until the next start.
+  /// No slot is left in `.p2psync/tmp`. A call that failed may leave one there until the next
+  /// start.
   void judge_leftovers();
   void violation(const std::string& invariant, const std::string& text) override;
   [[nodiscard]] const std::vector<Violation>& violations() const { return violations_; }
@@ -189,6 +190,7 @@ class CrashWorld final : public Surroundings {
   std::uint64_t life_ = 0, acts_ = 0, writes_ = 0;
   std::set<std::string> unsynced_;
   bool doubtful_ = false;
+  bool never_synced_ = false;
   bool user_expected_ = false;
   std::uint64_t calls_ = 0, steps_ = 0, matches_ = 0, commits_ = 0, full_left_ = 0;
   std::uint64_t seen_changes_ = ~std::uint64_t{0};

@@ -158,6 +158,7 @@ class Host {
   std::unique_ptr<storage::IndexStore> store_;
   /// SQLite: the index as it is if one of the commits that nobody confirmed holds.
   std::vector<IndexModel> unconfirmed_;
+  const std::vector<engine::Change>* in_commit_ = nullptr;  ///< what SQLite is committing just now
   bool index_in_doubt_ = false;  ///< somebody has been at its files
   Phase phase_ = Phase::idle;
   Instant paused_until_{};

@@ -54,12 +54,14 @@ void Host::commit() {
 
 bool Host::commit_to_store(const std::vector<Change>& changes, bool scanned) {
   Result<void> done;
+  in_commit_ = &changes;
   const bool survived = in_phase(Phase::commit, [&] {
     done = store_->commit(changes);
     if (done && scanned && !index_.scanned) {
       done = store_->scanned();
     }
   });
+  in_commit_ = nullptr;
   if (survived && done) {
     unconfirmed_.clear();
     return true;
@@ -233,7 +235,14 @@ void Host::copy_index_files(const Disk& from) {
 }
 
 Host::Frozen Host::freeze() const {
-  return {index_, unconfirmed_, index_in_doubt_, disk_.disk().without_processes()};
+  Frozen frozen{index_, unconfirmed_, index_in_doubt_, disk_.disk().without_processes()};
+  if (in_commit_ != nullptr) {
+    frozen.unconfirmed.push_back(index_);
+    for (const Change& change : *in_commit_) {
+      frozen.unconfirmed.back().commit(change);
+    }
+  }
+  return frozen;
 }
 
 void Host::thaw(const Frozen& frozen) {
