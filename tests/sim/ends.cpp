@@ -113,6 +113,18 @@ void World::after_disk_changed(Host& host, const Tree& before) {
 void World::torn_in_limbo(Host& host) {
   std::set<std::string> names = circumstances_.at(host.id()).written_in_limbo;
   const auto& unsynced = circumstances_.at(host.id()).never_synced;
+  // A file that a user had just written when it was displaced.
+  const auto& written = circumstances_.at(host.id()).written_by_user;
+  for (const std::string_view directory :
+       {storage::staging_directory, storage::versions_directory}) {
+    for (const auto& [file, node] : host.disk().tree(directory)) {
+      const auto user = written.find(host.disk().disk().find(file).value_or(0));
+      if (user != written.end() && !oracle_.known(node)) {
+        names.insert(user->second);
+        oracle_.may_appear(user->second, node);
+      }
+    }
+  }
   for (const auto& [name, inode] : unsynced) {
     names.insert(name);
     // In the slot yet, if the cut came between the exchange and the move.

@@ -169,6 +169,7 @@ void World::user_writes(Host& host, Random& random, const std::string& name) {
        std::to_string(writes_) + was(before));
   ++report_.user_acts[in_place ? "writes in place" : "saves by rename"];
   circumstances_.at(host.id()).by_user[name] = true;
+  circumstances_.at(host.id()).written_by_user[host.disk().disk().find(name).value_or(0)] = name;
   if (random.chance(50)) {
     set_mtime(host, random, name);
   }

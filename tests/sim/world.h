@@ -125,7 +125,8 @@ class World final : public Surroundings {
     std::map<std::string, InodeNumber> never_synced;  ///< a sync of them failed
     std::optional<Host::Backup> backup;
     std::set<std::string> written_in_limbo;  ///< names of files that users wrote to when displaced
-    std::map<std::string, bool, std::less<>> by_user;  ///< who put what last at a name
+    std::map<std::string, bool, std::less<>> by_user;    ///< who put what last at a name
+    std::map<InodeNumber, std::string> written_by_user;  ///< the name when it was last written
   };
   struct HeldFile {
     engine::NodeId host = 0;
