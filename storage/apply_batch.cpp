@@ -114,11 +114,12 @@ std::vector<engine::Applied> ApplyBatch::run() {
   for (Job* job : removing) {
     advance(*job, true);
   }
-  strike_out_failures();
-  for (Job& job : jobs_) {
-    for (Work& work : job.works) {
-      if (work.slot) {
-        drop_slot(fs_, *work.slot);
+  if (strike_out_failures()) {
+    for (Job& job : jobs_) {
+      for (Work& work : job.works) {
+        if (work.slot) {
+          drop_slot(fs_, *work.slot);
+        }
       }
     }
   }
@@ -235,25 +236,27 @@ void ApplyBatch::log(const Job& job, const Work& work) {
   }
 }
 
-/// Before the slots go that were not laid: a slot that is gone says that it was.
-void ApplyBatch::strike_out_failures() {
+/// Before the slots go that were not laid: a slot that is gone says that it was. False: the log
+/// still speaks of them, so they stay; the next start puts them back.
+bool ApplyBatch::strike_out_failures() {
   bool failed = false;
   for (Job& job : jobs_) {
     for (Work& work : job.works) {
       failed = failed || work.slot.has_value();
     }
   }
-  if (failed) {
-    std::erase_if(log_, [this](const LoggedStep& step) {
-      return std::ranges::any_of(jobs_, [&](const Job& job) {
-        return std::ranges::any_of(job.works, [&](const Work& work) {
-          return work.slot && work.slot->path == step.place &&
-                 work.slot->signature.inode == step.inode;
-        });
+  if (!failed || !is_logged(fs_, batch_)) {
+    return true;
+  }
+  std::erase_if(log_, [this](const LoggedStep& step) {
+    return std::ranges::any_of(jobs_, [&](const Job& job) {
+      return std::ranges::any_of(job.works, [&](const Work& work) {
+        return work.slot && work.slot->path == step.place &&
+               work.slot->signature.inode == step.inode;
       });
     });
-    std::ignore = write_batch_log(fs_, batch_, log_);
-  }
+  });
+  return write_batch_log(fs_, batch_, log_).has_value();
 }
 
 /// Before the log is: to the log a slot that is not there is one that was laid.

@@ -54,7 +54,7 @@ class ApplyBatch {
   [[nodiscard]] Result<void> sync_slots();
   [[nodiscard]] Result<void> intend();
   void log(const Job& job, const Work& work);
-  void strike_out_failures();
+  [[nodiscard]] bool strike_out_failures();
   void discard_slot(Work& work);
   void advance(Job& job, bool removals);
   Outcome carry_out(Work& work);

@@ -245,6 +245,11 @@ Result<void> make_durable(Fs& fs, const std::vector<LoggedStep>& steps) {
 
 }  // namespace
 
+bool is_logged(Fs& fs, std::uint64_t batch) {
+  const auto text = read_log(fs);
+  return !text || decode_log(*text).batch == batch;
+}
+
 Result<CarriedOut> carried_out(Fs& fs) {
   const auto text = read_log(fs);
   if (!text) {

@@ -43,6 +43,9 @@ struct LoggedStep {
 [[nodiscard]] Result<void> write_batch_log(Fs& fs, std::uint64_t batch,
                                            const std::vector<LoggedStep>& steps);
 
+/// The log on the disk is this batch's, or cannot be read.
+[[nodiscard]] bool is_logged(Fs& fs, std::uint64_t batch);
+
 struct CarriedOut {
   std::vector<LoggedStep> steps;
   std::vector<engine::Relaid> relaid;  ///< what they mean

@@ -276,6 +276,28 @@ TEST_CASE("apply: without a log nothing is changed at all") {
   CHECK(exists(disk.fs, "gone"));
 }
 
+TEST_CASE("apply: a step that failed is not taken for done if it could not be struck out") {
+  OnSimDisk disk;
+  int logs = 0;
+  disk.disk.fault = [&](std::string_view operation, std::string_view path) {
+    return operation == "create" && path.contains("batch-log") && ++logs == 2 ? ENOSPC : 0;
+  };
+  Apply apply = batch({{"a", {put_file(disk.fs, "a", "new")}}});
+  apply.batch = 7;
+  make_file(disk.fs, "a", "a user's");
+  {
+    Applier applier(disk.fs);
+    const auto answers = applier.apply(apply);
+    REQUIRE(std::holds_alternative<Obstructed>(answers.at(0).results.at(0)));
+    REQUIRE(logs == 2);
+  }
+  disk.disk.restart();
+  Applier applier(disk.fs);
+  REQUIRE(applier.recover(nothing_recorded).has_value());
+  CHECK(applier.relaid().empty());
+  CHECK(left_over(disk.fs) == 1);  // staged again
+}
+
 TEST_CASE("apply: where leases prove something, only one that is granted ends the watch") {
   OnSimDisk disk;
   make_file(disk.fs, "a", "old");
