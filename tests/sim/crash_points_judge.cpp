@@ -134,8 +134,7 @@ void CrashWorld::judge_records() {
 void CrashWorld::judge_leftovers() {
   for (const auto& [path, node] : subject().disk().tree(storage::staging_directory)) {
     const std::string_view name = engine::name_of(path);
-    // Contents stay, whole or not: to go on with them (and one empty one, which is copied).
-    if (name.starts_with("slot-")) {
+    if (!name.starts_with("batch-log") && !name.starts_with("intent-")) {
       violation("#18 bounded disk", path + " is left");
     }
   }
