@@ -111,20 +111,17 @@ void World::after_disk_changed(Host& host, const Tree& before) {
 
 /// What users wrote to files that had been displaced may be torn as well: a write like any other.
 void World::torn_in_limbo(Host& host) {
-  std::set<std::string> names = circumstances_.at(host.id()).written_in_limbo;
-  const auto& unsynced = circumstances_.at(host.id()).never_synced;
-  // A file that a user had just written when it was displaced.
-  const auto& written = circumstances_.at(host.id()).written_by_user;
+  std::vector<std::pair<std::string, TreeNode>> torn;
   for (const std::string_view directory :
        {storage::staging_directory, storage::versions_directory}) {
     for (const auto& [file, node] : host.disk().tree(directory)) {
-      const auto user = written.find(host.disk().disk().find(file).value_or(0));
-      if (user != written.end() && !oracle_.known(node)) {
-        names.insert(user->second);
-        oracle_.may_appear(user->second, node);
+      if (!oracle_.known(node)) {
+        torn.emplace_back(file, node);
       }
     }
   }
+  std::set<std::string> names = circumstances_.at(host.id()).written_in_limbo;
+  const auto& unsynced = circumstances_.at(host.id()).never_synced;
   for (const auto& [name, inode] : unsynced) {
     names.insert(name);
     // In the slot yet, if the cut came between the exchange and the move.
@@ -137,13 +134,19 @@ void World::torn_in_limbo(Host& host) {
       }
     }
   }
+  // A file that a user had just written when it was displaced.
+  const auto& written = circumstances_.at(host.id()).written_by_user;
+  for (const auto& [file, node] : torn) {
+    const auto user = written.find(host.disk().disk().find(file).value_or(0));
+    if (user != written.end()) {
+      names.insert(user->second);
+    }
+  }
   invariants_.may_mint(host.id(), names.size());
   for (const std::string& name : names) {
     oracle_.may_be_gone(host.id(), name, contents_anywhere());
-    for (const auto& [file, node] : host.disk().tree(storage::versions_directory)) {
-      if (!oracle_.known(node)) {
-        oracle_.may_appear(name, node);
-      }
+    for (const auto& [file, node] : torn) {
+      oracle_.may_appear(name, node);
     }
   }
 }

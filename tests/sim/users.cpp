@@ -257,6 +257,8 @@ void World::user_renames(Host& host, Random& random, const std::string& from,
       oracle_.wrote(moved, after.at(moved));
       invariants_.user_acted(host.id(), 2);
       circumstances_.at(host.id()).by_user[moved] = true;
+      circumstances_.at(host.id()).written_by_user[host.disk().disk().find(moved).value_or(0)] =
+          moved;
     }
   }
   touched(host, random, from);
