@@ -97,8 +97,8 @@ class CrashWorld final : public Surroundings {
 
   /// What must hold at rest.
   void judge();
-  /// No slot is left in `.p2psync/tmp`. A call that failed may leave one there until the next
-  /// start.
+  /// Nothing that nobody wants any more is left in `.p2psync/tmp`. A call that failed may leave it
+  /// there until the next start.
   void judge_leftovers();
   void violation(const std::string& invariant, const std::string& text) override;
   [[nodiscard]] const std::vector<Violation>& violations() const { return violations_; }
