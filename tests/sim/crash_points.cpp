@@ -1,18 +1,17 @@
 #include "tests/sim/crash_points.h"
 
 #include <fmt/format.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <cstdlib>
 #include <sstream>
 #include <vector>
 
 #include "tests/sim/crash_points_search.h"
+#include "tests/sim/workers.h"
 
 namespace p2psync::sim {
 namespace {
@@ -102,28 +101,6 @@ CrashCounts play_from(int queue, const std::vector<const CrashScene*>& scenes,
   return all;
 }
 
-std::array<int, 2> open_pipe() {
-  std::array<int, 2> ends{};
-  if (::pipe(ends.data()) != 0) {
-    std::perror("pipe");
-    std::exit(1);
-  }
-  return ends;
-}
-
-bool write_all(int fd, const std::string& text) {
-  return ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-}
-
-std::string read_all(int fd) {
-  std::string text;
-  std::array<char, 4096> buffer;
-  for (ssize_t n = 0; (n = ::read(fd, buffer.data(), buffer.size())) > 0;) {
-    text.append(buffer.data(), static_cast<std::size_t>(n));
-  }
-  return text;
-}
-
 CrashCounts play_in_processes(const std::vector<const CrashScene*>& scenes,
                               const CrashPointOptions& options) {
   invariant(scenes.size() < 256, "a byte names a scene");
@@ -134,32 +111,17 @@ CrashCounts play_in_processes(const std::vector<const CrashScene*>& scenes,
   }
   invariant(write_all(queue[1], numbers), "a pipe holds some bytes");
   ::close(queue[1]);
-  std::vector<std::pair<pid_t, int>> workers;
-  for (std::uint64_t job = 0; job < options.jobs; ++job) {
-    const auto ends = open_pipe();
-    std::fflush(stdout);
-    const pid_t pid = ::fork();
-    if (pid == 0) {
-      const bool told = write_all(ends[1], to_text(play_from(queue[0], scenes, options)));
-      std::fflush(stdout);
-      ::_exit(told ? 0 : 1);
-    }
-    ::close(ends[1]);
-    workers.emplace_back(pid, ends[0]);
-  }
-  ::close(queue[0]);
   CrashCounts all;
-  for (const auto& [pid, fd] : workers) {
-    const std::string text = read_all(fd);
-    ::close(fd);
-    int status = 0;
-    ::waitpid(pid, &status, 0);
-    all += from_text(text);
-    if (status != 0 || text.empty()) {
-      fmt::print("a worker died: run with --jobs 1 to see where\n");
+  for (const auto& text : in_processes(options.jobs, [&](std::uint64_t) {
+         return to_text(play_from(queue[0], scenes, options));
+       })) {
+    if (text) {
+      all += from_text(*text);
+    } else {
       ++all.failures;
     }
   }
+  ::close(queue[0]);
   return all;
 }
 

@@ -88,19 +88,7 @@ std::vector<std::string> NameHistory::ahead(const IndexModel& index, const Tree&
 
 void CrashWorld::tell_states() {
   for (const auto& [id, host] : hosts_) {
-    std::string line = host->name();
-    if (!host->running()) {
-      line += ": not running";
-    } else {
-      const Status status = host->node().status();
-      line += ": state " + std::to_string(static_cast<int>(status.state)) + ", pending " +
-              std::to_string(status.pending_files) + (host->node().looking() ? ", looking" : "") +
-              (host->at_rest() ? "" : ", at work");
-      for (const Problem& problem : status.problems) {
-        line += "; " + problem.path + ": " + problem.message;
-      }
-    }
-    violation("#16 bounded convergence", line);
+    violation("#16 bounded convergence", host->state_text());
   }
 }
 

@@ -41,6 +41,20 @@ bool Host::at_rest() const {
   return jobs_ == 0 && uncommitted_.empty() && !committing_ && waiting_.empty();
 }
 
+std::string Host::state_text() const {
+  if (!running()) {
+    return name() + ": not running";
+  }
+  const Status status = node().status();
+  std::string text = name() + ": state " + std::to_string(static_cast<int>(status.state)) +
+                     ", pending " + std::to_string(status.pending_files) +
+                     (node().looking() ? ", looking" : "") + (at_rest() ? "" : ", at work");
+  for (const Problem& problem : status.problems) {
+    text += "; " + problem.path + ": " + problem.message;
+  }
+  return text;
+}
+
 // --- The life of the process
 
 void Host::start() {

@@ -88,6 +88,8 @@ class Host {
   [[nodiscard]] Phase phase() const { return phase_; }
   /// Nothing is being committed, applied, looked at or written.
   [[nodiscard]] bool at_rest() const;
+  /// In a few words, for who wonders why it is not.
+  [[nodiscard]] std::string state_text() const;
   [[nodiscard]] const engine::Apply* applying() const { return applying_; }
 
   /// The wall clock of the disk follows the world's time from here on.
@@ -159,7 +161,7 @@ class Host {
   /// SQLite: the index as it is if one of the commits that nobody confirmed holds.
   std::vector<IndexModel> unconfirmed_;
   const std::vector<engine::Change>* in_commit_ = nullptr;  ///< what SQLite is committing just now
-  bool index_in_doubt_ = false;  ///< somebody has been at its files
+  bool index_in_doubt_ = false;                             ///< somebody has been at its files
   Phase phase_ = Phase::idle;
   Instant paused_until_{};
   const engine::Apply* applying_ = nullptr;

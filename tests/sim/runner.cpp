@@ -1,13 +1,11 @@
 #include "tests/sim/runner.h"
 
 #include <fmt/format.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <sstream>
-#include <vector>
+
+#include "tests/sim/workers.h"
 
 namespace p2psync::sim {
 namespace {
@@ -88,25 +86,6 @@ Totals work(const RunOptions& options, std::uint64_t job) {
   return totals;
 }
 
-void write_all(int fd, const std::string& text) {
-  for (std::size_t done = 0; done < text.size();) {
-    const ssize_t n = ::write(fd, text.data() + done, text.size() - done);
-    if (n <= 0) {
-      return;
-    }
-    done += static_cast<std::size_t>(n);
-  }
-}
-
-std::string read_all(int fd) {
-  std::string text;
-  char buffer[4096];
-  for (ssize_t n = 0; (n = ::read(fd, buffer, sizeof buffer)) > 0;) {
-    text.append(buffer, static_cast<std::size_t>(n));
-  }
-  return text;
-}
-
 }  // namespace
 
 void Totals::add(const Report& report) {
@@ -156,33 +135,12 @@ Totals run_seeds(const RunOptions& options) {
   if (options.jobs == 1) {
     return work(options, 0);
   }
-  std::vector<std::pair<pid_t, int>> workers;
-  for (std::uint64_t job = 0; job < options.jobs; ++job) {
-    int ends[2];
-    if (::pipe(ends) != 0) {
-      std::perror("pipe");
-      std::exit(1);
-    }
-    std::fflush(stdout);
-    const pid_t pid = ::fork();
-    if (pid == 0) {
-      ::close(ends[0]);
-      write_all(ends[1], to_text(work(options, job)));
-      std::fflush(stdout);
-      ::_exit(0);
-    }
-    ::close(ends[1]);
-    workers.emplace_back(pid, ends[0]);
-  }
   Totals totals;
-  for (const auto& [pid, fd] : workers) {
-    const std::string text = read_all(fd);
-    ::close(fd);
-    int status = 0;
-    ::waitpid(pid, &status, 0);
-    totals += from_text(text);
-    if (status != 0 || text.empty()) {
-      fmt::print("a worker died: run with --jobs 1 to see where\n");
+  for (const auto& text :
+       in_processes(options.jobs, [&](std::uint64_t job) { return to_text(work(options, job)); })) {
+    if (text) {
+      totals += from_text(*text);
+    } else {
       ++totals.failed;
     }
   }
