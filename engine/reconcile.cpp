@@ -10,6 +10,7 @@ namespace {
 
 constexpr Duration retry_first = std::chrono::milliseconds(500);
 constexpr Duration retry_longest = std::chrono::seconds(30);
+constexpr unsigned looks_at_once_max = 5;
 
 bool only_removes(const Plan& made) {
   return std::ranges::all_of(
@@ -29,6 +30,10 @@ void Reconciler::add(const Dirty& dirty) {
     if (!fresh) {
       place->second = std::min(place->second, floor);
     }
+  }
+  if (const auto trouble = troubles_.find(dirty.path);
+      trouble != troubles_.end() && trouble->second.error.code == ErrorCode::changed) {
+    troubles_.erase(trouble);  // news: it may be about what was in the way
   }
   ready(dirty.path);
 }
@@ -56,8 +61,13 @@ void Reconciler::ready_awaited(const Plan& made) {
 
 void Reconciler::retry(const Path& name) {
   const Path& path = replica_.owner(name);
-  if (const auto trouble = troubles_.find(path); trouble != troubles_.end()) {
-    troubles_.erase(trouble);
+  if (const auto place = troubles_.find(path); place != troubles_.end()) {
+    Trouble& trouble = place->second;
+    if (trouble.looks == looks_at_once_max) {
+      return;
+    }
+    ++trouble.looks;
+    trouble.due = true;
   }
   ready(path);
 }
@@ -179,6 +189,9 @@ void Reconciler::take(const Path& path, const Plan::Effect& effect, const Step& 
     troubles_.erase(path);
   } else if (std::holds_alternative<Obstructed>(result)) {
     outcome.look.push_back(effect.name);
+    if (const Path parent(parent_of(effect.name)); !parent.empty()) {
+      outcome.look.push_back(parent);  // it may be what is gone
+    }
     if (effect.moved) {
       outcome.look.push_back(effect.moved->name);
     }
@@ -273,10 +286,9 @@ void Reconciler::laid(const Path& path, const Plan::Effect& effect, const Step& 
 }
 
 void Reconciler::fail(const Path& path, const Error& error, Instant now) {
-  const auto [place, fresh] =
-      troubles_.try_emplace(path, Trouble{error, now, now, retry_first, false});
+  const auto [place, fresh] = troubles_.try_emplace(path, Trouble{error, now, now, retry_first});
   Trouble& trouble = place->second;
-  if (!fresh) {
+  if (!fresh && (trouble.looks == 0 || trouble.looks == looks_at_once_max)) {
     trouble.delay = std::min(trouble.delay * 2, retry_longest);
   }
   trouble.error = error;

@@ -82,7 +82,8 @@ class Reconciler {
   [[nodiscard]] std::vector<Problem> problems() const;
   /// When a path that failed is tried again.
   [[nodiscard]] std::optional<Instant> wake_at() const;
-  /// Looks by what a look found may let them go on.
+  /// What a look found may let its path go on at once: a few times, for what is refused whatever
+  /// the looks say would spin.
   void retry(const Path& name);
 
  private:
@@ -94,7 +95,8 @@ class Reconciler {
     Instant since;
     Instant retry;
     Duration delay;
-    bool due = false;  ///< its time has come; it is tried as soon as nothing holds it up
+    unsigned looks = 0;  ///< that let it go on before its time
+    bool due = false;    ///< its time has come; it is tried as soon as nothing holds it up
   };
 
   void ready(const Path& path);

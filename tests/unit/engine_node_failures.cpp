@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "engine/node.h"
+#include "engine_pair.h"
 
 namespace p2psync::engine {
 namespace {
@@ -82,6 +83,38 @@ TEST_CASE("node: where bytes could not be read for a peer it looks again") {
   const Hash content = loaded.records[0].record->shown[0].version.content;
   CHECK(asks<Look>(node.step(now, BlockRead{2, 1, content, nullptr}),
                    [](const Look& look) { return look.names.front().name == "a"; }));
+}
+
+/// Two nodes in sync whose folders have a directory "d", and a file that the first then writes in
+/// it.
+void into_directory(Pair& pair, const std::function<void()>& before_the_file) {
+  pair.make(1, "d", Kind::directory, "", 1);
+  pair.start(1, true);
+  pair.start(2, true);
+  pair.connect();
+  REQUIRE(pair.run_until([&] { return pair.in_sync(); }));
+  before_the_file();
+  pair.make(1, "d/a", Kind::file, "new", 2);
+  pair.touch(1, "d/a");
+}
+
+TEST_CASE("node: a directory that went without a word from the watcher is missed by an apply") {
+  Pair pair;
+  into_directory(pair, [&] { pair.host(2).disk.erase("d"); });
+  CHECK(pair.run_until([&] { return pair.in_sync() && pair.host(2).disk.contains("d/a"); }, 50));
+  CHECK(pair.host(2).applies < 10);
+}
+
+TEST_CASE(
+    "node: what is refused whatever a look says is tried again at longer and longer intervals") {
+  Pair pair;
+  into_directory(pair, [&] { pair.host(2).refused = "d/a"; });
+  std::ignore = pair.run_until([] { return false; }, 200);
+  CHECK(pair.host(2).applies > 5);
+  CHECK(pair.host(2).applies < 50);
+  pair.host(2).refused.clear();
+  CHECK(pair.run_until([&] { return pair.in_sync(); }, 300));
+  CHECK(pair.host(2).disk.contains("d/a"));
 }
 
 }  // namespace

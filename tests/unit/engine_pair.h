@@ -24,6 +24,8 @@ class Pair {
     std::map<Hash, Bytes> contents;
     VersionVector knowledge;  ///< as last persisted
     std::vector<Hash> dropped;
+    Path refused;  ///< every step there meets something unexpected, whatever a look says
+    std::uint64_t applies = 0;
     std::unique_ptr<Node> node;
     std::uint64_t inodes = 0;
     std::uint64_t starts = 0;
@@ -82,7 +84,8 @@ class Pair {
 
   /// Everything that is under way arrives; time stands still.
   void drain() {
-    while (!under_way_.empty()) {
+    for (int steps = 0; !under_way_.empty(); ++steps) {
+      invariant(steps < 100'000, "the nodes come to an end without time going on");
       auto [id, input] = std::move(under_way_.front());
       under_way_.pop_front();
       take(id, std::move(input));
@@ -167,6 +170,7 @@ class Pair {
     answer(id, std::move(done));
   }
   void perform(NodeId id, Host& host, const Apply& apply) {
+    ++host.applies;
     ApplyDone done;
     for (const ApplyJob& job : apply.jobs) {
       Applied& applied = done.jobs.emplace_back(Applied{job.path, {}});
@@ -220,8 +224,14 @@ class Pair {
     }
     return (host.disk[to->name] = host.disk[name]).signature;
   }
+  static bool can_hold(const Host& host, const Path& name) {
+    const auto parent = host.disk.find(Path(parent_of(name)));
+    return parent_of(name).empty() ||
+           (parent != host.disk.end() && parent->second.signature.kind == Kind::directory);
+  }
   static StepResult carry_out(Host& host, const Put& put) {
-    if (at(host, put.name) != put.expected) {
+    if (at(host, put.name) != put.expected || !can_hold(host, put.name) ||
+        put.name == host.refused) {
       return Obstructed{};
     }
     if (put.wanted.kind == Kind::file && !host.contents.contains(put.wanted.content)) {
