@@ -18,7 +18,7 @@ using namespace engine;
 constexpr Duration tick = 1s;
 /// A path, a look or a content that failed is tried again after at most this long.
 constexpr Duration retry_longest = 30s;
-constexpr Duration quiet = 30s;
+constexpr Duration quiet = 300s;  // whatever is put off or done by the clock has its turn
 
 constexpr const char* never_torn = "#11 never half-written";
 
