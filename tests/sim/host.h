@@ -162,6 +162,9 @@ class Host {
   std::vector<IndexModel> unconfirmed_;
   const std::vector<engine::Change>* in_commit_ = nullptr;  ///< what SQLite is committing just now
   bool index_in_doubt_ = false;                             ///< somebody has been at its files
+  /// Bits of it were flipped once: a read may come upon one in a page that earlier starts passed
+  /// by, or that a backup brought back.
+  bool index_rotten_ = false;
   Phase phase_ = Phase::idle;
   Instant paused_until_{};
   const engine::Apply* applying_ = nullptr;

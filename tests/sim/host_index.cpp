@@ -180,7 +180,7 @@ void Host::take_in(const Loaded& loaded) {
     index_ = std::move(found);
   }
   unconfirmed_.clear();
-  index_in_doubt_ = false;
+  index_in_doubt_ = index_rotten_;
 }
 
 void Host::remove_index_files() {
@@ -204,7 +204,7 @@ void Host::damage_index(Random& random) {
     lose_index();
     return;
   }
-  index_in_doubt_ = true;
+  index_in_doubt_ = index_rotten_ = true;
   for (int i = 0; i < 8; ++i) {
     const std::string file = index_file + index_suffixes.at(random.below(2));
     const auto bytes = disk_.read(file);
