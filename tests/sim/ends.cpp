@@ -61,6 +61,17 @@ void World::restart_later(Host& host, Random& random) {
 /// The process is down already.
 void World::cut_power(Host& host, Random& random) {
   const Tree before = host.disk().tree();
+  // What a user had just written when it was displaced nobody may have synced: it goes as a whole.
+  Circumstances& about = circumstances_.at(host.id());
+  for (const std::string_view directory :
+       {storage::staging_directory, storage::versions_directory}) {
+    for (const auto& [file, node] : host.disk().tree(directory)) {
+      const auto user = about.written_by_user.find(host.disk().disk().find(file).value_or(0));
+      if (user != about.written_by_user.end()) {
+        about.written_in_limbo.insert(user->second);
+      }
+    }
+  }
   host.disk().power_cut(random);
   host.tell_time();
   after_disk_changed(host, before);
