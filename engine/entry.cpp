@@ -175,6 +175,16 @@ Entry merge(const Entry& mine, const VersionVector& mine_seen, const Entry& thei
   return merged;
 }
 
+bool has_superseded(const Entry& entry, std::uint64_t recognition) {
+  return std::ranges::any_of(entry.deletions,
+                             [recognition](const Deletion& deletion) {
+                               return holds(deletion.superseded, recognition);
+                             }) ||
+         std::ranges::any_of(entry.versions, [recognition](const Sibling& sibling) {
+           return holds(sibling.version.superseded, recognition);
+         });
+}
+
 std::uint64_t recognition(const Version& version) {
   return Canonical()
       .number(static_cast<std::uint64_t>(version.kind))

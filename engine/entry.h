@@ -103,6 +103,8 @@ void drop_stale_imports(Entry& entry);
 
 /// Names a version by content and mtime, to recognise it after an index was lost. XXH3-64.
 [[nodiscard]] std::uint64_t recognition(const Version& version);
+/// A version or a deletion of the entry has replaced the version of this name.
+[[nodiscard]] bool has_superseded(const Entry& entry, std::uint64_t recognition);
 
 /// XXH3-64 of a dot: the tag of a version that is nobody's copy.
 [[nodiscard]] std::uint64_t tag_of(const Dot& dot);

@@ -249,6 +249,12 @@ void Node::Impl::on(Instant, const Surfaced& event) {
       }
     }
   }
+  found.mtime = event.seen.signature.mtime;
+  if (record != nullptr && has_superseded(record->entry, recognition(found))) {
+    // What it held once: power went, and what was written to it since had not reached the disk.
+    replica_.keep({event.file, path, found});
+    return;
+  }
   // Written by a process that still had the replaced file: it had seen that version and nothing
   // later.
   std::optional<Shown> old;

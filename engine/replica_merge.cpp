@@ -144,15 +144,10 @@ void Replica::retract_imports(const Path& path) {
       continue;
     }
     const std::uint64_t mark = recognition(import->entry.versions[0].version);
-    const bool known =
-        std::ranges::any_of(entry.versions,
-                            [&](const Sibling& sibling) {
-                              return recognition(sibling.version) == mark ||
-                                     std::ranges::count(sibling.version.superseded, mark) > 0;
-                            }) ||
-        std::ranges::any_of(entry.deletions, [&](const Deletion& deletion) {
-          return std::ranges::count(deletion.superseded, mark) > 0;
-        });
+    const bool known = has_superseded(entry, mark) ||
+                       std::ranges::any_of(entry.versions, [mark](const Sibling& sibling) {
+                         return recognition(sibling.version) == mark;
+                       });
     if (!known) {
       ++place;
       continue;

@@ -85,6 +85,25 @@ TEST_CASE("node: where bytes could not be read for a peer it looks again") {
                    [](const Look& look) { return look.names.front().name == "a"; }));
 }
 
+TEST_CASE("node: what power took back to an older version is no news") {
+  const Instant now{};
+  Loaded loaded = file_a();
+  Version old;
+  old.content.bytes[0] = 5;
+  old.mtime = 17;
+  loaded.records[0].record->entry.versions[0].version.superseded = {recognition(old)};
+  for (const bool written_by_user : {false, true}) {
+    Node node(alone(), loaded, now);
+    std::ignore = node.start(now);
+    std::ignore = node.step(now, root_of(loaded));
+    Surfaced surfaced{"a", "17", {}, {}};
+    surfaced.seen.content = old.content;
+    surfaced.seen.signature.mtime = written_by_user ? 18 : old.mtime;
+    std::ignore = node.step(now, surfaced);
+    CHECK(node.record("a")->entry.versions.size() == (written_by_user ? 2 : 1));
+  }
+}
+
 /// Two nodes in sync whose folders have a directory "d", and a file that the first then writes in
 /// it.
 void into_directory(Pair& pair, const std::function<void()>& before_the_file) {
