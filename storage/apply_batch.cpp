@@ -302,11 +302,10 @@ Result<void> ApplyBatch::intend() {
   return {};
 }
 
-/// What a sync that failed was to make durable has to be written anew: the kernel takes its pages
-/// for clean from then on. A displaced file that was found is a user's, and stays.
+/// A displaced file that was found is a user's, and stays.
 void ApplyBatch::discard_slot(Work& work) {
   if (work.slot && work.slot->found.empty()) {
-    std::ignore = fs_.unlink(work.slot->path);
+    storage::discard_slot(fs_, work.slot->path);
     work.slot.reset();
   }
 }

@@ -63,9 +63,7 @@ Stepped<Slot> dressed(Fs& fs, const Put& put, std::string path, const std::optio
   if (done && sync) {
     done = (*file)->sync();
     if (!done) {
-      // After a sync that failed the kernel takes the pages for clean: the next one would succeed,
-      // and the bytes would not be on the disk. They have to be written anew.
-      std::ignore = fs.unlink(path);
+      discard_slot(fs, path);
     }
   }
   if (!done) {
@@ -222,6 +220,16 @@ void drop_slot(Fs& fs, const Slot& slot) {
     std::ignore = fs.rename(slot.path, staged_path(*content), RenameMode::replace);
   } else if (!fs.unlink(slot.path)) {
     std::ignore = fs.remove_directory(slot.path);
+  }
+}
+
+void discard_slot(Fs& fs, const std::string& path) {
+  if (!fs.unlink(path) && staged_in(engine::name_of(path))) {
+    // Neither we nor the next start may take it for that content again.
+    const std::string plain = path.substr(0, path.rfind('-'));
+    if (fs.rename(path, plain, RenameMode::replace)) {
+      std::ignore = fs.unlink(plain);
+    }
   }
 }
 

@@ -33,6 +33,9 @@ using Stepped = std::expected<T, engine::StepResult>;
 
 /// Takes back a slot that was not laid.
 void drop_slot(Fs& fs, const Slot& slot);
+/// After a sync that failed the kernel takes the pages for clean: the next one would succeed, and
+/// the bytes would not be on the disk. They have to be written anew.
+void discard_slot(Fs& fs, const std::string& path);
 /// The staged content that a slot of this file name was made of.
 [[nodiscard]] std::optional<engine::Hash> staged_in(std::string_view file);
 

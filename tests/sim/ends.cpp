@@ -81,7 +81,11 @@ void World::after_disk_changed(Host& host, const Tree& before) {
   torn_in_limbo(host);
   forget_held_files(host, true);
   const Tree after = host.disk().tree();
-  const auto about_never_synced = std::exchange(circumstances_.at(host.id()).never_synced, {});
+  auto about_never_synced = std::exchange(circumstances_.at(host.id()).never_synced, {});
+  // What the program itself was laying it has to write anew.
+  std::erase_if(about_never_synced, [](const auto& file) {
+    return engine::is_below(file.first, storage::staging_directory);
+  });
   std::uint64_t changed = 0;
   for (const auto& [name, node] : after) {
     const auto was = before.find(name);
@@ -91,8 +95,9 @@ void World::after_disk_changed(Host& host, const Tree& before) {
     ++changed;
     const bool torn = node.kind != Kind::directory && !oracle_.known(node) &&
                       engine::name_of(name) != editor_temporary &&
-                      std::ranges::none_of(about_never_synced, [&name](const auto& file) {
-                        return lineage_of(file.first) == lineage_of(name);
+                      std::ranges::none_of(about_never_synced, [&](const auto& file) {
+                        return lineage_of(file.first) == lineage_of(name) ||
+                               host.disk().disk().find(name) == file.second;
                       });
     auto& by_user = circumstances_.at(host.id()).by_user;
     if (torn && (!by_user.contains(name) || !by_user.at(name)) &&

@@ -379,7 +379,9 @@ void World::strike_index(const Move& move, Host& host) {
         crash(host);
         const Tree before = host.disk().tree();
         host.restore(*backup, fault == Fault::machine_restored);
-        after_disk_changed(host, before);
+        if (fault == Fault::machine_restored) {
+          after_disk_changed(host, before);  // else what was not durable still is not
+        }
         restored(fault);
       }
     });

@@ -277,6 +277,38 @@ TEST_CASE("apply: what a user wrote meanwhile is durable when it is told of") {
   }
 }
 
+TEST_CASE("apply: bytes that a sync did not make durable are not laid later, whatever else fails") {
+  for (const int files : {1, 20}) {  // synced each, and all at once
+    for (const bool restarts : {false, true}) {
+      OnSimDisk disk;
+      Apply many;
+      for (int i = 0; i < files; ++i) {
+        const std::string name = "f" + std::to_string(i);
+        many.jobs.push_back({name, {put_file(disk.fs, name, "new " + name)}});
+      }
+      bool failed = false;
+      disk.disk.fault = [&](std::string_view operation, std::string_view path) {
+        if (!failed && (operation == "sync_all" || path.contains("/slot-"))) {
+          failed = operation == "sync_all" || operation == "File::sync";
+          return failed ? EIO : 0;
+        }
+        return operation == "unlink" && path.contains("/slot-") ? EIO : 0;
+      };
+      Applier applier(disk.fs);
+      std::ignore = applier.apply(many);
+      REQUIRE(failed);
+      disk.disk.fault = nullptr;
+      Applier next(disk.fs);
+      if (restarts) {
+        REQUIRE(next.recover(nothing_recorded).has_value());
+      }
+      for (const Applied& job : (restarts ? next : applier).apply(many)) {
+        CHECK(only<SourceGone>(job.results) != nullptr);
+      }
+    }
+  }
+}
+
 TEST_CASE("apply: found bytes are told of until the name they were laid at is durable") {
   Scene scene;
   Scene after;
