@@ -198,20 +198,24 @@ void ApplyBatch::log(const Job& job, const Work& work) {
     move.wanted = moved.wanted;
     log_.push_back(std::move(move));
   };
-  const auto log_rmdir = [&](const engine::Path& name, const engine::Signature& expected) {
+  const auto log_removal = [&](const engine::Path& name, const engine::Signature& expected) {
     LoggedStep gone = step;
     gone.what = LoggedStep::What::remove;
     gone.name = name;
     gone.inode = expected.inode;
+    gone.place = work.item ? kept_path(work.item->file) : std::string();
     log_.push_back(std::move(gone));
   };
   if (const auto* put = std::get_if<Put>(work.step)) {
     const bool onto_directory = put->expected && put->expected->kind == Kind::directory;
+    // A crash may come before anything stands there again.
     if (onto_directory && put->wanted.kind != Kind::directory) {
-      log_rmdir(put->name, *put->expected);  // a crash may come before anything stands there again
+      log_removal(put->name, *put->expected);
     }
     if (put->moved) {
       log_move(*put->moved, put->name, *put->expected);
+    } else if (work.item && put->wanted.kind == Kind::directory && !exchange_) {
+      log_removal(put->name, *put->expected);
     }
     step.name = put->name;
     step.wanted = put->wanted;
@@ -221,18 +225,12 @@ void ApplyBatch::log(const Job& job, const Work& work) {
       step.ctime = work.slot->signature.ctime;
     }
     log_.push_back(std::move(step));
-  } else if (const auto* gone = std::get_if<Remove>(work.step); gone != nullptr && work.item) {
-    if (gone->moved) {
+  } else if (const auto* gone = std::get_if<Remove>(work.step)) {
+    if (gone->moved && work.item) {
       log_move(*gone->moved, gone->name, gone->expected);
-      return;
+    } else {
+      log_removal(gone->name, gone->expected);
     }
-    step.what = LoggedStep::What::remove;
-    step.name = gone->name;
-    step.place = kept_path(work.item->file);
-    step.inode = gone->expected.inode;
-    log_.push_back(std::move(step));
-  } else if (gone != nullptr) {
-    log_rmdir(gone->name, gone->expected);
   }
 }
 
