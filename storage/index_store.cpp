@@ -95,6 +95,10 @@ void examine(const SqliteDatabase& sqlite) {
       throw damaged(sqlite.file(), check.text(0));
     }
   }
+  // A header of a later format is sound to SQLite, but every commit would fail.
+  if (sqlite.read_only()) {
+    throw damaged(sqlite.file(), "it cannot be written to");
+  }
 }
 
 /// Makes the tables in a new file; refuses what is not ours, newer or damaged.

@@ -149,6 +149,10 @@ std::uint64_t SqliteDatabase::number(const char* sql) const {
   return statement.number(0);
 }
 
+bool SqliteDatabase::read_only() const {
+  return sqlite3_db_readonly(connection_.get(), "main") == 1;
+}
+
 void SqliteDatabase::rollback() {
   if (sqlite3_get_autocommit(connection_.get()) == 0) {
     // A failure means that SQLite has rolled back by itself. This runs while an error is on its

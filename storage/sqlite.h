@@ -75,6 +75,8 @@ class SqliteDatabase {
   }
 
   [[nodiscard]] const std::string& file() const { return file_; }
+  /// Its header says so, whatever the disk allows.
+  [[nodiscard]] bool read_only() const;
   [[nodiscard]] sqlite3* connection() const { return connection_.get(); }
   /// Runs `work`, a call of SQLite's that may reach the disk, and returns its number.
   template <class Work>

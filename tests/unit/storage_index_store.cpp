@@ -233,6 +233,12 @@ TEST_CASE("index store: what is no index, or a damaged one, is named and can be 
     std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(page * 4096), 4096, '\x55');
     overwrite(file, bytes);
   }
+  SUBCASE("a bit of its header that forbids to write to it") {
+    must_open(scratch);
+    std::string bytes = contents(file);
+    bytes.at(18) ^= 1;
+    overwrite(file, bytes);
+  }
   const Error error = must_fail(scratch);
   CHECK_MESSAGE(error.code == ErrorCode::corrupt, error.message());
   CHECK(error.message().contains(index_file));
