@@ -138,6 +138,7 @@ void World::torn_in_limbo(Host& host) {
   }
   std::set<std::string> names = circumstances_.at(host.id()).written_in_limbo;
   const auto& unsynced = circumstances_.at(host.id()).never_synced;
+  const auto& written = circumstances_.at(host.id()).written_by_user;
   for (const auto& [name, inode] : unsynced) {
     names.insert(name);
     // In the slot yet, if the cut came between the exchange and the move.
@@ -145,13 +146,14 @@ void World::torn_in_limbo(Host& host) {
          {storage::staging_directory, storage::versions_directory}) {
       for (const auto& [file, node] : host.disk().tree(directory)) {
         if (host.disk().disk().find(file) == inode) {
-          oracle_.may_appear(name, node);  // what is left may be what another wrote: nothing at all
+          // What is left may be what another wrote: nothing at all.
+          const auto user = written.find(inode);
+          oracle_.may_appear(user == written.end() ? name : user->second, node);
         }
       }
     }
   }
   // A file that a user had just written when it was displaced.
-  const auto& written = circumstances_.at(host.id()).written_by_user;
   for (const auto& [file, node] : torn) {
     const auto user = written.find(host.disk().disk().find(file).value_or(0));
     if (user != written.end()) {

@@ -362,6 +362,7 @@ void World::user_writes_held(HeldFile& held) {
   oracle_.superseded(host.id(), name, shown);
   oracle_.wrote(name, as_it_is());
   circumstances_.at(host.id()).by_user[name] = true;
+  circumstances_.at(host.id()).written_by_user[held.file.inode()] = name;
   if (standing.empty()) {
     circumstances_.at(host.id()).written_in_limbo.insert(name);
   }
