@@ -77,6 +77,10 @@ Result<void> Limbo::make_durable(const std::string& path, const Displaced& displ
 
 void Limbo::restore(const IntentItem& item, std::uint64_t intent,
                     const std::optional<Hash>& recorded) {
+  if (const auto known = entries_.find(item.file);
+      known != entries_.end() && known->second.reported) {
+    return;  // a crash came before an intent was removed that another had taken the place of
+  }
   const std::string path = kept_path(item.file);
   const auto stat = fs_.stat(path);
   if (!stat) {

@@ -276,6 +276,41 @@ TEST_CASE("apply: without a log nothing is changed at all") {
   CHECK(exists(disk.fs, "gone"));
 }
 
+TEST_CASE("apply: displaced bytes surface once at a start, whatever intents a crash has left") {
+  std::size_t intents = 0;
+  bool over = false;
+  for (std::uint64_t call = 1; !over; ++call) {
+    REQUIRE(call < call_max);
+    OnSimDisk disk;
+    make_file(disk.fs, "a", "old");
+    auto editor = disk.disk.open_writer("a");
+    {
+      Applier applier(disk.fs);
+      std::ignore = apply_one(applier, {put_file(disk.fs, "a", "new")});
+      disk.disk.calls = 0;
+      disk.disk.before_call = [&](std::string_view, std::string_view) {
+        if (disk.disk.calls == call) {
+          throw sim::Crash{};
+        }
+      };
+      try {
+        std::ignore = applier.apply({});  // its intent gives way to one of what is left in limbo
+        over = true;
+      } catch (const sim::Crash&) {
+      }
+    }
+    disk.disk.before_call = nullptr;
+    editor->write(0, "mine");
+    disk.disk.restart();
+    intents = std::max(intents, staging_names(disk.fs, "intent-"));
+    Applier applier(disk.fs);
+    const auto surfaced = applier.recover(nothing_recorded);
+    REQUIRE(surfaced.has_value());
+    CHECK(surfaced->size() == 1);
+  }
+  CHECK(intents == 2);
+}
+
 TEST_CASE("apply: a step that failed is not taken for done if it could not be struck out") {
   OnSimDisk disk;
   int logs = 0;
