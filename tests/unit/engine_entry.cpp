@@ -256,6 +256,14 @@ TEST_CASE("merge: a delete removes only what its author saw") {
   CHECK(both.entry.context == VersionVector{{a, 1}, {b, 1}, {c, 1}});
 }
 
+TEST_CASE("merge: an entry that is ahead of its node's knowledge removes what it replaced") {
+  // The beginning of a stream: the entry is here, and the knowledge that comes last is not.
+  const Side ahead{entry_of({{{b, 1}, file(2)}}, {}, {{a, 1}}), {}};
+  const Side behind{entry_of({{{a, 1}, file(1)}}), {{a, 1}}};
+  CHECK(live_dots(merged(behind, ahead).entry) == std::set<Dot>{{b, 1}});
+  CHECK(live_dots(merged(ahead, behind).entry) == std::set<Dot>{{b, 1}});
+}
+
 TEST_CASE("merge: a collected tombstone brings nothing back, since knowledge covers it") {
   const Side stale{entry_of({{{a, 1}, file(1)}}), {{a, 1}}};
   CHECK_FALSE(merged({{}, {{a, 1}, {b, 1}}}, stale).entry.live());

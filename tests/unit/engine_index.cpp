@@ -223,6 +223,20 @@ TEST_CASE("index: ascending, descending and inside-out insertion give one sum") 
   CHECK(up.summary("", bounds[0]).live == count / 16);
 }
 
+TEST_CASE("index: names that differ in case alone are two") {
+  Index index;
+  const auto add = [&](const Path& path, std::uint64_t event) {
+    index.update(path, [&](Record& record) { record.entry.context.add({{1, 1}, event}); });
+  };
+  add("Readme", 1);
+  CHECK(index.find("README") == nullptr);
+  add("README", 2);
+  REQUIRE(index.find("README") != nullptr);
+  REQUIRE(index.find("Readme") != nullptr);
+  CHECK(index.find("README")->entry.context.at({1, 1}) == 2);
+  CHECK(index.find("Readme")->entry.context.at({1, 1}) == 1);
+}
+
 TEST_CASE("index: an empty record is never stored") {
   Index index;
   index.put("a", {});

@@ -332,6 +332,21 @@ TEST_CASE("node: what a lost index told of and another member has comes back") {
   CHECK(pair.tree(1) == both);
 }
 
+TEST_CASE("node: who writes on into a file that was replaced has seen what it held") {
+  Pair pair;
+  pair.make(1, "f", Kind::file, "old", 10);
+  pair.start(1, true);
+  pair.start(2, true);
+  pair.drain();
+  const Hash old = pair.host(1).disk.at("f").content;
+  Seen seen = pair.host(1).disk.at("f");
+  seen.content.bytes[0] ^= 1;
+  Node& node = *pair.host(1).node;
+  std::ignore = node.step(pair.now(), Surfaced{"f", "kept", seen, old});
+  REQUIRE(node.record("f")->entry.versions.size() == 1);
+  CHECK(node.record("f")->entry.versions[0].version.content == seen.content);
+}
+
 TEST_CASE("node: of another cluster nothing is taken and nothing is told") {
   Pair pair;
   pair.make(1, "secret", Kind::symlink, "s", 1);

@@ -39,6 +39,17 @@ void show(Replica& replica, const Path& name, const Dot& dot, const Version& ver
   replica.show("f", {name, {dot}, version, {Kind::file, version.mode, 7, 1, version.mtime, 9}});
 }
 
+/// The next batch, from what has changed in the replica.
+std::optional<Apply> next(Reconciler& reconciler, Replica& replica, const Path& held_up = {},
+                          Instant now = {}) {
+  for (const Dirty& dirty : replica.take_dirty()) {
+    reconciler.add(dirty);
+  }
+  return reconciler.next(
+      now, [&](const Path& name) { return name == held_up; },
+      [](const Path&, const std::vector<Need>&) {});
+}
+
 }  // namespace
 
 TEST_CASE("plan: a loser waits at the name for the winner's bytes, and is not laid twice") {
@@ -82,15 +93,57 @@ TEST_CASE("reconcile: what a plan waits for is planned too, though a start found
   loaded.knowledge = entry.context;
   Replica replica(options(), std::move(loaded));
   Reconciler reconciler(replica);
-  for (const Dirty& dirty : replica.take_dirty()) {
-    reconciler.add(dirty);
-  }
-  const auto batch = reconciler.next(
-      {}, [](const Path&) { return false; }, [](const Path&, const std::vector<Need>&) {});
+  const auto batch = next(reconciler, replica);
   REQUIRE(batch);
   std::vector<Path> laid;
   for (const ApplyJob& job : batch->jobs) {
     laid.push_back(job.path);
   }
   CHECK(laid == std::vector<Path>{"d", "d/e", "d/e/f"});
+}
+
+TEST_CASE("reconcile: no copy is laid while the name beside it is being read") {
+  Replica replica(options(), {});
+  const Version loser = version(1, 10, "beta");
+  const Version winner = version(2, 20, "gamma");
+  receive(replica, {{{third, 1}}, {{{third, 1}, winner}}, {}});
+  show(replica, "f", {third, 1}, winner);
+  receive(replica, {{{peer, 1}}, {{{peer, 1}, loser}}, {}});
+  replica.add_staged(loser.content);
+  Reconciler reconciler(replica);
+  CHECK_FALSE(next(reconciler, replica, "f"));
+  const auto batch = next(reconciler, replica);
+  REQUIRE(batch);
+  CHECK(std::get<Put>(batch->jobs.at(0).steps.at(0)).name == "f.conflict-beta");
+}
+
+TEST_CASE("reconcile: trouble with a copy is over when it is laid, whatever its path waits for") {
+  Replica replica(options(), {});
+  const Version loser = version(1, 10, "beta");
+  receive(replica, {{{peer, 1}}, {{{peer, 1}, loser}}, {}});
+  receive(replica, {{{third, 1}}, {{{third, 1}, version(2, 20, "gamma")}}, {}});
+  replica.add_staged(loser.content);  // and the winner's bytes are nowhere
+  Reconciler reconciler(replica);
+  REQUIRE(next(reconciler, replica));
+  std::ignore =
+      reconciler.done({}, {{{"f", {p2psync::Error{p2psync::ErrorCode::io, "write", "f", 5}}}}});
+  CHECK(reconciler.problems().size() == 1);
+
+  const Instant later{std::chrono::minutes(1)};
+  REQUIRE(next(reconciler, replica, {}, later));
+  const Signature laid{Kind::file, 0644, 7, 1, 10, 9};
+  std::ignore = reconciler.done(later, {{{"f", {Done{laid, {}, {}}}}}});
+  CHECK_FALSE(next(reconciler, replica, {}, later));
+  CHECK_FALSE(reconciler.idle());
+  CHECK(reconciler.problems().empty());
+}
+
+TEST_CASE("reconcile: what a path has missed is not held before the path is laid") {
+  // Its second event comes alone and brings knowledge of the first, which nobody needs any more.
+  Replica replica(options(), {});
+  receive(replica, {{{peer, 2}}, {{{peer, 2}, version(1, 10, "beta")}}, {}});
+  Reconciler reconciler(replica);
+  std::ignore = next(reconciler, replica);
+  replica.learn({peer, 0, 2});
+  CHECK(reconciler.held().at(peer) == 0);
 }

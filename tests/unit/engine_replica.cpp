@@ -159,13 +159,15 @@ TEST_CASE("replica: a change of mode or mtime alone remembers whose bytes it cha
   Seen chmod = file(1, 50);
   chmod.signature.mode = 0600;
   replica.observe("f", chmod);
-  Seen touch = file(1, 70);
-  touch.signature.mode = 0600;
-  replica.observe("f", touch);
+  for (const std::int64_t mtime : {70, 80}) {
+    Seen touch = file(1, mtime);
+    touch.signature.mode = 0600;
+    replica.observe("f", touch);
+  }
   const Version& version = entry(replica, "f").versions.at(0).version;
-  CHECK(events(replica) == 3);
+  CHECK(events(replica) == 4);
   CHECK(version.metadata_only);
-  CHECK(version.base == base);  // of the bytes' writer, not of the chmod between
+  CHECK(version.base == base);  // of the bytes' writer, not of the changes between
   replica.observe("f", file(2, 80));
   CHECK_FALSE(entry(replica, "f").versions.at(0).version.metadata_only);
   CHECK(entry(replica, "f").versions.at(0).version.base == 0);
@@ -320,6 +322,31 @@ TEST_CASE("replica: what stands on the disk as the entries want it is adopted wi
   replica.observe("f.conflict-beta", file(2, 5));
   CHECK(events(replica) == 1);
   CHECK(replica.owner("f.conflict-beta") == "f");
+}
+
+TEST_CASE("replica: wanted bytes that a user puts over a live version are an event") {
+  Replica replica(options(), {});
+  replica.observe("f", file(1, 50));
+  receive(replica, "f", written({peer, 1}, theirs(2, 99)));  // not yet on the disk
+  replica.observe("f", file(2, 99));                         // from a stick, say
+  CHECK(events(replica) == 2);
+  CHECK(dots(entry(replica, "f")) == std::vector<Dot>{{own, 2}, {peer, 1}});
+}
+
+TEST_CASE("replica: a conflict copy gives way to a file of its name, even where that is cut") {
+  // The name of the copy does not tell any more whose it is: only what is shown there does.
+  const Path path(250, 'f');
+  Replica replica(options(), {});
+  replica.observe(path, file(1, 50));
+  receive(replica, path, written({peer, 1}, theirs(2, 10)));
+  lay(replica, path);
+  const Path copy = replica.layout(path).front().name;
+  REQUIRE(replica.owner(copy) == path);
+  std::ignore = replica.take_dirty();
+  receive(replica, copy, written({peer, 2}, theirs(3, 20)));
+  const std::vector<Dirty> dirty = replica.take_dirty();
+  CHECK(std::ranges::find(dirty, path, &Dirty::path) != dirty.end());
+  CHECK(replica.layout(path).front().name != copy);
 }
 
 TEST_CASE("replica: an implied directory that a user makes is an event of its own") {

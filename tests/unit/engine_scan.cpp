@@ -1,0 +1,57 @@
+// What looks and listings are made of, and when.
+#include "engine/scan.h"
+
+#include <doctest/doctest.h>
+
+#include "engine_pair.h"
+
+using namespace p2psync::engine;
+
+TEST_CASE("scan: what changed within the clock's grain is read again, whatever stat says") {
+  Pair pair;
+  pair.start(1, true);
+  pair.start(2, true);
+  pair.connect();
+  REQUIRE(pair.run_until([&] { return pair.in_sync(); }));
+  Seen& file = pair.host(1).disk["f"];
+  pair.make(1, "f", Kind::file, "one", 10);
+  file.fresh = true;
+  pair.touch(1, "f");
+  pair.drain();
+  // Nothing tells of the second save but the bytes.
+  const Signature signature = file.signature;
+  pair.make(1, "f", Kind::file, "two", 10);
+  file.signature = signature;
+  CHECK(pair.run_until([&] { return pair.tree(2) == pair.tree(1); }));
+}
+
+TEST_CASE("scan: a name counts as gone when nothing else is left to look at") {
+  NodeOptions options;
+  options.self = 1;
+  options.members = {{1, "alpha"}};
+  Replica replica(options, {});
+  Seen seen;
+  seen.signature.ctime = seen.signature.inode = 1;
+  replica.observe("old", seen);
+  Scan scan(replica);
+  const Instant now{};
+  const auto next = [&] {
+    std::vector<Output> out;
+    scan.next(now, [](const Path&) { return false; }, out);
+    return out;
+  };
+  // Of a rename the watcher has told one half; the other comes with a listing.
+  scan.touch("old");
+  scan.list("", false);
+  REQUIRE(next().size() == 2);
+  scan.on(now, LookDone{{{"old", Absent()}}});
+  CHECK(next().empty());
+  CHECK(replica.index().find("old")->entry.live());
+  scan.on(now, Listed{"", std::vector<Listing>{{"new", false, seen.signature}}});
+  REQUIRE(next().size() == 1);
+  CHECK(replica.index().find("old")->entry.live());
+  scan.on(now, LookDone{{{"new", seen}, {"old", Absent()}}});
+  CHECK(next().empty());
+  CHECK_FALSE(replica.index().find("old")->entry.live());
+  CHECK(replica.index().find("new")->entry.live());
+}
