@@ -378,6 +378,23 @@ TEST_CASE("apply: where a lease proves nothing, a replaced file is hashed again 
   CHECK(applier.still_open() == 0);
 }
 
+TEST_CASE(
+    "apply: where a lease proves nothing, a replaced file is watched until the grace is over") {
+  OnSimDisk disk;
+  disk.disk.lease = storage::Lease::unknown;
+  make_file(disk.fs, "a", "old");
+  auto editor = disk.disk.open_writer("a");
+  Applier applier(disk.fs);
+  std::ignore = apply_one(applier, {put_file(disk.fs, "a", "new")});
+  disk.disk.disk().now += 10'000'000'000;
+  CHECK(applier.revisit().empty());
+  editor->write(0, "late");
+  disk.disk.disk().now += 51'000'000'000;
+  const auto surfaced = applier.revisit();
+  REQUIRE(surfaced.size() == 1);
+  CHECK(surfaced[0].seen.content == storage::sha256("late"));
+}
+
 TEST_CASE("apply: a directory that is gone and whose place is empty stays away after a power cut") {
   // The look that follows finds nothing, and puts that on record: the disk may not be behind.
   for (std::uint64_t seed = 0; seed < 40; ++seed) {

@@ -130,6 +130,59 @@ TEST_CASE("apply: without exchange a user who writes in place or deletes loses n
   }
 }
 
+TEST_CASE("apply: without exchange what a user puts there before the link stays there alone") {
+  for (const bool moves : {true, false}) {  // linked to a conflict name, or to the kept versions
+    for (const bool special : {true, false}) {
+      CAPTURE(moves);
+      CAPTURE(special);
+      OnPlainDisk disk;
+      make_file(disk.fs, "a", "old");
+      Put put = put_file(disk.fs, "a", "new");
+      if (moves) {
+        put.moved = Moved{"a.conflict-n", wanted_file("old")};
+      }
+      bool acted = false;
+      disk.disk.before_call = [&](std::string_view operation, std::string_view) {
+        if (operation == "link" && !acted) {
+          acted = disk.disk.remove("a") &&
+                  (special ? disk.disk.make_special("a") : disk.disk.write_file("a", "user's"));
+        }
+      };
+      Applier applier(disk.fs);
+      const auto results = apply_one(applier, {put});
+      disk.disk.before_call = nullptr;
+      REQUIRE(acted);
+      CHECK(only<Obstructed>(results));
+      const sim::Tree tree = disk.disk.tree();
+      REQUIRE(tree.size() == 1);
+      CHECK(tree.contains("a"));
+      CHECK(tree.begin()->second.special == special);
+      CHECK((special || tree.begin()->second.bytes == "user's"));
+      CHECK(names_in(disk.fs, storage::versions_directory) == 0);
+      CHECK(applier.still_open() == 0);
+    }
+  }
+}
+
+TEST_CASE("apply: a link is taken back, but not what a user has put in its place") {
+  OnPlainDisk disk;
+  make_file(disk.fs, "a", "old");
+  Put put = put_file(disk.fs, "a", "new");
+  put.moved = Moved{"a.conflict-n", wanted_file("old")};
+  disk.disk.before_call = [&](std::string_view operation, std::string_view path) {
+    if (operation == "link") {
+      REQUIRE(disk.disk.save_file("a", "first"));
+    } else if (operation == "rename" && path.starts_with(storage::versions_directory)) {
+      REQUIRE(disk.disk.save_file("a.conflict-n", "second"));
+    }
+  };
+  Applier applier(disk.fs);
+  const auto results = apply_one(applier, {put});
+  CHECK(only<Obstructed>(results));
+  CHECK(disk.disk.read("a") == "first");
+  CHECK(disk.disk.read("a.conflict-n") == "second");
+}
+
 TEST_CASE("apply: a process that holds a file open writes at any call, and after it") {
   for (const auto hashes : {Scene::Hashes::known, Scene::Hashes::unknown}) {
     for (const std::string name : {"a", "b", "d", "e", "g"}) {

@@ -185,6 +185,30 @@ TEST_CASE("batch log: a copy that moves to the name is known to have moved") {
   }
 }
 
+TEST_CASE("batch log: without exchange a link that a user has replaced since was made") {
+  for (const bool made : {true, false}) {
+    OnPlainDisk disk;
+    const Apply apply = batch({{"a", {put_file(disk.fs, "a", "new")}}});
+    const std::string_view last = made ? "unlink" : "link";
+    disk.disk.before_call = [&](std::string_view operation, std::string_view path) {
+      if (operation == last && (path == "a" || path.contains("slot-"))) {
+        throw sim::Crash{};
+      }
+    };
+    {
+      Applier applier(disk.fs);
+      CHECK_THROWS_AS(std::ignore = applier.apply(apply), sim::Crash);
+    }
+    disk.disk.before_call = nullptr;
+    REQUIRE(disk.disk.save_file("a", "user's"));
+    disk.disk.restart();
+    Applier applier(disk.fs);
+    REQUIRE(applier.recover(nothing_recorded).has_value());
+    CHECK(applier.relaid().size() == (made ? 1U : 0U));
+    CHECK(disk.disk.read("a") == "user's");
+  }
+}
+
 TEST_CASE("batch log: a file that a power cut left with both names has not been removed") {
   OnSimDisk disk;
   make_file(disk.fs, "a", "old");

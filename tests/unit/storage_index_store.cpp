@@ -125,6 +125,7 @@ TEST_CASE("index store: everything that was committed is there after opening it 
     change.knowledge = engine::VersionVector{{{self, 7}, 9}};
     change.rows = {{self, 5, {{{self, 7}, 9}}}, {1, 6, {}}};
     change.kept = {kept, {"0002", "gone", {}}};
+    change.applied = 7;
     Change later;
     later.records = {{"gone", std::nullopt}, {"a", record_of(4)}};
     later.rows = {{1, 8, {{{1, 1}, 1}}}};
@@ -145,6 +146,7 @@ TEST_CASE("index store: everything that was committed is there after opening it 
   const engine::HeldRow other{1, 8, {{{1, 1}, 1}}};
   CHECK(std::ranges::count(loaded.rows, other) == 1);
   CHECK(loaded.kept == std::vector<engine::KeptVersion>{kept});
+  CHECK(loaded.applied == 7);
 }
 
 TEST_CASE("index store: it is fresh until the first scan is complete") {

@@ -173,6 +173,27 @@ TEST_CASE("apply: a power cut while recovering from a power cut loses nothing ei
   }
 }
 
+TEST_CASE("apply: without exchange a loser has its new name for good before it leaves the old") {
+  OnPlainDisk disk;
+  make_file(disk.fs, "a", "loser");
+  REQUIRE(disk.fs.sync_all());
+  Put put = put_file(disk.fs, "a", "winner");
+  put.moved = Moved{"a.conflict-n", wanted_file("loser")};
+  std::size_t images = 0;
+  disk.disk.before_call = [&](std::string_view operation, std::string_view path) {
+    if (operation != "rename" || path != "a") {
+      return;
+    }
+    for (sim::Disk& image : disk.disk.disk().power_cuts(cuts_max).images) {
+      ++images;
+      CHECK(sim::SimFs(std::move(image)).read("a.conflict-n") == "loser");
+    }
+  };
+  Applier applier(disk.fs);
+  CHECK(only<Done>(apply_one(applier, {put})) != nullptr);
+  CHECK(images > 0);
+}
+
 TEST_CASE("apply: what was answered as done no power cut takes back") {
   for (const bool exchange : {true, false}) {
     Scene scene(exchange);
