@@ -7,6 +7,17 @@
 
 using namespace p2psync::engine;
 
+namespace {
+
+NodeOptions alone() {
+  NodeOptions options;
+  options.self = 1;
+  options.members = {{1, "alpha"}};
+  return options;
+}
+
+}  // namespace
+
 TEST_CASE("scan: what changed within the clock's grain is read again, whatever stat says") {
   Pair pair;
   pair.start(1, true);
@@ -26,10 +37,7 @@ TEST_CASE("scan: what changed within the clock's grain is read again, whatever s
 }
 
 TEST_CASE("scan: a name counts as gone when nothing else is left to look at") {
-  NodeOptions options;
-  options.self = 1;
-  options.members = {{1, "alpha"}};
-  Replica replica(options, {});
+  Replica replica(alone(), {});
   Seen seen;
   seen.signature.ctime = seen.signature.inode = 1;
   replica.observe("old", seen);
@@ -54,4 +62,16 @@ TEST_CASE("scan: a name counts as gone when nothing else is left to look at") {
   CHECK(next().empty());
   CHECK_FALSE(replica.index().find("old")->entry.live());
   CHECK(replica.index().find("new")->entry.live());
+}
+
+TEST_CASE("scan: a name is not looked at while it is laid") {
+  Replica replica(alone(), {});
+  Scan scan(replica);
+  scan.touch("f");
+  std::vector<Output> out;
+  scan.next({}, [](const Path& name) { return name == "f"; }, out);
+  CHECK(out.empty());
+  CHECK(scan.holds("f"));  // and is not laid again before the look
+  scan.next({}, [](const Path&) { return false; }, out);
+  CHECK(out.size() == 1);
 }
