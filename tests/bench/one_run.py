@@ -50,7 +50,7 @@ class Run:
             workload.change(self)
             started = time.monotonic()
             took = program.finish(workload.goal(self), started)
-            peak, cpu = program.usage()
+            peaks, cpu = program.usage()
             time.sleep(REST_S)
             sent = {number: after - sent_before[number] for number, after in self.network.sent().items()}
         finally:
@@ -60,7 +60,8 @@ class Run:
         wrong = [line for folder in self.folders[1:] for line in measure.differences(self.folders[0], folder)]
         if wrong:
             raise Failure("the trees differ:\n" + "\n".join(wrong[:20]) + f"\n{len(wrong)} in all")
-        measured = {"time": took, "wire": sum(sent.values()), "source sent": sent[1], "peak": peak, "cpu": cpu}
+        measured = {"time": took, "wire": sum(sent.values()), "source sent": sent[1],
+                    "peak": max(peaks), "peaks": peaks, "cpu": cpu}
         return measured | workload.figures(self, measured)
 
     def close(self):

@@ -50,10 +50,10 @@ class Program:
         self.cpu_before = [measure.cpu_seconds(family) for family in families]
 
     def usage(self):
-        """(peak bytes of the largest node, CPU seconds of all together)"""
+        """(peak bytes of each node, CPU seconds of all together)"""
         families = self.pids()
         cpu = sum(map(measure.cpu_seconds, families)) - sum(self.cpu_before)
-        return max(map(measure.peak_bytes, families)), cpu
+        return list(map(measure.peak_bytes, families)), cpu
 
 
 class Daemon(Program):
@@ -145,20 +145,24 @@ def ask(folder):
 
 
 class Command(Program):
-    """A program that does its work and ends. Its processes are looked at while it runs."""
+    """A program that does its work and ends. Its processes are looked at while it runs.
+
+    A node is the daemon, if there is one, or one of the commands.
+    """
 
     def roots(self):
         return []
 
     def forget(self):
-        self.peak, self.cpu = 0, 0.0
+        self.peaks, self.cpu = [], 0.0
 
     def usage(self):
-        return self.peak, self.cpu
+        return self.peaks, self.cpu
 
     def transfer(self, deadline):
         """Runs all commands at once, until the last has ended."""
         running = {}
+        self.peaks = [0] * (len(self.roots()) + len(self.commands()))
         for command in self.commands():
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                        stderr=subprocess.PIPE)
@@ -171,13 +175,13 @@ class Command(Program):
                 process.wait()
 
     def reap(self, running, deadline):
+        nodes = [*self.roots(), *running]
         sample_at = 0
         while running:
             self.run.watch()
             now = time.monotonic()
             if now > sample_at:
-                # A child of a daemon is gone when it is done, so this one counts as well.
-                self.peak = max([self.peak, *map(measure.peak_bytes, measure.families([*running, *self.roots()]))])
+                self.peaks = list(map(max, self.peaks, map(measure.peak_bytes, measure.families(nodes))))
                 sample_at = now + SAMPLE_S
             if now > deadline:
                 raise Failure(f"{self.name} did not end within {self.run.patience_s} s")
@@ -234,7 +238,7 @@ class Rsync(Command):
 
     def usage(self):
         until(lambda: len(measure.families(self.roots())[0]) == 1, "the rsync daemon to have served everybody")
-        return self.peak, self.cpu + measure.cpu_seconds(self.roots()) - self.daemon_cpu
+        return self.peaks, self.cpu + measure.cpu_seconds(self.roots()) - self.daemon_cpu
 
     def commands(self):
         run = self.run

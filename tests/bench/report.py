@@ -14,7 +14,7 @@ FIRST_LINES = {
     "syncthing": ["syncthing", "--version"],
     "cp": ["cp", "--version"],
 }
-COMMON = ("time", "wire", "source sent", "peak", "cpu")
+COLUMNS = ("wire", "source sent", "peak", "cpu")
 
 
 def seconds(value):
@@ -43,6 +43,7 @@ SHOWN = {
     "source sent": size,
     "allocated": size,
     "peak": mebibytes,
+    "peaks": lambda values: " ".join(map(mebibytes, values)),
     "additional disk": lambda value: f"{value:.2f} %",
     "time per size/rate": times,
     "source sent per size": times,
@@ -92,11 +93,12 @@ def heading(about):
 
 def figures(name, workload, results):
     """`results`: for each program its runs that succeeded."""
-    extra = sorted({figure for runs in results.values() for run in runs for figure in run} - set(COMMON))
+    usual = {"time", "peaks", *COLUMNS}
+    extra = sorted({figure for runs in results.values() for run in runs for figure in run} - usual)
     lines = [
         f"### {name}: {workload.title}", "",
-        " | ".join(["| program", "time", "from - to", "p2psync's / its", "on the wire", "source sent", "peak memory",
-                    "CPU", *extra]) + " |",
+        " | ".join(["| program", "time", "from - to", "p2psync's / its", "on the wire", "source sent",
+                    "peak memory", "CPU", *extra]) + " |",
         "| --- " * (8 + len(extra)) + "|",
     ]
     ours = results.get("p2psync")
@@ -107,7 +109,7 @@ def figures(name, workload, results):
         took = [run["time"] for run in runs]
         ratio = times(median(ours, "time") / median(runs, "time")) if ours and program != "p2psync" else ""
         cells = [program, seconds(statistics.median(took)), f"{min(took):.2f} - {max(took):.2f}", ratio]
-        cells += [SHOWN[figure](median(runs, figure)) for figure in [*COMMON[1:], *extra]]
+        cells += [SHOWN[figure](median(runs, figure)) for figure in [*COLUMNS, *extra]]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
