@@ -18,13 +18,8 @@ REST_S = 2  # between the start of the programs and the change; and after the en
 class Run:
     def __init__(self, workload, world, directory, patience_s):
         self.workload, self.world, self.patience_s = workload, world, patience_s
-        self.network = None
-        self.place = tempfile.mkdtemp(prefix="p2psync-bench.", dir=directory)
-        self.sockets = tempfile.mkdtemp(prefix="p2psync-bench.", dir="/tmp")
-        self.folders = [self.home(f"node{number}") for number in range(1, workload.nodes + 1)]
-        self.staging = self.home("staging")
-        for folder in [*self.folders, self.staging]:
-            os.mkdir(folder)
+        self.directory = directory
+        self.network = self.place = self.sockets = None
 
     def home(self, name):
         """Beside the folders: no program looks here for contents."""
@@ -36,6 +31,12 @@ class Run:
     def perform(self, kind):
         """The figures; what the trees differ in is a Failure."""
         workload = self.workload
+        self.place = tempfile.mkdtemp(prefix="p2psync-bench.", dir=self.directory)
+        self.sockets = tempfile.mkdtemp(prefix="p2psync-bench.", dir="/tmp")
+        self.folders = [self.home(f"node{number}") for number in range(1, workload.nodes + 1)]
+        self.staging = self.home("staging")
+        for folder in [*self.folders, self.staging]:
+            os.mkdir(folder)
         self.network = Network(workload.nodes, workload.mbit)
         workload.base(self)
         workload.stage(self)
@@ -65,8 +66,9 @@ class Run:
         return measured | workload.figures(self, measured)
 
     def close(self):
+        """May be called again when it was interrupted."""
         if self.network:
             self.network.close()
-        for directory in (self.place, self.sockets):
+        for directory in filter(None, (self.place, self.sockets)):
             shutil.rmtree(directory, ignore_errors=True)
         os.sync()
