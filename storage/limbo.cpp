@@ -155,13 +155,14 @@ void Limbo::look_again(Entry& entry) {
   if (!move_in(entry)) {
     return;
   }
+  const Lease held = lease_on(entry.at);  // first, as in settle()
   const auto before = fs_.stat(entry.at);
   if (!before) {  // gone: somebody tidied up, or it was laid
     entry.waiting = before.error().code != ErrorCode::not_found;
     entry.reported = entry.reported && entry.waiting;
     return;
   }
-  const Lease lease = before->signature.kind == Kind::file ? lease_on(entry.at) : Lease::granted;
+  const Lease lease = before->signature.kind == Kind::file ? held : Lease::granted;
   entry.was_refused = entry.was_refused || lease == Lease::refused;
   const bool closed = lease == Lease::granted || (lease == Lease::unknown && !entry.was_refused &&
                                                   fs_.wall_time() - entry.since >= grace_.count());

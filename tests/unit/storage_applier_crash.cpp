@@ -311,6 +311,42 @@ TEST_CASE("apply: displaced bytes surface once at a start, whatever intents a cr
   CHECK(intents == 2);
 }
 
+TEST_CASE("apply: a late write surfaces, whatever a look just then is refused") {
+  constexpr std::uint64_t calls_max = 25;
+  for (std::uint64_t writes = 1; writes < calls_max; ++writes) {
+    for (std::uint64_t refused = 1; refused < calls_max; ++refused) {
+      INFO("the user writes at call " << writes << ", and call " << refused << " is refused");
+      OnSimDisk disk;
+      make_file(disk.fs, "a", "old");
+      auto editor = disk.disk.open_writer("a");
+      Applier applier(disk.fs);
+      std::ignore = apply_one(applier, {put_file(disk.fs, "a", "new")});
+      const auto write = [&] {
+        if (editor) {
+          editor->write(0, "mine");
+          editor.reset();
+        }
+      };
+      disk.disk.calls = 0;
+      disk.disk.before_call = [&](std::string_view, std::string_view) {
+        if (disk.disk.calls == writes) {
+          write();
+        }
+      };
+      disk.disk.fault = [&](std::string_view, std::string_view) {
+        return disk.disk.calls == refused ? EACCES : 0;
+      };
+      std::size_t surfaced = applier.revisit().size();
+      CHECK(disk.disk.calls < calls_max);
+      disk.disk.before_call = nullptr;
+      disk.disk.fault = nullptr;
+      write();
+      surfaced += applier.revisit().size();
+      CHECK(surfaced == 1);
+    }
+  }
+}
+
 TEST_CASE("apply: a step that failed is not taken for done if it could not be struck out") {
   OnSimDisk disk;
   int logs = 0;
