@@ -1,5 +1,7 @@
 #include "storage/index_store.h"
 
+#include <xxhash.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <type_traits>
@@ -20,16 +22,18 @@ using engine::Record;
 using engine::VersionVector;
 
 constexpr std::uint64_t application_id = 0x70327073;
-constexpr std::uint64_t schema_version = 2;
+constexpr std::uint64_t schema_version = 3;
 constexpr std::int64_t ms_ns = 1'000'000;
+constexpr std::size_t number_bytes = 8;
+constexpr std::string_view knowledge_key = "knowledge";
 
 constexpr const char* schema =
-    "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
+    "CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE entry(path BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE held(member INTEGER PRIMARY KEY, data BLOB NOT NULL);"
     "CREATE TABLE kept(file BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;"
     "PRAGMA application_id = 0x70327073;"
-    "PRAGMA user_version = 2";
+    "PRAGMA user_version = 3";
 
 Blob bytes_of(std::string_view text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
@@ -58,6 +62,49 @@ SqliteFailure damaged(const std::string& file, std::string_view what) {
   return {{ErrorCode::corrupt, "read", file + " (" + std::string(what) + ')'}};
 }
 
+using Bytes = std::vector<std::uint8_t>;
+
+void append(Bytes& bytes, std::uint64_t number) {
+  for (int shift = 0; shift < 64; shift += 8) {
+    bytes.push_back(static_cast<std::uint8_t>(number >> shift));
+  }
+}
+
+std::uint64_t number_in(Blob bytes) {
+  std::uint64_t number = 0;
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    number |= std::uint64_t{bytes[i]} << (8 * i);
+  }
+  return number;
+}
+
+std::uint64_t sum_of(Blob key, Blob data) {
+  return XXH3_64bits_withSeed(data.data(), data.size(), XXH3_64bits(key.data(), key.size()));
+}
+
+/// As it stands in a row: SQLite does not notice a bit that has flipped within a value.
+Bytes sealed(std::string_view key, Bytes data) {
+  append(data, sum_of(bytes_of(key), data));
+  return data;
+}
+
+Bytes sealed(std::string_view key, std::uint64_t number) {
+  Bytes data;
+  append(data, number);
+  return sealed(key, std::move(data));
+}
+
+/// The value that was sealed.
+Blob unsealed(const SqliteDatabase& sqlite, std::string_view key, Blob stored) {
+  if (stored.size() >= number_bytes) {
+    const Blob data = stored.first(stored.size() - number_bytes);
+    if (number_in(stored.last(number_bytes)) == sum_of(bytes_of(key), data)) {
+      return data;
+    }
+  }
+  throw damaged(sqlite.file(), "a value is not what was stored");
+}
+
 /// The border of the room: a failure becomes an Error.
 template <class Work>
 auto caught(const Work& work) -> Result<decltype(work())> {
@@ -77,10 +124,14 @@ void create(SqliteDatabase& sqlite, NodeId self, std::uint64_t epoch) {
   sqlite.transaction([&] {
     sqlite.execute(schema);
     SqliteStatement insert(sqlite, "INSERT INTO meta VALUES(?1, ?2)");
-    insert.bind(1, std::string_view("node")).bind(2, self).run();
-    insert.bind(1, std::string_view("epoch")).bind(2, epoch).run();
-    insert.bind(1, std::string_view("scanned")).bind(2, std::uint64_t{0}).run();
-    insert.bind(1, std::string_view("applied")).bind(2, std::uint64_t{0}).run();
+    const auto put = [&](std::string_view key, std::uint64_t number) {
+      const Bytes value = sealed(key, number);
+      insert.bind(1, key).bind(2, Blob(value)).run();
+    };
+    put("node", self);
+    put("epoch", epoch);
+    put("scanned", 0);
+    put("applied", 0);
   });
 }
 
@@ -131,7 +182,7 @@ std::uint64_t meta(const SqliteDatabase& sqlite, std::string_view key) {
   if (!select.bind(1, key).step()) {
     throw damaged(sqlite.file(), "a value is missing");
   }
-  return select.number(0);
+  return number_in(unsealed(sqlite, key, select.blob(0)));
 }
 
 /// The value of one row.
@@ -165,6 +216,10 @@ struct IndexStore::Database {
   explicit Database(std::unique_ptr<SqliteDatabase> opened) : sqlite(std::move(opened)) {}
 
   void apply(const Change& change);
+  void put_number(std::string_view key, std::uint64_t number) {
+    const Bytes value = sealed(key, number);
+    put_meta.bind(1, key).bind(2, Blob(value)).run();
+  }
 
   std::unique_ptr<SqliteDatabase> sqlite;
   // After the connection, so that they go before it.
@@ -180,25 +235,25 @@ void IndexStore::Database::apply(const Change& change) {
   for (const auto& [path, record] : change.records) {
     const std::string key = key_of(path);
     if (record) {
-      const auto data = engine::encode(*record);
+      const Bytes data = sealed(key, engine::encode(*record));
       put_entry.bind(1, bytes_of(key)).bind(2, Blob(data)).run();
     } else {
       erase_entry.bind(1, bytes_of(key)).run();
     }
   }
   if (change.applied) {
-    put_meta.bind(1, std::string_view("applied")).bind(2, *change.applied).run();
+    put_number("applied", *change.applied);
   }
   if (change.knowledge) {
-    const auto data = engine::encode(*change.knowledge);
-    put_meta.bind(1, std::string_view("knowledge")).bind(2, Blob(data)).run();
+    const Bytes data = sealed(knowledge_key, engine::encode(*change.knowledge));
+    put_meta.bind(1, knowledge_key).bind(2, Blob(data)).run();
   }
   for (const HeldRow& row : change.rows) {
-    const auto data = engine::encode(row);
+    const Bytes data = sealed(hex(row.member), engine::encode(row));
     put_held.bind(1, row.member).bind(2, Blob(data)).run();
   }
   for (const KeptVersion& kept : change.kept) {
-    const auto data = engine::encode(kept);
+    const Bytes data = sealed(kept.file, engine::encode(kept));
     put_kept.bind(1, bytes_of(kept.file)).bind(2, Blob(data)).run();
   }
   for (const std::string& file : change.forgotten) {
@@ -255,9 +310,7 @@ Result<std::string> IndexStore::set_aside(Fs& fs, const std::string& file) {
 }
 
 Result<void> IndexStore::scanned() {
-  return caught([&] {
-    database_->put_meta.bind(1, std::string_view("scanned")).bind(2, std::uint64_t{1}).run();
-  });
+  return caught([&] { database_->put_number("scanned", 1); });
 }
 
 Result<engine::Loaded> IndexStore::load() {
@@ -270,20 +323,27 @@ Result<engine::Loaded> IndexStore::load() {
       if (const auto problem = engine::path_problem(path)) {
         throw damaged(sqlite.file(), *problem);
       }
-      loaded.records.push_back({std::move(path), decoded<Record>(sqlite, entries.blob(1))});
+      auto record = decoded<Record>(sqlite, unsealed(sqlite, entries.text(0), entries.blob(1)));
+      loaded.records.push_back({std::move(path), std::move(record)});
     }
-    SqliteStatement knowledge(sqlite, "SELECT value FROM meta WHERE key = 'knowledge'");
-    while (knowledge.step()) {
-      loaded.knowledge = decoded<VersionVector>(sqlite, knowledge.blob(0));
+    SqliteStatement values(sqlite, "SELECT key, value FROM meta");
+    while (values.step()) {  // all of them: a key that has rotted is a value that is missing
+      const std::string_view key = values.text(0);
+      const Blob value = unsealed(sqlite, key, values.blob(1));
+      if (key == knowledge_key) {
+        loaded.knowledge = decoded<VersionVector>(sqlite, value);
+      }
     }
     loaded.applied = meta(sqlite, "applied");
-    SqliteStatement rows(sqlite, "SELECT data FROM held ORDER BY member");
+    SqliteStatement rows(sqlite, "SELECT member, data FROM held ORDER BY member");
     while (rows.step()) {
-      loaded.rows.push_back(decoded<HeldRow>(sqlite, rows.blob(0)));
+      loaded.rows.push_back(
+          decoded<HeldRow>(sqlite, unsealed(sqlite, hex(rows.number(0)), rows.blob(1))));
     }
-    SqliteStatement kept(sqlite, "SELECT data FROM kept ORDER BY file");
+    SqliteStatement kept(sqlite, "SELECT file, data FROM kept ORDER BY file");
     while (kept.step()) {
-      loaded.kept.push_back(decoded<KeptVersion>(sqlite, kept.blob(0)));
+      loaded.kept.push_back(
+          decoded<KeptVersion>(sqlite, unsealed(sqlite, kept.text(0), kept.blob(1))));
     }
     return loaded;
   });

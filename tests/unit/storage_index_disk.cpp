@@ -341,6 +341,28 @@ TEST_CASE("index disk: an index that cannot be read just now is not damaged") {
   CHECK(refused > 1);
 }
 
+TEST_CASE("index disk: with a rotten bit it is as it was, or damaged, but never another one") {
+  sim::SimFs start(disk_after(2));
+  must_open(start).reset();  // all pages go from the WAL into the database
+  const sim::Disk image = start.image();
+  const std::size_t size = start.read(index_file)->size();
+  std::size_t refused = 0;
+  for (std::size_t at = 0; at < size; at += at < 100 ? 1 : 11) {
+    CAPTURE(at);
+    sim::SimFs fs(image);
+    REQUIRE(fs.rot(index_file, at));
+    const auto opened = IndexStore::open(fs, index_file, self, 1);
+    if (!opened || !(*opened)->load()) {
+      ++refused;
+      continue;
+    }
+    CHECK((*opened)->fresh());
+    CHECK(commits_in(**opened) == 2);
+    CHECK(commit(**opened, 3).has_value());
+  }
+  CHECK(refused > 100);
+}
+
 TEST_CASE("index disk: a crash at any call leaves the commits that were confirmed, or one more") {
   Start start = new_index();
   SUBCASE("a new index") {}

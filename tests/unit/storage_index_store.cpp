@@ -177,7 +177,7 @@ TEST_CASE("index store: records come in the order of paths") {
 TEST_CASE("index store: a database of a newer version is refused and left alone") {
   const Scratch scratch;
   must_commit(*must_open(scratch), change_of("a", 1));
-  run_sql(scratch.database(), "PRAGMA user_version = 3");
+  run_sql(scratch.database(), "PRAGMA user_version = 4");
   const std::string before = contents(scratch.database());
   const Error error = must_fail(scratch);
   CHECK(error.code == ErrorCode::newer);
