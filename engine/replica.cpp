@@ -196,7 +196,7 @@ Version Replica::write(const Path& path, const Path& name, const Seen& seen,
     std::erase_if(entry.versions,
                   [&](const Sibling& sibling) { return contains(old->dots, sibling.dot); });
   }
-  if (name == path) {
+  if (name == path && !version.imported) {
     entry.deletions.clear();  // the new version carries their notes on
   }
   entry.versions.insert(std::ranges::upper_bound(entry.versions, dot, {}, &Sibling::dot),
