@@ -85,6 +85,13 @@ struct Listed {
 // --- Contents
 // ---------------------------------------------------------------------------------------
 
+/// A piece of a content; see storage/content.h.
+struct Chunk {
+  std::uint32_t length = 0;
+  Hash hash;  ///< SHA-256 of its bytes
+  bool operator==(const Chunk&) const = default;
+};
+
 struct Staged {};  ///< complete in `.p2psync/tmp` under its hash; laying it moves it
 struct AtName {    ///< a synchronised file; copied (reflinked where the disk can), hash checked
   Path name;

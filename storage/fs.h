@@ -21,6 +21,7 @@
 
 #include "engine/disk.h"
 #include "engine/error.h"
+#include "storage/chunker.h"
 
 namespace p2psync::storage {
 
@@ -80,6 +81,9 @@ class File {
 class Fs {
  public:
   virtual ~Fs() = default;
+
+  /// How contents are cut, which names them: the same on all nodes. Simulated ones are small.
+  ChunkSizes chunk_sizes;
 
   [[nodiscard]] virtual Result<Stat> stat(std::string_view path) = 0;
   /// Everything in a directory with its stat (items that vanish meanwhile are left out), in name

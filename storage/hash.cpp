@@ -57,6 +57,18 @@ engine::Hash sha256(std::string_view bytes) {
   return sha256({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
 }
 
+engine::Hash sha512_256(std::span<const std::uint8_t> bytes) {
+  static const EVP_MD* const other = EVP_MD_fetch(nullptr, "SHA512-256", nullptr);
+  engine::Hash hash;
+  unsigned int length = 0;
+  invariant(
+      other != nullptr &&
+          EVP_Digest(bytes.data(), bytes.size(), hash.bytes.data(), &length, other, nullptr) == 1 &&
+          length == hash.bytes.size(),
+      "OpenSSL has SHA-512/256");
+  return hash;
+}
+
 std::string to_hex(const engine::Hash& hash) {
   static constexpr std::string_view digits = "0123456789abcdef";
   std::string text;

@@ -1,5 +1,5 @@
 #pragma once
-// SHA-256: what names a content, on disk and between nodes.
+// SHA-256 of a chunk's bytes, SHA-512/256 of a manifest's: see content.h.
 //
 // OpenSSL's EVP, which uses the processor's SHA instructions where it has them (measured 1.7 GB/s a
 // core). Not thread safe; one object a stream. Running out of memory inside OpenSSL ends the
@@ -36,6 +36,7 @@ class Sha256 {
 
 [[nodiscard]] engine::Hash sha256(std::span<const std::uint8_t> bytes);
 [[nodiscard]] engine::Hash sha256(std::string_view bytes);
+[[nodiscard]] engine::Hash sha512_256(std::span<const std::uint8_t> bytes);
 
 /// 64 lower-case hex digits.
 [[nodiscard]] std::string to_hex(const engine::Hash& hash);

@@ -1,0 +1,202 @@
+// How contents are cut and named, and manifests as differences.
+#include "storage/content.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "engine/random.h"
+#include "storage/hash.h"
+#include "storage/manifest.h"
+#include "storage_folder.h"
+
+using namespace p2psync;
+using namespace p2psync::storage;
+using tests::bytes_of;
+using tests::Folder;
+
+namespace {
+
+constexpr ChunkSizes small{32, 64, 256};
+
+std::string noise(std::size_t size, std::uint64_t seed = 1) {
+  engine::Random random(seed);
+  std::string bytes(size, '\0');
+  for (char& byte : bytes) {
+    byte = static_cast<char>(random.below(256));
+  }
+  return bytes;
+}
+
+Manifest chunks_of(std::string_view bytes, const ChunkSizes& sizes = small) {
+  const Folder folder;
+  folder.write("f", bytes);
+  const auto file = folder.fs->open_read("f");
+  auto content = read_content(**file, bytes.size(), sizes);
+  REQUIRE(content);
+  CHECK(content->name == name_of(bytes_of(bytes), sizes));
+  return content->chunks;
+}
+
+std::size_t in_common(const Manifest& one, const Manifest& other) {
+  return static_cast<std::size_t>(std::ranges::count_if(one, [&](const engine::Chunk& chunk) {
+    return std::ranges::find(other, chunk) != other.end();
+  }));
+}
+
+std::optional<Manifest> through(const Manifest& base, const Manifest& manifest,
+                                std::uint64_t size) {
+  return apply_difference(base, difference(base, manifest), size, small);
+}
+
+}  // namespace
+
+TEST_CASE("chunker: the chunks are the bytes, and of the lengths that were asked for") {
+  const std::string bytes = noise(100'000);
+  const Manifest chunks = chunks_of(bytes);
+  std::size_t offset = 0;
+  for (const engine::Chunk& chunk : chunks) {
+    CHECK(sha256(std::string_view(bytes).substr(offset, chunk.length)) == chunk.hash);
+    offset += chunk.length;
+    CHECK(chunk.length <= small.max);
+    CHECK((chunk.length > small.min || offset == bytes.size()));
+  }
+  CHECK(offset == bytes.size());
+  const std::size_t average = bytes.size() / chunks.size();
+  CHECK(average > small.average / 2);
+  CHECK(average < small.average * 2);
+}
+
+TEST_CASE("chunker: the cuts never change, since they name contents") {
+  const std::string bytes = noise(1 << 20);
+  std::vector<std::size_t> lengths;
+  for (auto rest = bytes_of(bytes); !rest.empty(); rest = rest.subspan(lengths.back())) {
+    lengths.push_back(first_chunk(rest, {}));
+  }
+  CHECK(lengths.size() == 14);
+  CHECK(to_hex(name_of(bytes_of(bytes), {})) ==
+        "babaaeb7c9c0f9480238fca13a50aa6726fb6383f68b48ea6f9b63a488ec8dce");
+}
+
+TEST_CASE("chunker: an insertion, an overwriting and an appending change the chunks they touch") {
+  const std::string bytes = noise(8 << 20);
+  const Manifest before = chunks_of(bytes, {});
+  std::string middle = bytes;
+  middle.replace(4 << 20, 10, "0123456789");
+  for (const std::string& edited : {"x" + bytes, middle, bytes + noise(20, 2)}) {
+    const Manifest after = chunks_of(edited, {});
+    CHECK(in_common(after, before) + 3 >= after.size());
+    CHECK(difference(before, after).size() < 3 * 37 + 10);
+  }
+}
+
+TEST_CASE("content: what is one chunk is called by its bytes, what is more by its manifest") {
+  const std::string one = noise(small.max);
+  CHECK(chunks_of(one).empty());
+  CHECK(name_of(bytes_of(one), small) == sha256(one));
+  const Manifest several = chunks_of(noise(small.max + 1));
+  CHECK(several.size() > 1);
+  // A file with the bytes of a manifest is not the content that the manifest is of.
+  const auto manifest = bytes_of(several);
+  CHECK(sha256(manifest) != name_of(several));
+}
+
+TEST_CASE("content: holes are zeros that are not read") {
+  const Folder folder;
+  const std::uint64_t size = 64 << 20;
+  const std::string data = noise(100'000);
+  for (const char* name : {"sparse", "full"}) {
+    const auto file = folder.fs->create(name);
+    REQUIRE((*file)->resize(size));
+    REQUIRE((*file)->write(10 << 20, bytes_of(data)));
+  }
+  const std::string zero(1 << 20, '\0');
+  const auto full = folder.fs->open_write("full");
+  for (std::uint64_t offset = 0; offset < size; offset += zero.size()) {
+    if (offset != 10 << 20) {
+      REQUIRE((*full)->write(offset, bytes_of(zero)));
+    }
+  }
+  const auto sparse = folder.fs->open_read("sparse");
+  CHECK(read_content(**sparse, size, {})->name == read_content(**full, size, {})->name);
+  CHECK(zeros({}).length == ChunkSizes().max);
+}
+
+TEST_CASE("content: a file that is shorter than it was is told of") {
+  const Folder folder;
+  folder.write("f", noise(1000));
+  const auto file = folder.fs->open_read("f");
+  for (const std::uint64_t size : {1001U, 5000U}) {
+    const auto content = read_content(**file, size, small);
+    REQUIRE(!content);
+    CHECK(content.error().code == ErrorCode::changed);
+  }
+}
+
+TEST_CASE("manifest: a difference gives back what it was made from, whatever the two are") {
+  engine::Random random(5);
+  for (int round = 0; round < 2000; ++round) {
+    Manifest base, manifest;
+    std::uint64_t size = 0;
+    for (Manifest* each : {&base, &manifest}) {
+      const std::size_t count = random.below(40);
+      for (std::size_t i = 0; i < count; ++i) {
+        engine::Chunk chunk{1 + static_cast<std::uint32_t>(random.below(2)), {}};
+        chunk.hash.bytes[0] = static_cast<std::uint8_t>(random.below(4));
+        each->push_back(chunk);
+      }
+    }
+    for (const engine::Chunk& chunk : manifest) {
+      size += chunk.length;
+    }
+    CHECK(through(base, manifest, size) == manifest);
+    CHECK(!through(base, manifest, size + 1));
+    // Whoever lacks the base can write one that needs none.
+    CHECK(apply_difference(base, difference({}, manifest), size, small) == manifest);
+  }
+}
+
+TEST_CASE("manifest: whatever a peer sends is refused or a manifest of that size") {
+  const Manifest base = chunks_of(noise(20'000));
+  const Manifest wanted = chunks_of(noise(3000, 2) + noise(20'000));
+  const auto good = difference(base, wanted);
+  engine::Random random(7);
+  for (int round = 0; round < 20'000; ++round) {
+    auto bytes = good;
+    for (std::uint64_t flips = 1 + random.below(3); flips > 0; --flips) {
+      bytes[random.below(bytes.size())] ^= static_cast<std::uint8_t>(1U << random.below(8));
+    }
+    bytes.resize(random.chance(20) ? random.below(bytes.size()) : bytes.size());
+    if (const auto manifest = apply_difference(base, bytes, 23'000, small)) {
+      std::uint64_t size = 0;
+      for (const engine::Chunk& chunk : *manifest) {
+        size += chunk.length;
+      }
+      CHECK(size == 23'000);
+    }
+  }
+  // As many chunks as a number can say, of nothing.
+  const std::vector<std::uint8_t> bomb(1000, 0xFE);
+  CHECK(!apply_difference(base, bomb, ~std::uint64_t{0}, small));
+}
+
+TEST_CASE("manifest: one that was damaged on the disk is one that is not there") {
+  const Folder folder;
+  REQUIRE(folder.fs->make_directory(".p2psync", 0700));
+  REQUIRE(folder.fs->make_directory(std::string(manifests_directory), 0700));
+  const Manifest manifest = chunks_of(noise(5000));
+  const engine::Hash name = name_of(manifest);
+  CHECK(!find_manifest(*folder.fs, name));
+  store_manifest(*folder.fs, name, manifest);
+  store_manifest(*folder.fs, name, manifest);
+  CHECK(find_manifest(*folder.fs, name) == manifest);
+  const std::string path = std::string(manifests_directory) + "/" + to_hex(name);
+  for (const bool truncated : {false, true}) {
+    std::string bytes = folder.content(path);
+    bytes[7] = static_cast<char>(bytes[7] ^ 1);
+    folder.write(path, truncated ? bytes.substr(0, 100) : bytes);
+    CHECK(!find_manifest(*folder.fs, name));
+    store_manifest(*folder.fs, name, manifest);
+    CHECK(find_manifest(*folder.fs, name) == manifest);
+  }
+}
