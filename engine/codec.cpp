@@ -272,8 +272,13 @@ void serialize(Archive& archive, Held& held) {
 
 template <class Archive>
 void serialize(Archive& archive, Get& get) {
-  auto& [request, content, offset, length] = get;
+  auto& [request, content, offset, length, manifest_against] = get;
   archive(request, content, offset, length);
+  bool manifest = manifest_against.has_value();
+  archive(manifest);
+  if (manifest) {
+    archive(loading<Archive> ? manifest_against.emplace() : *manifest_against);
+  }
   if constexpr (loading<Archive>) {
     require(length <= block_bytes, "a block too large");
   }

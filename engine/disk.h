@@ -231,6 +231,7 @@ struct ReadBlock {
   std::optional<Signature> expected;  ///< of an AtName source: otherwise it is another file by now
   std::uint64_t offset = 0;
   std::uint32_t length = 0;
+  std::optional<Hash> manifest_against;  ///< as in Get
 };
 struct BlockRead {
   NodeId peer = 0;
@@ -239,26 +240,42 @@ struct BlockRead {
   Bytes bytes;  ///< null: not here any more
 };
 
-/// Opens (or finds again, after a restart) the unfinished file of a content. Answered by
-/// StageOpened.
+/// A content that is here, and likely to have chunks in common with one that is on its way.
+struct Base {
+  Hash content;
+  std::uint64_t size = 0;
+  Path name;
+  Signature expected;
+};
+/// mismatch: the bytes are not what their hash says.
+enum class StageState : std::uint8_t { incomplete, complete, mismatch, failed };
+/// Opens (or finds again, after a restart) the unfinished file of a content of several chunks.
+/// Answered by StageOpened.
 struct OpenStage {
   Hash content;
   std::uint64_t size = 0;
+  std::optional<Base> base;
+  Bytes manifest;  ///< as a peer gave it; null: none has come yet
 };
+/// Incomplete and no chunks: the manifest is wanted.
 struct StageOpened {
   Hash content;
-  std::vector<bool> blocks;  ///< which are there already, block_bytes each
-  std::optional<Error> error;
+  StageState state = StageState::incomplete;  ///< mismatch: the manifest is not this content's
+  std::optional<Hash> base;  ///< against which the manifest may come, since that one's is here
+  std::vector<Chunk> chunks;
+  std::vector<bool> there;     ///< the chunks that need not be fetched
+  std::optional<Error> error;  ///< with `failed`
 };
-/// Writes one block; with `last` the whole is hashed then. Answered by StageWritten.
+/// Writes one chunk, if its bytes are what its hash says; `last`: then all are there. Answered by
+/// StageWritten.
 struct WriteBlock {
   Hash content;
   std::uint64_t size = 0;  ///< of the whole
   std::uint64_t offset = 0;
+  Hash chunk;
   Bytes bytes;
   bool last = false;
 };
-enum class StageState : std::uint8_t { incomplete, complete, mismatch, failed };
 struct StageWritten {
   Hash content;
   std::uint64_t offset = 0;
@@ -270,7 +287,7 @@ struct DropStage {
   Hash content;
 };
 
-/// A content is asked for and written in blocks of this size; the last one is shorter.
+/// The most that is asked for at once, and the most that a chunk has.
 inline constexpr std::uint32_t block_bytes = 256 * 1024;
 
 }  // namespace p2psync::engine

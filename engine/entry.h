@@ -54,12 +54,12 @@ struct Version {
   std::uint16_t mode = 0;  ///< the nine permission bits; 0777 for symlinks
   std::int64_t mtime = 0;  ///< ns since 1970; 0 for directories
   std::uint64_t size = 0;  ///< bytes; 0 for directories and symlinks
-  Hash content;            ///< SHA-256 of the bytes or the link's target; zeros for directories
-  std::string target;      ///< of a symlink
-  std::int64_t rank = 0;   ///< who has the name: mtime, raised above what it replaced
-  std::string label;       ///< the name of the node that wrote it: 1-32 of a-z 0-9 -
-  std::uint64_t tag = 0;   ///< XXH3-64 of the first dot; an edit of a copy inherits label and tag
-  bool copy = false;       ///< stays at its conflict name though the name may be free
+  Hash content;        ///< its name (storage/content.h), or SHA-256 of a target; zeros: a directory
+  std::string target;  ///< of a symlink
+  std::int64_t rank = 0;  ///< who has the name: mtime, raised above what it replaced
+  std::string label;      ///< the name of the node that wrote it: 1-32 of a-z 0-9 -
+  std::uint64_t tag = 0;  ///< XXH3-64 of the first dot; an edit of a copy inherits label and tag
+  bool copy = false;      ///< stays at its conflict name though the name may be free
   bool metadata_only = false;  ///< changed mode or mtime of bytes that it did not write
   /// With metadata_only: recognition() of the version that wrote the bytes; otherwise 0.
   std::uint64_t base = 0;

@@ -126,6 +126,9 @@ struct Get {
   Hash content;
   std::uint64_t offset = 0;
   std::uint32_t length = 0;  ///< at most block_bytes
+  /// Set: bytes of the content's manifest are wanted, written as a difference to that of this other
+  /// one (zeros: to none). A shorter answer than asked for is the end.
+  std::optional<Hash> manifest_against;
 };
 struct Block {
   std::uint64_t request = 0;

@@ -27,6 +27,7 @@ class Node::Impl {
         replica_(options_, std::move(loaded)),
         reconciler_(replica_),
         scan_(replica_),
+        transfer_(options_.chunk_max),
         gossip_(options_, replica_),
         next_collect_(now) {
     for (const MemberName& member : options_.members) {
@@ -119,19 +120,24 @@ class Node::Impl {
           Send{event.peer, Block{event.request, std::move(event.bytes)}, Priority::data});
     }
   }
-  void on(Instant now, const StageOpened& event) {
+  void on(Instant now, StageOpened event) {
     if (event.error) {
       stage_failed(now, *event.error);
     }
-    if (!event.blocks.empty() && std::ranges::all_of(event.blocks, std::identity())) {
-      on(now, StageWritten{event.content, 0, StageState::complete, std::nullopt});
-      return;
-    }
-    transfer_.on(event);
+    const Hash content = event.content;
+    const bool complete = event.state == StageState::complete;
+    staged(content, complete, transfer_.on(now, std::move(event), out_));
   }
-  void on(Instant now, const StageWritten& event);
+  void on(Instant now, const StageWritten& event) {
+    if (event.error) {
+      stage_failed(now, *event.error);
+    }
+    staged(event.content, event.state == StageState::complete, transfer_.on(now, event, out_));
+  }
+  void staged(const Hash& content, bool complete, const Transfer::Outcome& outcome);
 
   void serve(NodeId peer, const Get& get);
+  [[nodiscard]] std::optional<Base> base_at(const Path& path) const;
   void look_where_read(const Hash& content);
   void stage_failed(Instant now, const Error& error) {
     storage_error_ = Problem{"", error.message(), now};
@@ -185,11 +191,22 @@ void Node::Impl::serve(NodeId peer, const Get& get) {
     return;
   }
   ++reads;
-  ReadBlock read{peer, get.request, get.content, source, std::nullopt, get.offset, get.length};
+  ReadBlock read{peer,         get.request, get.content, source,
+                 std::nullopt, get.offset,  get.length,  get.manifest_against};
   if (const auto* at = std::get_if<AtName>(&source)) {
     read.expected = replica_.shown(at->name)->signature;
   }
   out_.push_back(std::move(read));
+}
+
+/// What stands at the name is what its next version most likely has chunks in common with.
+std::optional<Base> Node::Impl::base_at(const Path& path) const {
+  const Shown* shown = replica_.shown(path);
+  if (shown == nullptr || shown->version.kind != Kind::file ||
+      shown->version.size <= options_.chunk_max) {
+    return std::nullopt;
+  }
+  return Base{shown->version.content, shown->version.size, shown->name, shown->signature};
 }
 
 /// The bytes are not where they are remembered, or what is remembered is out of date (an error kept
@@ -271,26 +288,20 @@ void Node::Impl::on(Instant, const Surfaced& event) {
   replica_.observe_displaced(path, old, event.name, event.seen, event.file);
 }
 
-void Node::Impl::on(Instant now, const StageWritten& event) {
-  const Transfer::Outcome outcome = transfer_.on(now, event);
-  if (event.state == StageState::complete) {
-    if (outcome.paths.empty()) {
-      out_.push_back(DropStage{event.content});
-      return;
-    }
+void Node::Impl::staged(const Hash& content, bool complete, const Transfer::Outcome& outcome) {
+  if (complete && outcome.paths.empty()) {
+    out_.push_back(DropStage{content});
+  } else if (complete) {
     storage_error_.reset();
-    in_tmp_.insert(event.content);
-    replica_.add_staged(event.content);
+    in_tmp_.insert(content);
+    replica_.add_staged(content);
     for (const Path& path : outcome.paths) {
       reconciler_.content_changed(path);
     }
-  } else if (event.state == StageState::failed && event.error) {
-    stage_failed(now, *event.error);
   }
   for (const NodeId peer : outcome.blamed) {
-    out_.push_back(
-        Note{Note::Level::warn,
-             "a content did not match its hash; blocks came from peer " + std::to_string(peer)});
+    out_.push_back(Note{Note::Level::warn, "what peer " + std::to_string(peer) +
+                                               " sent of a content did not match its hash"});
   }
 }
 
@@ -381,7 +392,7 @@ std::vector<Output> Node::Impl::finish(Instant now) {
                  return row->second.held.covers(dot) || dot.actor.node == peer;
                });
       },
-      out_);
+      [this](const Path& path) { return base_at(path); }, out_);
   drop_leftovers();
   gossip_.next(now, settled(), out_);
   if (Change change = replica_.take_change(); !change.empty()) {

@@ -25,11 +25,12 @@ struct NodeOptions {
   NodeId self = 0;
   std::vector<MemberName> members;  ///< all, self included
   Duration gossip_interval = std::chrono::seconds(1);
-  std::uint64_t seed = 0;         ///< for the choice of peers and for jitter
-  std::uint64_t incarnation = 0;  ///< 64 random bits, new at every start
-  std::uint64_t index_epoch = 0;  ///< when the index was made, ms since 1970
-  bool fresh_index = false;       ///< the index was made at this start: files found are imports
-  bool keep_versions = true;      ///< [versions] keep is not "0"
+  std::uint32_t chunk_max = block_bytes;  ///< larger contents have a manifest
+  std::uint64_t seed = 0;                 ///< for the choice of peers and for jitter
+  std::uint64_t incarnation = 0;          ///< 64 random bits, new at every start
+  std::uint64_t index_epoch = 0;          ///< when the index was made, ms since 1970
+  bool fresh_index = false;   ///< the index was made at this start: files found are imports
+  bool keep_versions = true;  ///< [versions] keep is not "0"
 };
 
 /// What the index store holds, for a start.

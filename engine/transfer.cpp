@@ -7,15 +7,8 @@ namespace {
 
 constexpr Duration lacking_for = std::chrono::seconds(2);
 constexpr Duration mismatch_for = std::chrono::seconds(10);
-
-std::size_t block_count(std::uint64_t size) {
-  return size == 0 ? 1 : static_cast<std::size_t>((size + block_bytes - 1) / block_bytes);
-}
-
-std::uint32_t block_length(std::uint64_t size, std::size_t block) {
-  return static_cast<std::uint32_t>(
-      std::min<std::uint64_t>(block_bytes, size - block * std::uint64_t{block_bytes}));
-}
+/// Of 16 million chunks.
+constexpr std::size_t manifest_bytes_max = std::size_t{40} << 24;
 
 }  // namespace
 
@@ -26,14 +19,7 @@ void Transfer::set_needs(const Path& path, const std::vector<Need>& needs) {
   }
   std::vector<Hash> hashes;
   for (const Need& need : needs) {
-    const Key key{need.size, need.content};
-    const auto [place, fresh] = wants_.try_emplace(key);
-    if (fresh) {
-      place->second.need = need;
-      sizes_[need.content] = need.size;
-      pending_bytes_ += need.size;
-    }
-    place->second.paths.insert(path);
+    add(need, path);
     hashes.push_back(need.content);
   }
   if (before != needs_.end()) {
@@ -57,6 +43,19 @@ void Transfer::set_needs(const Path& path, const std::vector<Need>& needs) {
   }
 }
 
+void Transfer::add(const Need& need, const Path& path) {
+  if (sizes_.try_emplace(need.content, need.size).first->second != need.size) {
+    return;  // one of the two entries lies
+  }
+  const auto [place, fresh] = wants_.try_emplace({need.size, need.content});
+  if (fresh) {
+    place->second.need = need;
+    place->second.left = need.size;
+    pending_bytes_ += need.size;
+  }
+  place->second.paths.insert(path);
+}
+
 Transfer::Want* Transfer::find(const Hash& content) {
   const auto size = sizes_.find(content);
   return size == sizes_.end() ? nullptr : &wants_.at({size->second, content});
@@ -67,17 +66,17 @@ void Transfer::drop(const Key key) {
   if (want == wants_.end()) {
     return;
   }
-  std::erase_if(asked_, [&](const auto& item) {
-    const bool ours = item.second.content == key.second;
-    if (ours) {
-      --peers_[item.second.peer].requests;
-    }
-    return ours;
-  });
-  if (active_.erase(key) > 0 && block_count(key.first) > 1) {
+  for (const std::uint64_t request : want->second.asked) {
+    const auto asked = asked_.find(request);
+    --peers_[asked->second.peer].requests;
+    asked_.erase(asked);
+  }
+  outstanding_ -= want->second.outstanding;
+  troubled_.erase(key);
+  if (active_.erase(key) > 0 && large(key)) {
     --large_active_;
   }
-  pending_bytes_ -= key.first;
+  pending_bytes_ -= want->second.left;
   sizes_.erase(key.second);
   wants_.erase(want);
 }
@@ -92,8 +91,8 @@ void Transfer::peer_down(NodeId peer) {
   for (const std::uint64_t request : gone) {
     unask(request);
   }
-  for (const Key& key : active_) {
-    wants_.at(key).denied.erase(peer);
+  for (const auto& [key, want] : troubled_) {
+    want->denied.erase(peer);
   }
   peers_.erase(peer);
 }
@@ -101,30 +100,53 @@ void Transfer::peer_down(NodeId peer) {
 void Transfer::unask(std::uint64_t request) {
   const auto place = asked_.find(request);
   const Asked asked = place->second;
-  asked_.erase(place);
-  if (const auto peer = peers_.find(asked.peer); peer != peers_.end()) {
-    --peer->second.requests;
-  }
-  if (Want* want = find(asked.content); want->blocks[asked.block] == BlockState::asked) {
-    want->blocks[asked.block] = BlockState::missing;
-    ++want->missing;
-    want->next_block = std::min(want->next_block, asked.block);
+  answered(place);
+  Want& want = *find(asked.content);
+  if (asked.piece) {
+    done_with(want, want.pieces[*asked.piece]);
+    missing_again(want, *asked.piece);
+  } else {
+    want.naming_asked = false;
   }
 }
 
+void Transfer::answered(std::map<std::uint64_t, Asked>::iterator place) {
+  if (const auto peer = peers_.find(place->second.peer); peer != peers_.end()) {
+    --peer->second.requests;
+  }
+  find(place->second.content)->asked.erase(place->first);
+  asked_.erase(place);
+}
+
+void Transfer::missing_again(Want& want, std::size_t piece) {
+  want.pieces[piece].state = Piece::State::missing;
+  ++want.missing;
+  want.next_piece = std::min(want.next_piece, piece);
+}
+
+/// Its bytes are neither on their way nor in the disk's queue any more.
+void Transfer::done_with(Want& want, const Piece& piece) {
+  want.outstanding -= piece.chunk.length;
+  outstanding_ -= piece.chunk.length;
+}
+
+void Transfer::avoid(Want& want, NodeId peer, Instant until) {
+  want.lacking[peer] = until;
+  troubled_[{want.need.size, want.need.content}] = &want;
+}
+
 void Transfer::peer_grew(NodeId peer) {
-  for (const Key& key : active_) {
-    wants_.at(key).lacking.erase(peer);
-    wants_.at(key).denied.erase(peer);
+  for (const auto& [key, want] : troubled_) {
+    want->lacking.erase(peer);
+    want->denied.erase(peer);
   }
 }
 
 std::vector<std::pair<Hash, Path>> Transfer::nowhere(const std::set<NodeId>& members) const {
   std::vector<std::pair<Hash, Path>> list;
-  for (const Key& key : active_) {
-    const Want& want = wants_.at(key);
-    if (std::ranges::includes(want.denied, members)) {
-      for (const Path& path : want.paths) {
+  for (const auto& [key, want] : troubled_) {
+    if (std::ranges::includes(want->denied, members)) {
+      for (const Path& path : want->paths) {
         list.emplace_back(key.second, path);
       }
     }
@@ -142,33 +164,78 @@ void Transfer::take_back_late(Instant now) {
   for (const std::uint64_t request : late) {
     const Asked asked = asked_.at(request);
     unask(request);
-    find(asked.content)->lacking[asked.peer] = now + patience;
+    avoid(*find(asked.content), asked.peer, now + patience);
   }
 }
 
-void Transfer::open(const Key& key, Want& want, std::vector<Output>& out) {
-  active_.insert(key);
-  const std::size_t blocks = block_count(key.first);
-  want.blocks.assign(blocks, BlockState::missing);
-  want.missing = blocks;
-  want.unwritten = blocks;
-  want.next_block = 0;
-  if (key.first == 0) {
-    want.stage = Want::Stage::finishing;
-    want.missing = 0;
-    want.blocks[0] = BlockState::writing;
-    out.push_back(
-        WriteBlock{key.second, 0, 0, std::make_shared<const std::vector<std::uint8_t>>(), true});
-  } else if (blocks == 1) {
-    want.stage = Want::Stage::fetching;
-  } else {
-    ++large_active_;
-    want.stage = Want::Stage::opening;
-    out.push_back(OpenStage{key.second, key.first});
+void Transfer::open(const Key& key, Want& want,
+                    const std::function<std::optional<Base>(const Path&)>& base,
+                    std::vector<Output>& out) {
+  active_[key] = &want;
+  if (!large(key)) {
+    const Chunk whole{static_cast<std::uint32_t>(key.first), key.second};
+    set_pieces(want, {&whole, 1}, {false});
+    if (key.first == 0) {  // nobody need be asked
+      want.missing = 0;
+      want.pieces[0].state = Piece::State::writing;
+      want.stage = Want::Stage::finishing;
+      out.push_back(WriteBlock{key.second, 0, 0, key.second,
+                               std::make_shared<const std::vector<std::uint8_t>>(), true});
+    }
+    return;
   }
+  ++large_active_;
+  want.stage = Want::Stage::opening;
+  want.old = base(*want.paths.begin());
+  out.push_back(OpenStage{key.second, key.first, want.old, nullptr});
+}
+
+void Transfer::begin_anew(const Key& key, Want& want) {
+  Want again;
+  again.need = std::move(want.need);
+  again.paths = std::move(want.paths);
+  again.lacking = std::move(want.lacking);
+  again.denied = std::move(want.denied);
+  const bool troubled = troubled_.contains(key);
+  drop(key);
+  for (const Path& path : again.paths) {
+    add(again.need, path);
+  }
+  Want& fresh = wants_.at(key);
+  fresh.lacking = std::move(again.lacking);
+  fresh.denied = std::move(again.denied);
+  if (troubled) {
+    troubled_[key] = &fresh;
+  }
+}
+
+void Transfer::set_pieces(Want& want, std::span<const Chunk> chunks,
+                          const std::vector<bool>& there) {
+  want.stage = Want::Stage::fetching;
+  want.manifest = {};
+  want.pieces.reserve(chunks.size());
+  want.missing = want.unwritten = chunks.size();
+  std::uint64_t offset = 0;
+  for (std::size_t i = 0; i < chunks.size(); ++i) {
+    Piece& piece = want.pieces.emplace_back(Piece{offset, chunks[i], Piece::State::missing});
+    offset += chunks[i].length;
+    if (there[i]) {
+      --want.missing;
+      written(want, piece);
+    }
+  }
+  invariant(offset == want.need.size, "the chunks are the content");
+}
+
+void Transfer::written(Want& want, Piece& piece) {
+  piece.state = Piece::State::written;
+  --want.unwritten;
+  want.left -= piece.chunk.length;
+  pending_bytes_ -= piece.chunk.length;
 }
 
 void Transfer::next(Instant now, const std::function<bool(NodeId, const Need&)>& likely,
+                    const std::function<std::optional<Base>(const Path&)>& base,
                     std::vector<Output>& out) {
   for (const Hash& hash : std::exchange(unwanted_, {})) {
     if (!sizes_.contains(hash)) {
@@ -185,21 +252,27 @@ void Transfer::next(Instant now, const std::function<bool(NodeId, const Need&)>&
     if (active_.size() >= room) {
       break;
     }
-    if (want.stage == Want::Stage::waiting &&
-        (block_count(key.first) == 1 || large_active_ < large_fetches_max)) {
-      open(key, want, out);
+    if (want.stage == Want::Stage::waiting && (!large(key) || large_active_ < large_fetches_max)) {
+      open(key, want, base, out);
     } else if (want.stage == Want::Stage::waiting) {
       break;  // all that follow are as large
     }
   }
-  for (const Key& key : active_) {
-    Want& want = wants_.at(key);
-    if (want.stage == Want::Stage::fetching) {
-      std::erase_if(want.lacking, [now](const auto& item) { return item.second <= now; });
-      while (want.missing > 0 && ask(now, want, likely, out)) {
-      }
+  for (const auto& [key, want] : troubled_) {
+    std::erase_if(want->lacking, [now](const auto& item) { return item.second <= now; });
+  }
+  for (const auto& [key, want] : active_) {
+    if (outstanding_ >= outstanding_max || !any_free()) {
+      break;
+    }
+    while (want->wants_asking() && outstanding_ < outstanding_max && ask(now, *want, likely, out)) {
     }
   }
+}
+
+bool Transfer::any_free() const {
+  return std::ranges::any_of(
+      peers_, [](const auto& peer) { return peer.second.requests < requests_a_peer_max; });
 }
 
 std::optional<NodeId> Transfer::choose(const Want& want,
@@ -228,36 +301,28 @@ bool Transfer::ask(Instant now, Want& want, const std::function<bool(NodeId, con
   if (!peer) {
     return false;
   }
-  while (want.blocks[want.next_block] != BlockState::missing) {
-    ++want.next_block;
-  }
-  const std::size_t block = want.next_block;
-  want.blocks[block] = BlockState::asked;
-  --want.missing;
   ++peers_[*peer].requests;
-  asked_[++last_request_] = {*peer, want.need.content, block, now};
-  out.push_back(Send{*peer,
-                     Get{last_request_, want.need.content, block * std::uint64_t{block_bytes},
-                         block_length(want.need.size, block)},
-                     Priority::control});
-  return true;
-}
-
-void Transfer::on(const StageOpened& opened) {
-  Want* wanted = find(opened.content);
-  if (wanted == nullptr || wanted->stage != Want::Stage::opening) {
-    return;
-  }
-  Want& want = *wanted;
-  want.stage = Want::Stage::fetching;
-  for (std::size_t i = 0; i < want.blocks.size() && i < opened.blocks.size(); ++i) {
-    // The last block is always fetched: writing it is what has the whole checked.
-    if (opened.blocks[i] && i + 1 < want.blocks.size()) {
-      want.blocks[i] = BlockState::written;
-      --want.missing;
-      --want.unwritten;
+  Asked& asked = asked_[++last_request_] = {*peer, want.need.content, std::nullopt, now};
+  want.asked.insert(last_request_);
+  Get get{last_request_, want.need.content, want.manifest.size(), block_bytes, want.base};
+  if (want.stage == Want::Stage::naming) {
+    want.naming_asked = true;
+  } else {
+    while (want.pieces[want.next_piece].state != Piece::State::missing) {
+      ++want.next_piece;
     }
+    Piece& piece = want.pieces[want.next_piece];
+    piece.state = Piece::State::asked;
+    --want.missing;
+    want.outstanding += piece.chunk.length;
+    outstanding_ += piece.chunk.length;
+    asked.piece = want.next_piece;
+    get.offset = piece.offset;
+    get.length = piece.chunk.length;
+    get.manifest_against.reset();
   }
+  out.push_back(Send{*peer, get, Priority::control});
+  return true;
 }
 
 bool Transfer::on_block(Instant now, NodeId peer, Block block, std::vector<Output>& out) {
@@ -267,32 +332,80 @@ bool Transfer::on_block(Instant now, NodeId peer, Block block, std::vector<Outpu
   }
   const Asked asked = place->second;
   Want& want = *find(asked.content);
-  const bool good =
-      block.bytes != nullptr && block.bytes->size() == block_length(want.need.size, asked.block);
+  const bool good = block.bytes != nullptr &&
+                    (!asked.piece || block.bytes->size() == want.pieces[*asked.piece].chunk.length);
   if (!good) {
     unask(block.request);
-    want.lacking[peer] = now + lacking_for;
+    avoid(want, peer, now + lacking_for);
     if (block.bytes == nullptr) {
       want.denied.insert(peer);
     }
     return true;
   }
   want.denied.erase(peer);
-  asked_.erase(place);
-  --peers_[peer].requests;
-  want.blocks[asked.block] = BlockState::writing;
-  want.served_by.insert(peer);
-  --want.unwritten;
-  const bool last = want.unwritten == 0;
+  answered(place);
+  if (!asked.piece) {
+    on_manifest(want, peer, block.bytes, out);
+    return true;
+  }
+  Piece& piece = want.pieces[*asked.piece];
+  piece.state = Piece::State::writing;
+  want.writing[piece.offset] = peer;
+  const bool last = want.unwritten == 1;
   if (last) {
     want.stage = Want::Stage::finishing;
   }
-  out.push_back(WriteBlock{asked.content, want.need.size, asked.block * std::uint64_t{block_bytes},
+  out.push_back(WriteBlock{asked.content, want.need.size, piece.offset, piece.chunk.hash,
                            std::move(block.bytes), last});
   return true;
 }
 
-Transfer::Outcome Transfer::on(Instant now, const StageWritten& written) {
+void Transfer::on_manifest(Want& want, NodeId peer, const Bytes& bytes, std::vector<Output>& out) {
+  want.naming_asked = false;
+  want.named_by.insert(peer);
+  want.manifest.insert(want.manifest.end(), bytes->begin(), bytes->end());
+  const bool whole = bytes->size() < block_bytes;
+  // More than that it cannot be, whatever it is a difference to.
+  const bool absurd = want.manifest.size() > manifest_bytes_max;
+  if (whole || absurd) {
+    want.stage = Want::Stage::opening;
+    out.push_back(OpenStage{
+        want.need.content, want.need.size, want.old,
+        std::make_shared<const std::vector<std::uint8_t>>(std::exchange(want.manifest, {}))});
+  }
+}
+
+Transfer::Outcome Transfer::on(Instant now, StageOpened opened, std::vector<Output>& out) {
+  Outcome outcome;
+  Want* wanted = find(opened.content);
+  if (wanted == nullptr || wanted->stage != Want::Stage::opening) {
+    return outcome;
+  }
+  Want& want = *wanted;
+  switch (opened.state) {
+    case StageState::failed: begin_anew({want.need.size, opened.content}, want); break;
+    case StageState::complete:
+      return on(now, StageWritten{opened.content, 0, StageState::complete, std::nullopt}, out);
+    case StageState::mismatch:
+      for (const NodeId peer : std::exchange(want.named_by, {})) {
+        outcome.blamed.push_back(peer);
+        avoid(want, peer, now + mismatch_for);
+      }
+      want.base = {};  // should it be this node's copy that is wrong
+      want.stage = Want::Stage::naming;
+      break;
+    case StageState::incomplete:
+      if (opened.chunks.empty()) {
+        want.base = opened.base.value_or(Hash{});
+        want.stage = Want::Stage::naming;
+      } else {
+        set_pieces(want, opened.chunks, opened.there);
+      }
+  }
+  return outcome;
+}
+
+Transfer::Outcome Transfer::on(Instant now, const StageWritten& written, std::vector<Output>& out) {
   Outcome outcome;
   Want* wanted = find(written.content);
   if (wanted == nullptr) {
@@ -300,35 +413,40 @@ Transfer::Outcome Transfer::on(Instant now, const StageWritten& written) {
   }
   Want& want = *wanted;
   const Key key{want.need.size, written.content};
-  if (written.state == StageState::incomplete) {
-    return outcome;
-  }
-  outcome.paths.assign(want.paths.begin(), want.paths.end());
   if (written.state == StageState::complete) {
-    outcome.complete = true;
+    outcome.paths.assign(want.paths.begin(), want.paths.end());
     drop(key);
     return outcome;
   }
-  outcome.error = written.error;
-  // Begin anew, from what is on disk by then. Whoever served a content that is not what its hash
-  // says waits.
-  std::map<NodeId, Instant> lacking = std::move(want.lacking);
-  if (written.state == StageState::mismatch) {
-    outcome.blamed.assign(want.served_by.begin(), want.served_by.end());
-    for (const NodeId peer : want.served_by) {
-      lacking[peer] = now + mismatch_for;
+  const auto server = want.writing.find(written.offset);
+  if (server == want.writing.end()) {
+    if (written.state != StageState::incomplete) {
+      begin_anew(key, want);
     }
+    return outcome;  // of an earlier attempt
   }
-  Need need = want.need;
-  std::set<Path> paths = std::move(want.paths);
-  drop(key);
-  Want again;
-  again.need = std::move(need);
-  again.paths = std::move(paths);
-  again.lacking = std::move(lacking);
-  sizes_[key.second] = key.first;
-  pending_bytes_ += key.first;
-  wants_.emplace(key, std::move(again));
+  const auto peer = server->second;
+  want.writing.erase(server);
+  const auto piece = std::ranges::lower_bound(want.pieces, written.offset, {}, &Piece::offset);
+  done_with(want, *piece);
+  switch (written.state) {
+    case StageState::complete: break;
+    case StageState::incomplete:
+      this->written(want, *piece);
+      if (want.unwritten == 0) {
+        want.stage = Want::Stage::finishing;
+        out.push_back(
+            WriteBlock{written.content, want.need.size, want.need.size, {}, nullptr, true});
+      }
+      break;
+    case StageState::mismatch:
+      outcome.blamed.push_back(peer);
+      avoid(want, peer, now + mismatch_for);
+      missing_again(want, static_cast<std::size_t>(piece - want.pieces.begin()));
+      want.stage = Want::Stage::fetching;
+      break;
+    case StageState::failed: begin_anew(key, want);
+  }
   return outcome;
 }
 
@@ -347,10 +465,9 @@ std::optional<Instant> Transfer::wake_at() const {
     sooner(paused_until_);
     return earliest;  // whoever lacks what, nothing is asked for before
   }
-  for (const Key& key : active_) {
-    const Want& want = wants_.at(key);
-    if (want.missing > 0) {
-      for (const auto& [peer, until] : want.lacking) {
+  for (const auto& [key, want] : troubled_) {
+    if (want->wants_asking()) {
+      for (const auto& [peer, until] : want->lacking) {
         sooner(until);
       }
     }

@@ -2,18 +2,24 @@
 // Transfer: which contents this node lacks, whom to ask for which block, and serving what others
 // ask for.
 //
-// A content is wanted by its hash for as long as some path needs it. It is fetched in blocks of
-// block_bytes, smallest contents first, from every connected peer that may have it, several at a
-// time; what was written before a cut or a restart is not asked for again. The whole is checked
-// against its hash by storage before anybody sees it. A peer that says it has not got it is not
-// asked again for a while.
+// A content is wanted by its hash for as long as some path needs it, smallest contents first. One
+// of several chunks goes through these stages:
 //
-// Bounds: blocks and bytes outstanding at each peer, contents in progress. A silent peer's blocks
-// are asked for elsewhere after `patience`.
+//   opening    storage looks what is here: the manifest, what was written before a cut or a restart
+//   naming     the manifest is fetched, as a difference to that of the path's old version
+//   opening    storage checks it, and takes from the old version whatever chunks it can
+//   fetching   the other chunks come from every connected peer that may have them; storage checks
+//              each against its hash before it writes it, so a wrong one has one culprit
+//   finishing  all is written
+//
+// A peer that says it has not got a content is not asked again for a while. Bounds: requests
+// outstanding at each peer, contents in progress. What a silent peer was asked for is asked for
+// elsewhere after `patience`.
 #include <functional>
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <vector>
 
 #include "engine/output.h"
@@ -23,11 +29,16 @@ namespace p2psync::engine {
 
 inline constexpr std::size_t requests_a_peer_max = 64;
 inline constexpr std::size_t fetches_max = 512;      ///< contents in progress
-inline constexpr std::size_t large_fetches_max = 4;  ///< of those, with more than one block
+inline constexpr std::size_t large_fetches_max = 4;  ///< of those, with more than one chunk
+/// Bytes asked for, or here and not yet written: what a node may have to hold in memory.
+inline constexpr std::uint64_t outstanding_max = 16 * 1024 * 1024;
 inline constexpr Duration patience = std::chrono::seconds(20);
 
 class Transfer {
  public:
+  /// Contents of at most so many bytes are one chunk.
+  explicit Transfer(std::uint32_t chunk_max) : chunk_max_(chunk_max) {}
+
   /// What a path needs now; replaces what it needed before.
   void set_needs(const Path& path, const std::vector<Need>& needs);
 
@@ -37,19 +48,18 @@ class Transfer {
   void peer_grew(NodeId peer);
 
   /// Asks for as much as the bounds allow. `likely(peer, need)`: the peer holds this version.
+  /// `base(path)`: what is at this path now, if it may be like what comes.
   void next(Instant now, const std::function<bool(NodeId, const Need&)>& likely,
-            std::vector<Output>& out);
+            const std::function<std::optional<Base>(const Path&)>& base, std::vector<Output>& out);
 
-  void on(const StageOpened& opened);
   /// False: it was not asked for (late or invented) and is ignored.
   bool on_block(Instant now, NodeId peer, Block block, std::vector<Output>& out);
   struct Outcome {
-    bool complete = false;
-    std::vector<Path> paths;  ///< that need this content
-    std::optional<Error> error;
-    std::vector<NodeId> blamed;  ///< who served blocks of a content whose hash did not match
+    std::vector<Path> paths;     ///< that need this content, which is complete
+    std::vector<NodeId> blamed;  ///< who served bytes that are not what their hash says
   };
-  [[nodiscard]] Outcome on(Instant now, const StageWritten& written);
+  [[nodiscard]] Outcome on(Instant now, StageOpened opened, std::vector<Output>& out);
+  [[nodiscard]] Outcome on(Instant now, const StageWritten& written, std::vector<Output>& out);
 
   /// The contents that each of these said it has not got when it was last asked, and the paths that
   /// need them.
@@ -62,28 +72,44 @@ class Transfer {
   void pause(Instant until) { paused_until_ = until; }
 
  private:
-  enum class BlockState : std::uint8_t { missing, asked, writing, written };
+  struct Piece {
+    std::uint64_t offset = 0;
+    Chunk chunk;
+    enum class State : std::uint8_t { missing, asked, writing, written } state = State::missing;
+  };
   struct Want {
     Need need;
     std::set<Path> paths;
     enum class Stage : std::uint8_t {
       waiting,
       opening,
+      naming,
       fetching,
       finishing
     } stage = Stage::waiting;
-    std::vector<BlockState> blocks;
-    std::size_t missing = 0;    ///< blocks to ask for
-    std::size_t unwritten = 0;  ///< blocks not yet written
-    std::size_t next_block = 0;
-    std::set<NodeId> served_by;
-    std::map<NodeId, Instant> lacking;  ///< who is not asked again, until when
-    std::set<NodeId> denied;            ///< who said that it has not got it
+    std::optional<Base> old;  ///< what is at the path now
+    Hash base;                ///< against which the manifest is asked for; zeros: nothing
+    bool naming_asked = false;
+    std::vector<std::uint8_t> manifest;
+    std::set<NodeId> named_by;  ///< who served it
+    std::vector<Piece> pieces;
+    std::size_t missing = 0;    ///< pieces to ask for
+    std::size_t unwritten = 0;  ///< pieces not yet written
+    std::size_t next_piece = 0;
+    std::set<std::uint64_t> asked;            ///< requests
+    std::map<std::uint64_t, NodeId> writing;  ///< who served the piece at this offset
+    std::uint64_t outstanding = 0;            ///< bytes of both
+    std::uint64_t left = 0;                   ///< bytes not yet written
+    std::map<NodeId, Instant> lacking;        ///< who is not asked again, until when
+    std::set<NodeId> denied;                  ///< who said that it has not got it
+    [[nodiscard]] bool wants_asking() const {
+      return (stage == Stage::naming && !naming_asked) || missing > 0;
+    }
   };
   struct Asked {
     NodeId peer = 0;
     Hash content;
-    std::size_t block = 0;
+    std::optional<std::size_t> piece;  ///< nothing: the manifest
     Instant since;
   };
   struct Peer {
@@ -91,26 +117,42 @@ class Transfer {
   };
   using Key = std::pair<std::uint64_t, Hash>;  ///< size first: small contents pass large ones
 
-  void open(const Key& key, Want& want, std::vector<Output>& out);
+  [[nodiscard]] bool large(const Key& key) const { return key.first > chunk_max_; }
+  void add(const Need& need, const Path& path);
+  void open(const Key& key, Want& want, const std::function<std::optional<Base>(const Path&)>& base,
+            std::vector<Output>& out);
+  /// From the beginning, with what is on the disk by then.
+  void begin_anew(const Key& key, Want& want);
+  void set_pieces(Want& want, std::span<const Chunk> chunks, const std::vector<bool>& there);
+  void written(Want& want, Piece& piece);
+  void on_manifest(Want& want, NodeId peer, const Bytes& bytes, std::vector<Output>& out);
   /// False when nobody can be asked for anything more of this content.
   bool ask(Instant now, Want& want, const std::function<bool(NodeId, const Need&)>& likely,
            std::vector<Output>& out);
   std::optional<NodeId> choose(const Want& want,
                                const std::function<bool(NodeId, const Need&)>& likely);
   void unask(std::uint64_t request);
+  void answered(std::map<std::uint64_t, Asked>::iterator place);
+  void missing_again(Want& want, std::size_t piece);
+  void done_with(Want& want, const Piece& piece);
+  void avoid(Want& want, NodeId peer, Instant until);
+  [[nodiscard]] bool any_free() const;
   [[nodiscard]] Want* find(const Hash& content);
   void drop(Key key);
   void take_back_late(Instant now);
 
+  std::uint32_t chunk_max_;
   std::map<Hash, std::uint64_t> sizes_;  ///< exactly of what is in wants_
   std::map<Key, Want> wants_;
-  std::set<Key> active_;
+  std::map<Key, Want*> active_;
+  std::map<Key, Want*> troubled_;  ///< somebody is, or was, not to be asked
   std::size_t large_active_ = 0;
   std::map<Path, std::vector<Hash>> needs_;
   std::map<NodeId, Peer> peers_;
   std::map<std::uint64_t, Asked> asked_;
   std::uint64_t last_request_ = 0;
   std::uint64_t pending_bytes_ = 0;
+  std::uint64_t outstanding_ = 0;
   std::vector<Hash> unwanted_;
   Instant paused_until_{};
 };

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "storage/hash.h"
+#include "storage/manifest.h"
 
 namespace p2psync::storage {
 
@@ -20,7 +21,6 @@ using engine::Sight;
 using engine::Special;
 using engine::Unstable;
 
-constexpr std::size_t read_bytes = 512 * 1024;
 constexpr int attempts_max = 2;
 constexpr std::int64_t second_ns = 1'000'000'000;
 
@@ -81,9 +81,9 @@ Inspection read_file(Fs& fs, std::string_view path, const Stat& shown) {
   if (!*before) {
     return {Unstable{}, nullptr};
   }
-  const auto hash = hash_file(**file, shown.signature.size);
-  if (!hash) {
-    return {moved_on(hash.error()) ? Sight(Unstable{}) : Sight(hash.error()), nullptr};
+  const auto content = read_content(**file, shown.signature.size, fs.chunk_sizes);
+  if (!content) {
+    return {moved_on(content.error()) ? Sight(Unstable{}) : Sight(content.error()), nullptr};
   }
   const auto after = unchanged();
   if (!after) {
@@ -92,7 +92,10 @@ Inspection read_file(Fs& fs, std::string_view path, const Stat& shown) {
   if (!*after) {
     return {Unstable{}, nullptr};
   }
-  return {Seen{shown.signature, *hash, {}, false}, std::move(*file)};
+  if (!content->chunks.empty()) {
+    store_manifest(fs, content->name, content->chunks);  // peers will ask for it
+  }
+  return {Seen{shown.signature, content->name, {}, false}, std::move(*file)};
 }
 
 Sight read_link(Fs& fs, std::string_view path, const Stat& shown) {
@@ -291,24 +294,6 @@ Result<engine::Seen> see(Fs& fs, std::string_view path) {
                          : std::holds_alternative<Special>(sight) ? ErrorCode::unsupported
                                                                   : ErrorCode::busy;
   return std::unexpected(Error{code, "read", std::string(path)});
-}
-
-Result<engine::Hash> hash_file(File& file, std::uint64_t size) {
-  Sha256 sum;
-  std::vector<std::uint8_t> buffer(std::min<std::uint64_t>(size, read_bytes));
-  for (std::uint64_t offset = 0; offset < size;) {
-    const auto part = std::span(buffer).first(std::min<std::uint64_t>(size - offset, read_bytes));
-    const auto count = file.read(offset, part);
-    if (!count) {
-      return std::unexpected(count.error());
-    }
-    if (*count < part.size()) {
-      return std::unexpected(Error{ErrorCode::changed, "read", "a file that became shorter"});
-    }
-    sum.add(part);
-    offset += part.size();
-  }
-  return sum.finish();
 }
 
 }  // namespace p2psync::storage

@@ -42,7 +42,4 @@ inline constexpr std::size_t single_syncs_max = 8;
 /// read; unsupported: a socket, FIFO or device.
 [[nodiscard]] Result<engine::Seen> see(Fs& fs, std::string_view path);
 
-/// SHA-256 of the first `size` bytes. A shorter file: changed.
-[[nodiscard]] Result<engine::Hash> hash_file(File& file, std::uint64_t size);
-
 }  // namespace p2psync::storage

@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "engine/path.h"
+#include "storage/content.h"
 #include "storage/hash.h"
 #include "storage/scanner.h"
 #include "storage/staging.h"
@@ -93,11 +94,11 @@ Stepped<void> copy(Fs& fs, const std::string& from, const std::string& to,
   if (const auto copied = (*made)->copy_from(**source, 0, wanted.size); !copied) {
     return gone_or(copied.error());
   }
-  const auto hash = hash_file(**made, wanted.size);
-  if (!hash) {
-    return gone_or(hash.error());
+  const auto content = read_content(**made, wanted.size, fs.chunk_sizes);
+  if (!content) {
+    return gone_or(content.error());
   }
-  if (*hash != wanted.content) {
+  if (content->name != wanted.content) {
     return because(SourceGone{});
   }
   return {};

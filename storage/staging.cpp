@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "storage/hash.h"
+#include "storage/manifest.h"
 #include "storage/scanner.h"
 
 namespace p2psync::storage {
@@ -13,10 +14,6 @@ namespace {
 constexpr std::string_view unfinished_ending = ".part";
 
 using engine::StageState;
-
-std::size_t block_count(std::uint64_t size) {
-  return static_cast<std::size_t>((size + engine::block_bytes - 1) / engine::block_bytes);
-}
 
 Result<void> make_own_directory(Fs& fs, std::string_view path) {
   auto made = fs.make_directory(path, 0700);
@@ -39,21 +36,6 @@ Result<void> unlink_if_there(Fs& fs, std::string_view path) {
     return {};
   }
   return removed;
-}
-
-/// The unfinished file. A block that comes for a content that is complete makes it unfinished
-/// again: whoever sends blocks waits for the check at their end.
-Result<std::unique_ptr<File>> open_unfinished(Fs& fs, const engine::Hash& content) {
-  const std::string path = unfinished_path(content);
-  auto file = fs.open_write(path);
-  if (file || file.error().code != ErrorCode::not_found) {
-    return file;
-  }
-  const auto reopened = fs.rename(staged_path(content), path, RenameMode::replace);
-  if (!reopened && reopened.error().code != ErrorCode::not_found) {
-    return std::unexpected(reopened.error());
-  }
-  return reopened ? fs.open_write(path) : fs.create(path);
 }
 
 /// Is it the file that was described? A ctime of 0 says that it was not known for certain: then the
@@ -81,6 +63,41 @@ std::optional<std::string> path_of(const engine::ReadBlock& request) {
   }
   return std::nullopt;
 }
+
+/// The chunks of a file in the tree, by their hashes.
+class Chunks {
+ public:
+  Chunks(Fs& fs, const std::optional<engine::Base>& base) {
+    const auto manifest = base ? find_manifest(fs, base->content) : std::nullopt;
+    auto file = manifest ? fs.open_read(base->name)
+                         : std::unexpected(Error{ErrorCode::not_found, "open", "a base"});
+    if (!file) {
+      return;
+    }
+    file_ = std::move(*file);
+    std::uint64_t offset = 0;
+    for (const engine::Chunk& chunk : *manifest) {
+      places_.emplace_back(chunk.hash, offset);
+      offset += chunk.length;
+    }
+    std::ranges::sort(places_);
+  }
+
+  /// False: there is no such chunk, or not any more.
+  bool read(const engine::Chunk& chunk, std::vector<std::uint8_t>& bytes) const {
+    const auto place = std::ranges::lower_bound(places_, chunk.hash, {}, &Place::first);
+    if (place == places_.end() || place->first != chunk.hash) {
+      return false;
+    }
+    const auto count = file_->read(place->second, bytes);
+    return count && *count == bytes.size() && sha256(bytes) == chunk.hash;
+  }
+
+ private:
+  using Place = std::pair<engine::Hash, std::uint64_t>;
+  std::unique_ptr<File> file_;
+  std::vector<Place> places_;
+};
 
 }  // namespace
 
@@ -110,7 +127,7 @@ std::vector<engine::Hash> contents_in_staging(Fs& fs) {
 
 Result<void> prepare_state(Fs& fs) {
   for (const std::string_view directory :
-       {engine::own_directory, staging_directory, versions_directory}) {
+       {engine::own_directory, staging_directory, versions_directory, manifests_directory}) {
     if (auto made = make_own_directory(fs, directory); !made) {
       return made;
     }
@@ -122,75 +139,122 @@ Result<void> prepare_state(Fs& fs) {
 }
 
 engine::StageOpened Staging::open(const engine::OpenStage& request) {
-  auto blocks = find(request);
-  if (!blocks) {
-    return {request.content, {}, std::move(blocks.error())};
+  auto opened = find(request);
+  if (!opened) {
+    return {request.content, StageState::failed, {}, {}, {}, std::move(opened.error())};
   }
-  return {request.content, std::move(*blocks), std::nullopt};
+  return std::move(*opened);
 }
 
-Result<std::vector<bool>> Staging::find(const engine::OpenStage& request) {
+Result<engine::StageOpened> Staging::find(const engine::OpenStage& request) {
+  engine::StageOpened answer{request.content, StageState::complete, {}, {}, {}, {}};
   const std::string complete = staged_path(request.content);
-  const std::string unfinished = unfinished_path(request.content);
-  std::vector<bool> blocks(block_count(request.size), false);
-
   // A complete file may be from before a power cut, so it is read again.
   const auto checked = holds(complete, request.content, request.size);
   if (!checked) {
     return std::unexpected(checked.error());
   }
   if (*checked) {
-    blocks.assign(blocks.size(), true);
-    return blocks;
+    return answer;
   }
   if (auto removed = unlink_if_there(fs_, complete); !removed) {
     return std::unexpected(removed.error());
   }
-
-  if (request.size == 0) {
-    const auto created = put({request.content, 0, 0, nullptr, true});
-    if (!created) {
-      return std::unexpected(created.error());
+  auto manifest = find_manifest(fs_, request.content);
+  if (!manifest) {
+    const std::optional<Manifest> base = request.base ? manifest_of(*request.base) : std::nullopt;
+    if (!request.manifest) {
+      answer.state = StageState::incomplete;
+      answer.base = base ? std::optional(request.base->content) : std::nullopt;
+      return answer;
     }
-    if (*created != StageState::complete) {
-      return std::unexpected(Error{ErrorCode::corrupt, "stage", "an empty content with this hash"});
+    manifest = apply_difference(base.value_or(Manifest{}), *request.manifest, request.size,
+                                fs_.chunk_sizes);
+    if (!manifest || name_of(*manifest) != request.content) {
+      answer.state = StageState::mismatch;
+      return answer;
     }
-    return blocks;
+    store_manifest(fs_, request.content, *manifest);
   }
+  auto there = gather(request, *manifest);
+  if (!there) {
+    return std::unexpected(there.error());
+  }
+  if (std::ranges::all_of(*there, std::identity{})) {
+    if (auto finished = finish(request.content); !finished) {
+      return std::unexpected(finished.error());
+    }
+    return answer;
+  }
+  answer.state = StageState::incomplete;
+  answer.chunks = std::move(*manifest);
+  answer.there = std::move(*there);
+  return answer;
+}
 
-  const auto file = fs_.open_read(unfinished);
+/// Of a content that stands in the tree: as it was kept, or made from the file.
+std::optional<Manifest> Staging::manifest_of(const engine::Base& base) {
+  auto manifest = find_manifest(fs_, base.content);
+  if (manifest) {
+    return manifest;
+  }
+  const auto file = fs_.open_read(base.name);
   if (!file) {
-    return file.error().code == ErrorCode::not_found ? Result<std::vector<bool>>(std::move(blocks))
-                                                     : std::unexpected(file.error());
+    return std::nullopt;
+  }
+  auto content = read_content(**file, base.size, fs_.chunk_sizes);
+  if (!content || content->name != base.content) {
+    return std::nullopt;
+  }
+  store_manifest(fs_, base.content, content->chunks);
+  return std::move(content->chunks);
+}
+
+/// Makes the unfinished file have all chunks that can be had here; says which those are.
+Result<std::vector<bool>> Staging::gather(const engine::OpenStage& request,
+                                          const Manifest& manifest) {
+  const std::string path = unfinished_path(request.content);
+  auto file = fs_.open_write(path);
+  if (!file && file.error().code == ErrorCode::not_found) {
+    file = fs_.create(path);
+  }
+  if (!file) {
+    return std::unexpected(file.error());
   }
   const auto extents = (*file)->data_extents();
   if (!extents) {
     return std::unexpected(extents.error());
   }
-  for (const auto& [begin, end] : *extents) {
-    for (std::uint64_t block = block_count(begin); block < blocks.size(); ++block) {
-      const std::uint64_t block_end = std::min((block + 1) * engine::block_bytes, request.size);
-      if (block_end > end) {
-        break;
-      }
-      blocks[block] = true;
+  if (auto resized = (*file)->resize(request.size); !resized) {
+    return std::unexpected(resized.error());
+  }
+  const Chunks old(fs_, request.base);
+  std::vector<bool> there;
+  there.reserve(manifest.size());
+  std::vector<std::uint8_t> bytes;
+  auto data = extents->begin();
+  std::uint64_t offset = 0;
+  for (const engine::Chunk& chunk : manifest) {
+    while (data != extents->end() && data->second <= offset) {
+      ++data;
     }
+    const bool hole = data == extents->end() || data->first >= offset + chunk.length;
+    bytes.resize(chunk.length);
+    bool have = hole && chunk == zeros(fs_.chunk_sizes);
+    if (!have && !hole) {
+      const auto count = (*file)->read(offset, bytes);
+      have = count && *count == bytes.size() && sha256(bytes) == chunk.hash;
+    }
+    if (!have && old.read(chunk, bytes)) {
+      if (auto written = (*file)->write(offset, bytes); !written) {
+        return std::unexpected(written.error());
+      }
+      have = true;
+    }
+    there.push_back(have);
+    offset += chunk.length;
   }
-  if (!std::ranges::all_of(blocks, std::identity{})) {
-    return blocks;
-  }
-  // Stopped between the last block and its check.
-  const auto whole = holds(unfinished, request.content, request.size);
-  if (!whole) {
-    return std::unexpected(whole.error());
-  }
-  const auto moved = *whole ? fs_.rename(unfinished, complete, RenameMode::replace)
-                            : unlink_if_there(fs_, unfinished);
-  if (!moved) {
-    return std::unexpected(moved.error());
-  }
-  blocks.assign(blocks.size(), *whole);
-  return blocks;
+  return there;
 }
 
 engine::StageWritten Staging::write(const engine::WriteBlock& request) {
@@ -205,49 +269,43 @@ engine::StageWritten Staging::write(const engine::WriteBlock& request) {
 }
 
 Result<StageState> Staging::put(const engine::WriteBlock& request) {
-  const std::span<const std::uint8_t> bytes = request.bytes
-                                                  ? std::span<const std::uint8_t>(*request.bytes)
-                                                  : std::span<const std::uint8_t>();
-  const std::string unfinished = unfinished_path(request.content);
-  if (request.offset > request.size || bytes.size() > request.size - request.offset) {
-    return std::unexpected(Error{ErrorCode::invalid, "write", unfinished});
-  }
-  const bool in_memory = bytes.size() == request.size;
-  bool matches = true;
-  if (in_memory && request.last) {
-    matches = sha256(bytes) == request.content;  // before it costs a file
-  }
-  if (matches) {
-    const auto file = open_unfinished(fs_, request.content);
+  const std::string path = unfinished_path(request.content);
+  const bool whole = request.size <= fs_.chunk_sizes.max;
+  if (request.bytes) {
+    const std::span<const std::uint8_t> bytes(*request.bytes);
+    if (request.offset > request.size || bytes.size() > request.size - request.offset) {
+      return std::unexpected(Error{ErrorCode::invalid, "write", path});
+    }
+    if (!bytes.empty() && sha256(bytes) != request.chunk) {
+      return StageState::mismatch;
+    }
+    auto file = fs_.open_write(path);
+    // One of several chunks goes only to a file that open() has made: the others are in it.
+    if (!file && file.error().code == ErrorCode::not_found && whole) {
+      file = fs_.create(path);
+    }
     if (!file) {
       return std::unexpected(file.error());
     }
-    if (auto written = (*file)->write(request.offset, bytes); !written) {
+    auto written = (*file)->write(request.offset, bytes);
+    if (written && whole) {
+      written = (*file)->resize(request.size);
+    }
+    if (!written) {
       return std::unexpected(written.error());
     }
-    if (!request.last) {
-      return StageState::incomplete;
-    }
-    if (in_memory) {
-      if (auto resized = (*file)->resize(request.size); !resized) {
-        return std::unexpected(resized.error());
-      }
-    }
   }
-  if (!in_memory) {
-    const auto whole = holds(unfinished, request.content, request.size);
-    if (!whole) {
-      return std::unexpected(whole.error());
-    }
-    matches = *whole;
+  if (!request.last) {
+    return StageState::incomplete;
   }
-  const auto moved = matches
-                         ? fs_.rename(unfinished, staged_path(request.content), RenameMode::replace)
-                         : unlink_if_there(fs_, unfinished);
-  if (!moved) {
-    return std::unexpected(moved.error());
+  if (auto finished = finish(request.content); !finished) {
+    return std::unexpected(finished.error());
   }
-  return matches ? StageState::complete : StageState::mismatch;
+  return StageState::complete;
+}
+
+Result<void> Staging::finish(const engine::Hash& content) {
+  return fs_.rename(unfinished_path(content), staged_path(content), RenameMode::replace);
 }
 
 /// False if the file is not there, too.
@@ -265,11 +323,11 @@ Result<bool> Staging::holds(const std::string& path, const engine::Hash& content
   if (about->signature.size != size) {
     return false;
   }
-  const auto hash = hash_file(**file, size);
-  if (!hash) {
-    return std::unexpected(hash.error());
+  const auto found = read_content(**file, size, fs_.chunk_sizes);
+  if (!found) {
+    return std::unexpected(found.error());
   }
-  return *hash == content;
+  return found->name == content;
 }
 
 void Staging::drop(const engine::DropStage& request) {
@@ -289,19 +347,48 @@ engine::BlockRead Staging::read(const engine::ReadBlock& request) {
     return answer;
   }
   const auto before = (*file)->stat();
-  if (!before || !described_by(request.expected, before->signature) ||
-      request.offset > before->signature.size) {
+  if (!before || !described_by(request.expected, before->signature)) {
     return answer;
   }
-  std::vector<std::uint8_t> bytes(
-      std::min<std::uint64_t>(request.length, before->signature.size - request.offset));
-  const auto count = (*file)->read(request.offset, bytes);
+  auto bytes = request.manifest_against ? manifest_part(request, **file, before->signature.size)
+                                        : part(request, **file, before->signature.size);
   const auto after = (*file)->stat();
-  // Changed while it was read: the receiver would find out, but only after fetching everything.
-  if (count && *count == bytes.size() && after && after->signature == before->signature) {
-    answer.bytes = std::make_shared<const std::vector<std::uint8_t>>(std::move(bytes));
+  // Changed while it was read: the receiver would find out, but only after fetching it.
+  if (bytes && after && after->signature == before->signature) {
+    answer.bytes = std::make_shared<const std::vector<std::uint8_t>>(std::move(*bytes));
   }
   return answer;
+}
+
+std::optional<std::vector<std::uint8_t>> Staging::part(const engine::ReadBlock& request, File& file,
+                                                       std::uint64_t size) {
+  if (request.offset > size) {
+    return std::nullopt;
+  }
+  std::vector<std::uint8_t> bytes(std::min<std::uint64_t>(request.length, size - request.offset));
+  const auto count = file.read(request.offset, bytes);
+  return count && *count == bytes.size() ? std::optional(std::move(bytes)) : std::nullopt;
+}
+
+std::optional<std::vector<std::uint8_t>> Staging::manifest_part(const engine::ReadBlock& request,
+                                                                File& file, std::uint64_t size) {
+  auto manifest = find_manifest(fs_, request.content);
+  if (!manifest) {
+    auto content = read_content(file, size, fs_.chunk_sizes);
+    if (!content || content->name != request.content || content->chunks.empty()) {
+      return std::nullopt;
+    }
+    manifest = std::move(content->chunks);
+    store_manifest(fs_, request.content, *manifest);
+  }
+  const auto base = *request.manifest_against == engine::Hash{}
+                        ? std::nullopt
+                        : find_manifest(fs_, *request.manifest_against);
+  // A difference to nothing can be read whatever the base is.
+  const auto all = difference(base.value_or(Manifest{}), *manifest);
+  const auto rest = std::span(all).subspan(std::min<std::uint64_t>(request.offset, all.size()));
+  const auto slice = rest.first(std::min<std::size_t>(rest.size(), request.length));
+  return std::vector<std::uint8_t>(slice.begin(), slice.end());
 }
 
 }  // namespace p2psync::storage

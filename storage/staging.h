@@ -7,17 +7,16 @@
 //   .p2psync/tmp/<64 hex digits>        complete, its SHA-256 checked; laying it moves it to its
 //   name
 //
-// An unfinished file is found again after a restart: a block counts as there when it lies in parts
-// that hold data. Where that is wrong (a file system that knows no holes, a power cut) the hash at
-// the end tells, and everything is fetched again. Nothing in here is synced: the applier makes a
-// batch durable before it gives it a name.
+// Every chunk is checked against its hash before it is written, and again when an unfinished file
+// is found after a restart; so a complete one is right. Nothing in here is synced: the applier
+// makes a batch durable before it gives it a name.
 //
 // Threads: different contents may be handled at the same time; calls for one content may not
 // overlap. No state beside the files. Zero-size contents are complete as soon as they are opened.
 #include <string>
 #include <vector>
 
-#include "storage/fs.h"
+#include "storage/content.h"
 
 namespace p2psync::storage {
 
@@ -41,19 +40,26 @@ class Staging {
  public:
   explicit Staging(Fs& fs) : fs_(fs) {}
 
-  /// All blocks there (or none needed) means: complete under staged_path and checked just now.
+  /// Takes from the base, and from what an earlier run left, whatever chunks are there. Once no
+  /// more is wanted the content is complete under staged_path. Reads all that it takes.
   [[nodiscard]] engine::StageOpened open(const engine::OpenStage& request);
-  /// Creates the unfinished file if need be. With `last` the whole is checked: complete, or
-  /// mismatch and nothing of it is left. On failure (no_space above all) what was written before
-  /// stays. A content that is complete takes blocks too and is checked anew.
+  /// On failure (no_space above all) what was written before stays. With `last` and no bytes
+  /// nothing is written.
   [[nodiscard]] engine::StageWritten write(const engine::WriteBlock& request);
   void drop(const engine::DropStage& request);
   /// No bytes: they are not here any more, or not those that `expected` described.
   [[nodiscard]] engine::BlockRead read(const engine::ReadBlock& request);
 
  private:
-  Result<std::vector<bool>> find(const engine::OpenStage& request);
+  Result<engine::StageOpened> find(const engine::OpenStage& request);
+  std::optional<Manifest> manifest_of(const engine::Base& base);
+  Result<std::vector<bool>> gather(const engine::OpenStage& request, const Manifest& manifest);
   Result<engine::StageState> put(const engine::WriteBlock& request);
+  Result<void> finish(const engine::Hash& content);
+  std::optional<std::vector<std::uint8_t>> part(const engine::ReadBlock& request, File& file,
+                                                std::uint64_t size);
+  std::optional<std::vector<std::uint8_t>> manifest_part(const engine::ReadBlock& request,
+                                                         File& file, std::uint64_t size);
   Result<bool> holds(const std::string& path, const engine::Hash& content, std::uint64_t size);
 
   Fs& fs_;

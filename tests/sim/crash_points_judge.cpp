@@ -22,8 +22,7 @@ bool shows(const TreeNode& node, const Version& version) {
     case Kind::file: break;
   }
   return node.mode == version.mode && node.mtime == version.mtime &&
-         node.bytes.size() == version.size &&
-         storage::sha256(std::string_view(node.bytes)) == version.content;
+         node.bytes.size() == version.size && content_of(node.bytes) == version.content;
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ void settle(World& w) {
 }
 
 std::string many_blocks(char fill) {
-  return std::string(2 * engine::block_bytes + 1000, fill);
+  return std::string(2 * chunk_sizes.max + 100, fill);
 }
 
 // --- What stands there before

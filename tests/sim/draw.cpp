@@ -78,7 +78,7 @@ void Drawing::wrote(const std::string& bytes) {
     const std::size_t digits = bytes.find(' ') + 1;
     name = bytes.front() + bytes.substr(digits, bytes.find(' ', digits) - digits);
   }
-  contents_[storage::sha256(bytes)] = name;
+  contents_[content_of(bytes)] = name;
 }
 
 void Drawing::arrived(Instant at, Instant sent, NodeId from, NodeId to, const Message& message) {

@@ -25,6 +25,7 @@ Host::Host(Surroundings& world, Traits traits, std::uint64_t seed)
       random_(seed),
       wall_start_((wall_epoch_s + traits_.clock_offset_s) * second_ns) {
   disk_.disk().now = wall_start_;
+  disk_.chunk_sizes = chunk_sizes;
 }
 
 void Host::tell_time() {
@@ -104,6 +105,7 @@ void Host::start() {
   options.incarnation = random_.next();
   options.index_epoch = index_.epoch;
   options.fresh_index = !index_.scanned;
+  options.chunk_max = chunk_sizes.max;
   node_ = std::make_unique<Node>(std::move(options), std::move(*loaded), world_.now());
   world_.trace(name() + " start");
   world_.note(name() + " starts");

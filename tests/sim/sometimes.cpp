@@ -76,7 +76,7 @@ void Sometimes::observe(const Input& input) {
     const auto* block = std::get_if<Block>(&received->message);
     hit(Point::block_refused, block != nullptr && !block->bytes ? 1 : 0);
   } else if (const auto* opened = std::get_if<StageOpened>(&input)) {
-    hit(Point::stage_resumed, std::ranges::count(opened->blocks, true) > 0 ? 1 : 0);
+    hit(Point::stage_resumed, std::ranges::count(opened->there, true) > 0 ? 1 : 0);
   } else if (const auto* written = std::get_if<StageWritten>(&input)) {
     hit(Point::stage_mismatch, written->state == StageState::mismatch ? 1 : 0);
   }

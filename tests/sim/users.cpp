@@ -71,10 +71,27 @@ void World::set_mtime(Host& host, Random& random, const std::string& name) {
       name, 1'600'000'000'000'000'000 + static_cast<std::int64_t>(random.below(1'000'000'000'000)));
 }
 
+namespace {
+
+/// Letters that never change: what users write has parts in common, in other places.
+std::string letters(std::size_t from, std::size_t count) {
+  static const std::string pool = [] {
+    Random random(1);
+    std::string made(8192, ' ');
+    for (char& letter : made) {
+      letter = static_cast<char>('a' + random.below(26));
+    }
+    return made;
+  }();
+  return pool.substr(from, count);
+}
+
+}  // namespace
+
 std::string World::new_bytes(const Host& host, Random& random) {
   std::string bytes = "write " + std::to_string(++writes_) + " on " + host.name() + ";";
-  const std::uint64_t more = random.chance(3) ? 300'000 + random.below(400'000) : random.below(60);
-  bytes.resize(bytes.size() + more, '.');
+  bytes += random.chance(10) ? letters(random.below(3000), 300 + random.below(4000))
+                             : std::string(random.below(60), '.');
   if (telling_.listener != nullptr) {
     telling_.listener->wrote(bytes);
   }

@@ -158,7 +158,11 @@ class Maker {
   }
   void fill(Held& held) { held = {make<HeldRow>()}; }
   void fill(Get& get) {
-    get = {number(), make<Hash>(), number(), static_cast<std::uint32_t>(below(block_bytes + 1))};
+    get = {
+        number(), make<Hash>(), number(), static_cast<std::uint32_t>(below(block_bytes + 1)), {}};
+    if (below(2) == 0) {
+      get.manifest_against = make<Hash>();
+    }
   }
   void fill(Block& block) {
     block = {number(), nullptr};
@@ -230,7 +234,7 @@ bool same(const Held& a, const Held& b) {
 }
 bool same(const Get& a, const Get& b) {
   return a.request == b.request && a.content == b.content && a.offset == b.offset &&
-         a.length == b.length;
+         a.length == b.length && a.manifest_against == b.manifest_against;
 }
 bool same(const Block& a, const Block& b) {
   return a.request == b.request && (a.bytes == nullptr) == (b.bytes == nullptr) &&
@@ -406,7 +410,7 @@ TEST_CASE("codec: what a node would not say is refused with the reason") {
   CHECK(refusal<Message>({99}) == "an unknown kind of message");
   CHECK(refusal<Hello>(encode(Hello{1, "c", "v", {{2, "b"}, {1, "a"}}})) == "members out of order");
   CHECK(refusal<Hello>(encode(Hello{1, "c", "v", {{1, "a b"}}})) == "a node name that is none");
-  CHECK(refusal<Get>(encode(Get{1, {}, 0, block_bytes + 1})) == "a block too large");
+  CHECK(refusal<Get>(encode(Get{1, {}, 0, block_bytes + 1, {}})) == "a block too large");
   const auto large = std::make_shared<const Encoded>(block_bytes + 1);
   CHECK(refusal<Block>(encode(Block{1, large})) == "a block too large");
   Ranges ranges;

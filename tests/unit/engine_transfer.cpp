@@ -11,10 +11,12 @@ TEST_CASE("transfer: a content that nobody can send keeps no other from being as
     need.content.bytes[0] = need.size = text;
     return need;
   };
-  Transfer transfer;
+  Transfer transfer(block_bytes);
   const auto asked = [&] {
     std::vector<Output> out;
-    transfer.next({}, [](NodeId, const Need&) { return true; }, out);
+    transfer.next(
+        {}, [](NodeId, const Need&) { return true; }, [](const Path&) { return std::nullopt; },
+        out);
     std::vector<Get> asked;
     for (const Output& output : out) {
       asked.push_back(std::get<Get>(std::get<Send>(output).message));

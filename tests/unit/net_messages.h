@@ -32,7 +32,7 @@ inline std::vector<engine::Message> one_of_every_message() {
               .entries = {{"a/b", entry}}},
       Ranges{vector, {{"a", "b", 3, {1, 2}}}, {{"c", "d", {{1, {2, 3}}}}}},
       Held{{1, 99, vector}},
-      Get{5, version.content, 262144, block_bytes},
+      Get{5, version.content, 262144, block_bytes, version.content},
       Block{5, std::make_shared<const std::vector<std::uint8_t>>(100, std::uint8_t{9})},
       Taken{.stream = 9, .count = 4},
   };
