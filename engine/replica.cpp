@@ -187,11 +187,14 @@ Version Replica::version_of(const Path& path, const Path& name, const Seen& seen
 }
 
 Version Replica::write(const Path& path, const Path& name, const Seen& seen,
-                       const std::optional<Shown>& old, bool visible) {
+                       const std::optional<Shown>& old, bool visible, const Version* over) {
   const Record* record = index_.find(path);
   Entry entry = record == nullptr ? Entry() : record->entry;
   const Dot dot = mint();
   Version version = version_of(path, name, seen, old, entry, dot);
+  if (over != nullptr && !same_content(*over, version)) {
+    add_superseded(version.superseded, recognition(*over));
+  }
   if (old) {
     std::erase_if(entry.versions,
                   [&](const Sibling& sibling) { return contains(old->dots, sibling.dot); });
@@ -357,7 +360,11 @@ void Replica::observe_displaced(const Path& path, const std::optional<Shown>& ol
   if (seen.signature.kind == Kind::file) {
     add_found(seen.content, file);
   }
-  keep({file, path, write(path, name, seen, old, false)});
+  // What it held may have been replaced elsewhere long ago; should power bring that back, it is
+  // known.
+  const auto kept = kept_.find(file);
+  const Version* over = kept == kept_.end() ? nullptr : &kept->second.version;
+  keep({file, path, write(path, name, seen, old, false, over)});
 }
 
 void Replica::show(const Path& path, Shown shown) {

@@ -125,8 +125,9 @@ class Replica {
 
  private:
   Dot mint();
+  /// `over`: what a displaced file held before, shown or not.
   Version write(const Path& path, const Path& name, const Seen& seen,
-                const std::optional<Shown>& old, bool visible);
+                const std::optional<Shown>& old, bool visible, const Version* over = nullptr);
   void remove(const Path& path, const Shown& old);
   bool adopt(const Path& path, const Path& name, const Version& version,
              const Signature& signature);

@@ -397,6 +397,19 @@ TEST_CASE("replica: what was displaced is on record with its event, and pinned u
   CHECK(replica.pinned().empty());
 }
 
+TEST_CASE("replica: a write to a displaced file has replaced what that held, though others had") {
+  Replica replica(options(), {});
+  replica.observe("f", file(1, 50));
+  const Version first = entry(replica, "f").versions.at(0).version;
+  replica.keep({"kept-1", "f", first});
+  Entry later = written({peer, 1}, theirs(2, 99));
+  later.context.add({own, 1});
+  receive(replica, "f", later);
+  replica.observe_displaced("f", std::nullopt, "f", file(3, 60), "kept-1");
+  const std::vector<std::uint64_t> replaced = {recognition(first)};
+  CHECK(entry(replica, "f").find({own, 2})->superseded == replaced);
+}
+
 TEST_CASE("replica: a displaced symlink is on record, and is no source of a file's bytes") {
   Replica replica(options(), {});
   Seen link;
