@@ -117,8 +117,10 @@ void World::after_disk_changed(Host& host, const Tree& before) {
   oracle_.disk_changed(host.id(), before, after, contents_anywhere(), contents_shown());
   // A user's file whose sync failed is lost with the power, whatever a later sync said (Linux takes
   // the pages for clean): only who wrote it could write it anew. Also under another name by now.
+  const auto& written = circumstances_.at(host.id()).written_by_user;
   for (const auto& [name, inode] : about_never_synced) {
-    oracle_.doubt(name);
+    const bool displaced = engine::is_below(name, engine::own_directory);
+    oracle_.doubt(displaced && written.contains(inode) ? written.at(inode) : name);
     for (const std::string& moved : names_of(host, inode)) {
       oracle_.doubt(moved);
     }
