@@ -1,6 +1,10 @@
 #include "storage/content.h"
 
 #include <algorithm>
+#include <deque>
+#include <future>
+#include <memory>
+#include <thread>
 #include <utility>
 
 #include "storage/hash.h"
@@ -9,7 +13,9 @@ namespace p2psync::storage {
 
 namespace {
 
-constexpr std::size_t window_bytes = 1024 * 1024;
+constexpr std::size_t window_bytes = 4 * 1024 * 1024;
+
+using Bytes = std::span<const std::uint8_t>;
 
 /// A file's bytes from some offset on, read in large pieces.
 class Window {
@@ -17,39 +23,105 @@ class Window {
   Window(File& file, std::uint64_t size) : file_(file), size_(size) {}
 
   /// `length` bytes at least from this offset on, or up to the end; offsets ascend.
-  Result<std::span<const std::uint8_t>> at(std::uint64_t offset, std::size_t length) {
+  Result<Bytes> at(std::uint64_t offset, std::size_t length) {
     length = std::min<std::uint64_t>(length, size_ - offset);
-    if (offset < begin_ || offset + length > begin_ + bytes_.size()) {
+    if (buffer_ == nullptr || offset + length > begin_ + bytes_.size()) {
       if (auto filled = fill(offset, std::max(length, window_bytes)); !filled) {
         return std::unexpected(filled.error());
       }
     }
-    return std::span<const std::uint8_t>(bytes_).subspan(offset - begin_);
+    return bytes_.subspan(offset - begin_);
   }
+  /// Where they are, for as long as somebody needs them; another one each time it was filled.
+  [[nodiscard]] const std::shared_ptr<std::uint8_t[]>& buffer() const { return buffer_; }
 
  private:
   /// What is here already is not read again.
   Result<void> fill(std::uint64_t offset, std::size_t length) {
-    const std::size_t passed = std::min<std::uint64_t>(offset - begin_, bytes_.size());
-    bytes_.erase(bytes_.begin(), bytes_.begin() + static_cast<std::ptrdiff_t>(passed));
-    begin_ = offset;
-    const std::size_t kept = bytes_.size();
-    bytes_.resize(std::min<std::uint64_t>(std::max(length, kept), size_ - offset));
-    const auto rest = std::span(bytes_).subspan(kept);
-    const auto count = file_.read(begin_ + kept, rest);
+    const Bytes kept = bytes_.subspan(std::min<std::uint64_t>(offset - begin_, bytes_.size()));
+    length = std::min<std::uint64_t>(std::max(length, kept.size()), size_ - offset);
+    auto buffer = std::make_shared_for_overwrite<std::uint8_t[]>(length);
+    std::ranges::copy(kept, buffer.get());
+    const auto rest = std::span(buffer.get(), length).subspan(kept.size());
+    const auto count = file_.read(offset + kept.size(), rest);
     if (!count) {
       return std::unexpected(count.error());
     }
     if (*count < rest.size()) {
       return std::unexpected(Error{ErrorCode::changed, "read", "a file that became shorter"});
     }
+    buffer_ = std::move(buffer);
+    bytes_ = {buffer_.get(), length};
+    begin_ = offset;
     return {};
   }
 
   File& file_;
   std::uint64_t size_;
   std::uint64_t begin_ = 0;
-  std::vector<std::uint8_t> bytes_;
+  std::shared_ptr<std::uint8_t[]> buffer_;
+  Bytes bytes_;
+};
+
+/// Hashes chunks on other threads while more are cut. The chunks of one buffer are one piece of
+/// work; where there can be no more threads it is done here.
+class Hashing {
+ public:
+  void add(Bytes chunk, const std::shared_ptr<std::uint8_t[]>& buffer) {
+    if (buffer != buffer_) {
+      hand_over();
+      buffer_ = buffer;
+    }
+    waiting_.push_back(chunk);
+  }
+  void add(const engine::Chunk& known) {
+    hand_over();
+    take_all();
+    chunks_.push_back(known);
+  }
+  Manifest finish() {
+    take_all();
+    const Manifest last = hash(waiting_);  // of a small file it is all
+    chunks_.insert(chunks_.end(), last.begin(), last.end());
+    return std::move(chunks_);
+  }
+
+ private:
+  static Manifest hash(const std::vector<Bytes>& pieces) {
+    Manifest chunks;
+    chunks.reserve(pieces.size());
+    for (const Bytes piece : pieces) {
+      chunks.push_back({static_cast<std::uint32_t>(piece.size()), sha256(piece)});
+    }
+    return chunks;
+  }
+  void hand_over() {
+    if (waiting_.empty()) {
+      return;
+    }
+    if (at_work_.size() == std::max(1U, std::thread::hardware_concurrency())) {
+      take();
+    }
+    at_work_.push_back(
+        std::async(std::launch::async | std::launch::deferred,
+                   [pieces = std::exchange(waiting_, {}),
+                    buffer = std::exchange(buffer_, nullptr)] { return hash(pieces); }));
+  }
+  void take() {
+    const Manifest chunks = at_work_.front().get();
+    at_work_.pop_front();
+    chunks_.insert(chunks_.end(), chunks.begin(), chunks.end());
+  }
+  void take_all() {
+    while (!at_work_.empty()) {
+      take();
+    }
+  }
+
+  Manifest chunks_;
+  std::vector<Bytes> waiting_;
+  std::shared_ptr<std::uint8_t[]> buffer_;
+  std::deque<std::future<Manifest>> at_work_;
 };
 
 /// Says of ascending ranges whether they lie in a hole.
@@ -77,10 +149,11 @@ Result<Manifest> read_chunks(File& file, std::uint64_t size, const ChunkSizes& s
   }
   Holes holes(std::move(*data));
   Window window(file, size);
-  Manifest chunks;
-  for (std::uint64_t offset = 0; offset < size; offset += chunks.back().length) {
+  Hashing hashing;
+  for (std::uint64_t offset = 0; offset < size;) {
     if (size - offset >= sizes.max && holes.cover(offset, offset + sizes.max)) {
-      chunks.push_back(zeros(sizes));
+      hashing.add(zeros(sizes));
+      offset += zeros(sizes).length;
       continue;
     }
     const auto bytes = window.at(offset, sizes.max);
@@ -88,9 +161,10 @@ Result<Manifest> read_chunks(File& file, std::uint64_t size, const ChunkSizes& s
       return std::unexpected(bytes.error());
     }
     const auto chunk = bytes->first(first_chunk(*bytes, sizes));
-    chunks.push_back({static_cast<std::uint32_t>(chunk.size()), sha256(chunk)});
+    hashing.add(chunk, window.buffer());
+    offset += chunk.size();
   }
-  return chunks;
+  return hashing.finish();
 }
 
 }  // namespace
