@@ -54,6 +54,9 @@ struct LookAt {
   Path name;
   /// What is remembered: with the same signature nothing is read again.
   std::optional<Seen> known;
+  /// A file of several chunks that changed just now is Unstable and not read: it would have to be
+  /// read again when a further change must show.
+  bool patient = false;
 };
 /// Reads these names. The contents that are new are durable (synced) before the answer.
 struct Look {

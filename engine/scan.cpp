@@ -6,7 +6,7 @@ namespace p2psync::engine {
 namespace {
 
 constexpr Duration fresh_wait = std::chrono::milliseconds(50);
-constexpr Duration unstable_wait = std::chrono::milliseconds(200);
+constexpr Duration unstable_wait = std::chrono::milliseconds(50);
 constexpr Duration error_wait = std::chrono::seconds(2);
 constexpr Duration retry_longest = std::chrono::seconds(30);
 
@@ -241,7 +241,7 @@ void Scan::next(Instant now, const std::function<bool(const Path&)>& busy,
         ++place;
         continue;
       }
-      LookAt at{*place, std::nullopt};
+      LookAt at{*place, std::nullopt, !retries_.contains(*place)};
       if (const Shown* shown = replica_.shown(*place);
           shown != nullptr && shown->signature.ctime != 0) {
         at.known = Seen{shown->signature, shown->version.content, shown->version.target, false};

@@ -107,7 +107,8 @@ Sight read_link(Fs& fs, std::string_view path, const Stat& shown) {
   return Seen{shown.signature, hash, std::move(*target), false};
 }
 
-Inspection inspect_once(Fs& fs, std::string_view path, const std::optional<Seen>& known) {
+Inspection inspect_once(Fs& fs, std::string_view path, const std::optional<Seen>& known,
+                        bool patient) {
   const std::int64_t now = fs.wall_time();
   const auto shown = fs.stat(path);
   if (!shown) {
@@ -123,6 +124,9 @@ Inspection inspect_once(Fs& fs, std::string_view path, const std::optional<Seen>
   if (shown->signature.kind == Kind::directory) {
     return {Seen{shown->signature, {}, {}, false}, nullptr};
   }
+  if (patient && shown->signature.size > fs.chunk_sizes.max && is_fresh(shown->signature, now)) {
+    return {Unstable{}, nullptr};
+  }
   Inspection inspection = shown->signature.kind == Kind::symlink
                               ? Inspection{read_link(fs, path, *shown), nullptr}
                               : read_file(fs, path, *shown);
@@ -136,10 +140,11 @@ Inspection inspect_once(Fs& fs, std::string_view path, const std::optional<Seen>
   return inspection;
 }
 
-Inspection inspect(Fs& fs, std::string_view path, const std::optional<Seen>& known) {
+Inspection inspect(Fs& fs, std::string_view path, const std::optional<Seen>& known,
+                   bool patient = false) {
   Inspection inspection;
   for (int attempt = 0; attempt < attempts_max; ++attempt) {
-    inspection = inspect_once(fs, path, known);
+    inspection = inspect_once(fs, path, known, patient);
     if (!std::holds_alternative<Unstable>(inspection.sight)) {
       break;
     }
@@ -156,7 +161,7 @@ Inspection inspect_synchronised(Fs& fs, const engine::LookAt& at) {
     return {Error{ErrorCode::invalid, "look at", at.name + " (" + std::string(*problem) + ')'},
             nullptr};
   }
-  return inspect(fs, at.name, at.known);
+  return inspect(fs, at.name, at.known, at.patient);
 }
 
 /// What of a request must be made durable. Directories and links count too: an index that is

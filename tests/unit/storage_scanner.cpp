@@ -120,19 +120,30 @@ TEST_CASE("scanner: what is known is not read again unless it was fresh") {
   CHECK(seen(look(spy, {"f", settled})).content == sha256("NEW CONTENT"));
 }
 
+TEST_CASE("scanner: a large file that has just changed is put off once, and not read twice") {
+  const Folder folder;
+  SpyFs spy(*folder.fs);
+  folder.write("large", std::string(spy.chunk_sizes.max + 1, 'x'));
+  folder.write("small", "x");
+  CHECK(std::holds_alternative<engine::Unstable>(look(spy, {"large", {}, true}).sight));
+  CHECK(spy.opened == 0);
+  CHECK(seen(look(spy, {"small", {}, true})).fresh);
+  CHECK(seen(look(spy, {"large", {}, false})).fresh);
+}
+
 TEST_CASE("scanner: a file that changes once while it is read is read again") {
   const Folder folder;
   SpyFs spy(*folder.fs);
-  const std::string first(3'000'000, 'a');
+  const std::string first(9'000'000, 'a');
   folder.write("f", first);
   int reads = 0;
   spy.before_read = [&](const std::string&, std::uint64_t offset) {
     if (++reads == 2) {
       CHECK(offset > 0);
-      folder.write("f", std::string(3'000'001, 'b'));
+      folder.write("f", std::string(9'000'001, 'b'));
     }
   };
-  CHECK(look_at(spy, "f").content == name_of(tests::bytes_of(std::string(3'000'001, 'b')), {}));
+  CHECK(look_at(spy, "f").content == name_of(tests::bytes_of(std::string(9'000'001, 'b')), {}));
 }
 
 TEST_CASE("scanner: a file that keeps changing, or is replaced, is unstable") {
