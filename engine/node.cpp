@@ -15,7 +15,7 @@ namespace {
 constexpr Duration full_pause = std::chrono::seconds(5);
 constexpr Duration collect_interval = std::chrono::seconds(1);
 constexpr std::size_t reads_a_peer_max =
-    256;  ///< blocks asked for by one peer and not yet answered
+    1024;  ///< blocks asked for by one peer and not yet answered
 
 }  // namespace
 
@@ -222,6 +222,7 @@ void Node::Impl::look_where_read(const Hash& content) {
 
 void Node::Impl::on(Instant now, const ApplyDone& event) {
   const Reconciler::Outcome outcome = reconciler_.done(now, event);
+  scan_.apply_ended();
   for (const Hash& content : outcome.staged_used) {
     in_tmp_.erase(content);
   }

@@ -18,7 +18,7 @@ Path behind(std::string_view directory) {
 }  // namespace
 
 void Scan::touch(const Path& name) {
-  if (!path_problem(name)) {
+  if (!path_problem(name) && !held_up_.contains(name)) {
     queue_.insert(name);
   }
 }
@@ -118,6 +118,9 @@ void Scan::on(Instant now, const LookDone& done) {
   --looks_;
   for (const Looked& looked : done.names) {
     in_flight_.erase(looked.name);
+    if (held_up_.erase(looked.name) > 0) {
+      queue_.insert(looked.name);
+    }
     take(now, looked);
   }
 }
@@ -196,11 +199,10 @@ void Scan::act_on_absences(Instant now) {
   if (absent_.empty()) {
     return;
   }
-  const bool quiet = queue_.empty() && in_flight_.empty() && lists_.empty() && listing_.empty();
   for (auto place = absent_.begin(); place != absent_.end();) {
     const bool overdue = now - place->second >= absence_wait && !queue_.contains(place->first) &&
-                         !in_flight_.contains(place->first);
-    if (quiet || overdue) {
+                         !held_up_.contains(place->first) && !in_flight_.contains(place->first);
+    if (quiet() || overdue) {
       replica_.observe_absent(place->first);
       place = absent_.erase(place);
     } else {
@@ -213,7 +215,7 @@ void Scan::next(Instant now, const std::function<bool(const Path&)>& busy,
                 std::vector<Output>& out) {
   for (auto& [name, again] : retries_) {
     if (again.at <= now) {
-      queue_.insert(name);
+      touch(name);
       again.at = now + retry_longest;  // until its answer says more
     }
   }
@@ -232,23 +234,22 @@ void Scan::next(Instant now, const std::function<bool(const Path&)>& busy,
     listing_.insert(*first);
     lists_.erase(first);
   }
-  auto place = queue_.begin();
-  while (looks_ < looks_in_flight_max && place != queue_.end()) {
+  while (looks_ < looks_in_flight_max && !queue_.empty()) {
     Look look;
-    while (place != queue_.end() && look.names.size() < look_names_max) {
-      const Path& owner = replica_.owner(*place);
-      if (in_flight_.contains(*place) || busy(*place) || busy(owner)) {
-        ++place;
+    while (!queue_.empty() && look.names.size() < look_names_max) {
+      auto first = queue_.extract(queue_.begin());
+      const Path& name = first.value();
+      if (in_flight_.contains(name) || busy(name) || busy(replica_.owner(name))) {
+        held_up_.insert(std::move(first));
         continue;
       }
-      LookAt at{*place, std::nullopt, !retries_.contains(*place)};
-      if (const Shown* shown = replica_.shown(*place);
+      LookAt at{name, std::nullopt, !retries_.contains(name)};
+      if (const Shown* shown = replica_.shown(name);
           shown != nullptr && shown->signature.ctime != 0) {
         at.known = Seen{shown->signature, shown->version.content, shown->version.target, false};
       }
-      in_flight_.insert(*place);
+      in_flight_.insert(name);
       look.names.push_back(std::move(at));
-      place = queue_.erase(place);
     }
     if (look.names.empty()) {
       break;
@@ -287,7 +288,7 @@ std::optional<Instant> Scan::wake_at() const {
     sooner(again.when.at);
   }
   for (const auto& [name, since] : absent_) {
-    if (!queue_.contains(name) && !in_flight_.contains(name)) {
+    if (!queue_.contains(name) && !held_up_.contains(name) && !in_flight_.contains(name)) {
       sooner(since + absence_wait);
     }
   }

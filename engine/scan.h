@@ -31,18 +31,20 @@ class Scan {
   void list(const Path& directory, bool deep);
   void on(Instant now, const Listed& listed);
   void on(Instant now, const LookDone& done);
+  /// An apply is over: what it kept from being looked at can be.
+  void apply_ended() { queue_.merge(held_up_); }
   /// `busy(name)`: an apply is at work there.
   void next(Instant now, const std::function<bool(const Path&)>& busy, std::vector<Output>& out);
 
   /// True if an apply must keep off the name.
   [[nodiscard]] bool holds(const Path& name) const {
-    return in_flight_.contains(name) || absent_.contains(name) || queue_.contains(name);
+    return in_flight_.contains(name) || absent_.contains(name) || queue_.contains(name) ||
+           held_up_.contains(name);
   }
   /// Nothing asked for is outstanding. Retries of files that keep changing and of directories that
   /// cannot be read do not count, but without the root nothing has been read.
   [[nodiscard]] bool idle() const {
-    return queue_.empty() && in_flight_.empty() && lists_.empty() && listing_.empty() &&
-           absent_.empty() && !list_again_.contains("");
+    return quiet() && absent_.empty() && !list_again_.contains("");
   }
   [[nodiscard]] std::uint64_t skipped() const;
   [[nodiscard]] std::vector<Problem> problems() const;
@@ -53,6 +55,10 @@ class Scan {
     Instant at;
     Duration delay;
   };
+  [[nodiscard]] bool quiet() const {
+    return queue_.empty() && held_up_.empty() && in_flight_.empty() && lists_.empty() &&
+           listing_.empty();
+  }
   void take(Instant now, const Looked& looked);
   void take_seen(Instant now, const Path& name, const Seen& seen);
   void touch_below(const Path& directory);
@@ -63,6 +69,7 @@ class Scan {
 
   Replica& replica_;
   std::set<Path, PathLess> queue_;
+  std::set<Path, PathLess> held_up_;  ///< by a look under way, or by the apply that is
   std::set<Path> in_flight_;
   std::size_t looks_ = 0;
   std::map<Path, bool, PathLess> lists_;

@@ -52,6 +52,7 @@ void Transfer::add(const Need& need, const Path& path) {
     place->second.need = need;
     place->second.left = need.size;
     pending_bytes_ += need.size;
+    waiting_[place->first] = &place->second;
   }
   place->second.paths.insert(path);
 }
@@ -73,6 +74,8 @@ void Transfer::drop(const Key key) {
   }
   outstanding_ -= want->second.outstanding;
   troubled_.erase(key);
+  waiting_.erase(key);
+  asking_.erase(key);
   if (active_.erase(key) > 0 && large(key)) {
     --large_active_;
   }
@@ -107,6 +110,7 @@ void Transfer::unask(std::uint64_t request) {
     missing_again(want, *asked.piece);
   } else {
     want.naming_asked = false;
+    to_ask(want);
   }
 }
 
@@ -122,6 +126,7 @@ void Transfer::missing_again(Want& want, std::size_t piece) {
   want.pieces[piece].state = Piece::State::missing;
   ++want.missing;
   want.next_piece = std::min(want.next_piece, piece);
+  to_ask(want);
 }
 
 /// Its bytes are neither on their way nor in the disk's queue any more.
@@ -132,7 +137,7 @@ void Transfer::done_with(Want& want, const Piece& piece) {
 
 void Transfer::avoid(Want& want, NodeId peer, Instant until) {
   want.lacking[peer] = until;
-  troubled_[{want.need.size, want.need.content}] = &want;
+  troubled_[key_of(want)] = &want;
 }
 
 void Transfer::peer_grew(NodeId peer) {
@@ -157,9 +162,10 @@ std::vector<std::pair<Hash, Path>> Transfer::nowhere(const std::set<NodeId>& mem
 void Transfer::take_back_late(Instant now) {
   std::vector<std::uint64_t> late;
   for (const auto& [request, asked] : asked_) {
-    if (now - asked.since > patience) {
-      late.push_back(request);
+    if (now - asked.since <= patience) {
+      break;  // those that follow were asked for later
     }
+    late.push_back(request);
   }
   for (const std::uint64_t request : late) {
     const Asked asked = asked_.at(request);
@@ -171,7 +177,7 @@ void Transfer::take_back_late(Instant now) {
 void Transfer::open(const Key& key, Want& want,
                     const std::function<std::optional<Base>(const Path&)>& base,
                     std::vector<Output>& out) {
-  active_[key] = &want;
+  active_.insert(key);
   if (!large(key)) {
     const Chunk whole{static_cast<std::uint32_t>(key.first), key.second};
     set_pieces(want, {&whole, 1}, {false});
@@ -224,6 +230,7 @@ void Transfer::set_pieces(Want& want, std::span<const Chunk> chunks,
       written(want, piece);
     }
   }
+  to_ask(want);
   invariant(offset == want.need.size, "the chunks are the content");
 }
 
@@ -247,26 +254,26 @@ void Transfer::next(Instant now, const std::function<bool(NodeId, const Need&)>&
     return;
   }
   paused_until_ = {};
-  for (auto& [key, want] : wants_) {
+  while (!waiting_.empty()) {
+    const auto [key, want] = *waiting_.begin();
     const std::size_t room = large_active_ < large_fetches_max ? fetches_max : fetches_max - 1;
-    if (active_.size() >= room) {
-      break;
-    }
-    if (want.stage == Want::Stage::waiting && (!large(key) || large_active_ < large_fetches_max)) {
-      open(key, want, base, out);
-    } else if (want.stage == Want::Stage::waiting) {
+    if (active_.size() >= room || (large(key) && large_active_ >= large_fetches_max)) {
       break;  // all that follow are as large
     }
+    waiting_.erase(waiting_.begin());
+    open(key, *want, base, out);
   }
   for (const auto& [key, want] : troubled_) {
     std::erase_if(want->lacking, [now](const auto& item) { return item.second <= now; });
   }
-  for (const auto& [key, want] : active_) {
+  for (auto place = asking_.begin(); place != asking_.end();) {
     if (outstanding_ >= outstanding_max || !any_free()) {
       break;
     }
-    while (want->wants_asking() && outstanding_ < outstanding_max && ask(now, *want, likely, out)) {
+    Want& want = *place->second;
+    while (want.wants_asking() && outstanding_ < outstanding_max && ask(now, want, likely, out)) {
     }
+    place = want.wants_asking() ? std::next(place) : asking_.erase(place);
   }
 }
 
@@ -362,6 +369,7 @@ bool Transfer::on_block(Instant now, NodeId peer, Block block, std::vector<Outpu
 
 void Transfer::on_manifest(Want& want, NodeId peer, const Bytes& bytes, std::vector<Output>& out) {
   want.naming_asked = false;
+  to_ask(want);
   want.named_by.insert(peer);
   want.manifest.insert(want.manifest.end(), bytes->begin(), bytes->end());
   const bool whole = bytes->size() < block_bytes;
@@ -393,11 +401,13 @@ Transfer::Outcome Transfer::on(Instant now, StageOpened opened, std::vector<Outp
       }
       want.base = {};  // should it be this node's copy that is wrong
       want.stage = Want::Stage::naming;
+      to_ask(want);
       break;
     case StageState::incomplete:
       if (opened.chunks.empty()) {
         want.base = opened.base.value_or(Hash{});
         want.stage = Want::Stage::naming;
+        to_ask(want);
       } else {
         set_pieces(want, opened.chunks, opened.there);
       }

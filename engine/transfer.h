@@ -27,7 +27,7 @@
 
 namespace p2psync::engine {
 
-inline constexpr std::size_t requests_a_peer_max = 64;
+inline constexpr std::size_t requests_a_peer_max = 256;
 inline constexpr std::size_t fetches_max = 512;      ///< contents in progress
 inline constexpr std::size_t large_fetches_max = 4;  ///< of those, with more than one chunk
 /// Bytes asked for, or here and not yet written: what a node may have to hold in memory.
@@ -117,6 +117,7 @@ class Transfer {
   };
   using Key = std::pair<std::uint64_t, Hash>;  ///< size first: small contents pass large ones
 
+  [[nodiscard]] static Key key_of(const Want& want) { return {want.need.size, want.need.content}; }
   [[nodiscard]] bool large(const Key& key) const { return key.first > chunk_max_; }
   void add(const Need& need, const Path& path);
   void open(const Key& key, Want& want, const std::function<std::optional<Base>(const Path&)>& base,
@@ -134,6 +135,8 @@ class Transfer {
   void unask(std::uint64_t request);
   void answered(std::map<std::uint64_t, Asked>::iterator place);
   void missing_again(Want& want, std::size_t piece);
+  /// There is something of it to ask for.
+  void to_ask(Want& want) { asking_[key_of(want)] = &want; }
   void done_with(Want& want, const Piece& piece);
   void avoid(Want& want, NodeId peer, Instant until);
   [[nodiscard]] bool any_free() const;
@@ -144,7 +147,9 @@ class Transfer {
   std::uint32_t chunk_max_;
   std::map<Hash, std::uint64_t> sizes_;  ///< exactly of what is in wants_
   std::map<Key, Want> wants_;
-  std::map<Key, Want*> active_;
+  std::map<Key, Want*> waiting_;   ///< exactly those of that stage
+  std::set<Key> active_;           ///< exactly the others
+  std::map<Key, Want*> asking_;    ///< at least those with something to ask for
   std::map<Key, Want*> troubled_;  ///< somebody is, or was, not to be asked
   std::size_t large_active_ = 0;
   std::map<Path, std::vector<Hash>> needs_;

@@ -340,6 +340,9 @@ void ApplyBatch::sync_touched() {
       }
     }
   }
+  if (touched.size() > single_fsyncs_max && fs_.sync_all()) {
+    return;  // else one by one, to tell which of them failed
+  }
   for (const auto& [directory, works] : touched) {
     auto synced = fs_.sync_directory(directory);
     if (!synced && synced.error().code != ErrorCode::not_found) {
