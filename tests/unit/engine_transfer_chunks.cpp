@@ -1,0 +1,202 @@
+// A content of several chunks, from the first question to the last byte.
+#include <doctest/doctest.h>
+
+#include <numeric>
+
+#include "engine/transfer.h"
+
+using namespace p2psync::engine;
+
+namespace {
+
+constexpr Instant start{};
+const Path path = "f";
+
+Bytes bytes(std::size_t size) {
+  return std::make_shared<const std::vector<std::uint8_t>>(size);
+}
+
+/// Three chunks of 100 bytes, and two peers who have them.
+struct Fetch {
+  Fetch() {
+    need.content.bytes[0] = 1;
+    need.size = 300;
+    transfer.peer_up(2);
+    transfer.peer_up(3);
+    transfer.set_needs(path, {need});
+  }
+  std::vector<Output> next(Instant now = start) {
+    std::vector<Output> out = std::exchange(made, {});
+    transfer.next(
+        now, [this](NodeId peer, const Need&) { return peer == likely; },
+        [this](const Path&) { return old; }, out);
+    return out;
+  }
+  /// What was asked of whom.
+  std::vector<std::pair<NodeId, Get>> gets(Instant now = start) {
+    std::vector<std::pair<NodeId, Get>> gets;
+    for (const Output& output : next(now)) {
+      const auto& send = std::get<Send>(output);
+      gets.emplace_back(send.peer, std::get<Get>(send.message));
+    }
+    return gets;
+  }
+  Transfer::Outcome opened(StageOpened answer) {
+    answer.content = need.content;
+    return transfer.on(start, std::move(answer), made);
+  }
+  Transfer::Outcome chunks_wanted(std::vector<bool> there) {
+    StageOpened answer;
+    answer.chunks.assign(there.size(), Chunk{100, {}});
+    answer.there = std::move(there);
+    return opened(std::move(answer));
+  }
+  Transfer::Outcome written(std::uint64_t offset, StageState state) {
+    return transfer.on(start, StageWritten{need.content, offset, state, {}}, made);
+  }
+  void block(const std::pair<NodeId, Get>& get, Bytes answer) {
+    REQUIRE(transfer.on_block(start, get.first, {get.second.request, std::move(answer)}, made));
+  }
+
+  Need need;
+  std::optional<Base> old;
+  NodeId likely = 2;
+  std::vector<Output> made;
+  Transfer transfer{200};
+};
+
+}  // namespace
+
+TEST_CASE("transfer: first what is here, then the manifest, then the chunks that are missing") {
+  Fetch fetch;
+  fetch.old = Base{{}, 1000, path, {}};
+  fetch.old->content.bytes[0] = 9;
+  auto out = fetch.next();
+  REQUIRE(out.size() == 1);
+  CHECK(std::get<OpenStage>(out[0]).base->content == fetch.old->content);
+  CHECK(std::get<OpenStage>(out[0]).manifest == nullptr);
+  CHECK(fetch.next().empty());
+
+  std::ignore = fetch.opened({{}, StageState::incomplete, fetch.old->content, {}, {}, {}});
+  auto gets = fetch.gets();
+  REQUIRE(gets.size() == 1);
+  CHECK(gets[0].first == 2);
+  CHECK(gets[0].second.manifest_against == fetch.old->content);
+  CHECK(gets[0].second.offset == 0);
+  fetch.block(gets[0], bytes(block_bytes));  // there is more
+  gets = fetch.gets();
+  REQUIRE(gets.size() == 1);
+  CHECK(gets[0].second.offset == block_bytes);
+  fetch.block(gets[0], bytes(10));
+  out = fetch.next();
+  REQUIRE(out.size() == 1);
+  CHECK(std::get<OpenStage>(out[0]).manifest->size() == block_bytes + 10);
+
+  std::ignore = fetch.chunks_wanted({false, true, false});
+  CHECK(fetch.transfer.pending_bytes() == 200);
+  gets = fetch.gets();
+  REQUIRE(gets.size() == 2);
+  CHECK(gets[0].second.offset == 0);
+  CHECK(gets[1].second.offset == 200);
+  CHECK(!gets[1].second.manifest_against);
+  SUBCASE("written one after the other") {
+    fetch.block(gets[1], bytes(100));
+    std::ignore = fetch.written(200, StageState::incomplete);
+    fetch.made.clear();
+    fetch.block(gets[0], bytes(100));
+    CHECK(std::get<WriteBlock>(fetch.made.back()).last);
+  }
+  SUBCASE("the last comes while another is still being written") {
+    fetch.block(gets[0], bytes(100));
+    fetch.block(gets[1], bytes(100));
+    CHECK(!std::get<WriteBlock>(fetch.made.back()).last);
+    std::ignore = fetch.written(0, StageState::incomplete);
+    std::ignore = fetch.written(200, StageState::incomplete);
+    CHECK(std::get<WriteBlock>(fetch.made.back()).last);
+    CHECK(std::get<WriteBlock>(fetch.made.back()).bytes == nullptr);
+  }
+  CHECK(fetch.written(0, StageState::complete).paths == std::vector{path});
+  CHECK(fetch.transfer.pending_files() == 0);
+  CHECK(fetch.transfer.pending_bytes() == 0);
+}
+
+TEST_CASE("transfer: a wrong chunk costs one chunk, and the peer that sent it waits") {
+  Fetch fetch;
+  std::ignore = fetch.next();
+  std::ignore = fetch.chunks_wanted({true, true, false});
+  auto gets = fetch.gets();
+  REQUIRE(gets.size() == 1);
+  fetch.block(gets[0], bytes(100));
+  CHECK(std::get<WriteBlock>(fetch.made.back()).last);
+  const auto outcome = fetch.written(200, StageState::mismatch);
+  CHECK(outcome.blamed == std::vector<NodeId>{2});
+  CHECK(outcome.paths.empty());
+  fetch.made.clear();
+  gets = fetch.gets();
+  REQUIRE(gets.size() == 1);
+  CHECK(gets[0].first == 3);
+  CHECK(gets[0].second.offset == 200);
+}
+
+TEST_CASE("transfer: a wrong manifest is asked for elsewhere, and not against what is here") {
+  Fetch fetch;
+  std::ignore = fetch.next();
+  Hash base;
+  base.bytes[0] = 9;
+  std::ignore = fetch.opened({{}, StageState::incomplete, base, {}, {}, {}});
+  auto gets = fetch.gets();
+  REQUIRE(gets.size() == 1);
+  fetch.block(gets[0], bytes(10));
+  std::ignore = fetch.next();
+  CHECK(fetch.opened({{}, StageState::mismatch, {}, {}, {}, {}}).blamed == std::vector<NodeId>{2});
+  gets = fetch.gets();
+  REQUIRE(gets.size() == 1);
+  CHECK(gets[0].first == 3);
+  CHECK(gets[0].second.manifest_against == Hash{});
+  CHECK(gets[0].second.offset == 0);
+}
+
+TEST_CASE("transfer: what was asked of a peer that goes is asked of another") {
+  Fetch fetch;
+  std::ignore = fetch.next();
+  std::ignore = fetch.chunks_wanted({false, false, false});
+  REQUIRE(fetch.gets().size() == 3);
+  fetch.transfer.peer_down(2);
+  CHECK(fetch.gets().size() == 3);
+}
+
+TEST_CASE("transfer: no more is asked for than may be held in memory, until it is written") {
+  Fetch fetch;
+  fetch.need.content.bytes[0] = 7;
+  fetch.need.size = 3 * outstanding_max;
+  fetch.transfer.set_needs(path, {fetch.need});
+  std::ignore = fetch.next();
+  StageOpened answer;
+  answer.chunks.assign(3 * outstanding_max / block_bytes, Chunk{block_bytes, {}});
+  answer.there.assign(answer.chunks.size(), false);
+  std::ignore = fetch.opened(std::move(answer));
+  const auto gets = fetch.gets();
+  CHECK(gets.size() == outstanding_max / block_bytes);
+  fetch.block(gets[0], bytes(block_bytes));
+  fetch.made.clear();
+  CHECK(fetch.gets().empty());
+  std::ignore = fetch.written(gets[0].second.offset, StageState::incomplete);
+  CHECK(fetch.gets().size() == 1);
+}
+
+TEST_CASE("transfer: a failed disk begins anew with what is there by then") {
+  Fetch fetch;
+  std::ignore = fetch.next();
+  std::ignore = fetch.chunks_wanted({true, false, false});
+  const auto gets = fetch.gets();
+  fetch.block(gets[0], bytes(100));
+  std::ignore = fetch.written(100, StageState::failed);
+  fetch.made.clear();
+  const auto out = fetch.next();
+  REQUIRE(out.size() == 1);
+  CHECK(std::holds_alternative<OpenStage>(out[0]));
+  CHECK(fetch.transfer.pending_bytes() == 300);
+  // An answer to what was asked for before is nothing to anybody.
+  CHECK(!fetch.transfer.on_block(start, gets[1].first, {gets[1].second.request, bytes(100)},
+                                 fetch.made));
+}
