@@ -1,6 +1,7 @@
 #include "engine/path.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace p2psync::engine {
 
@@ -65,17 +66,22 @@ bool is_below(std::string_view path, std::string_view directory) {
 }
 
 bool PathLess::operator()(std::string_view a, std::string_view b) const {
-  const auto [left, right] = std::ranges::mismatch(a, b);
-  if (right == b.end()) {
-    return false;
+  // Paths next to each other have long beginnings in common: eight bytes at a time.
+  const std::size_t both = std::min(a.size(), b.size());
+  std::size_t at = 0;
+  while (at + 8 <= both && std::memcmp(a.data() + at, b.data() + at, 8) == 0) {
+    at += 8;
   }
-  if (left == a.end()) {
-    return true;
+  while (at < both && a[at] == b[at]) {
+    ++at;
   }
-  if (*left == '/' || *right == '/') {
-    return *left == '/';
+  if (at == both) {
+    return a.size() < b.size();
   }
-  return static_cast<unsigned char>(*left) < static_cast<unsigned char>(*right);
+  if (a[at] == '/' || b[at] == '/') {
+    return a[at] == '/';
+  }
+  return static_cast<unsigned char>(a[at]) < static_cast<unsigned char>(b[at]);
 }
 
 }  // namespace p2psync::engine

@@ -240,10 +240,11 @@ Result<std::unique_ptr<File>> PosixFs::open_file(std::string_view path, int flag
                : failed((flags & O_CREAT) != 0 ? "create" : "open", path);
   }
   struct ::statx raw{};
-  if (const int number = stat_at(opened.get(), "", raw); number != 0) {
+  const bool made = (flags & O_CREAT) != 0;  // so it is a regular file
+  if (const int number = made ? 0 : stat_at(opened.get(), "", raw); number != 0) {
     return std::unexpected(system_error("stat", path, number));
   }
-  if (!S_ISREG(raw.stx_mode)) {
+  if (!made && !S_ISREG(raw.stx_mode)) {
     return std::unexpected(not_regular(path));
   }
   return std::make_unique<PosixFile>(std::move(opened), std::string(path));

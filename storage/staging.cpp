@@ -279,16 +279,17 @@ Result<StageState> Staging::put(const engine::WriteBlock& request) {
     if (!bytes.empty() && sha256(bytes) != request.chunk) {
       return StageState::mismatch;
     }
-    auto file = fs_.open_write(path);
     // One of several chunks goes only to a file that open() has made: the others are in it.
-    if (!file && file.error().code == ErrorCode::not_found && whole) {
-      file = fs_.create(path);
+    auto file = whole ? fs_.create(path) : fs_.open_write(path);
+    const bool left = whole && !file && file.error().code == ErrorCode::changed;
+    if (left) {
+      file = fs_.open_write(path);  // by an attempt that was cut off
     }
     if (!file) {
       return std::unexpected(file.error());
     }
     auto written = (*file)->write(request.offset, bytes);
-    if (written && whole) {
+    if (written && left) {
       written = (*file)->resize(request.size);
     }
     if (!written) {
