@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "storage/gather.h"
 #include "storage/hash.h"
 #include "storage/manifest.h"
 #include "storage/scanner.h"
@@ -63,41 +64,6 @@ std::optional<std::string> path_of(const engine::ReadBlock& request) {
   }
   return std::nullopt;
 }
-
-/// The chunks of a file in the tree, by their hashes.
-class Chunks {
- public:
-  Chunks(Fs& fs, const std::optional<engine::Base>& base) {
-    const auto manifest = base ? find_manifest(fs, base->content) : std::nullopt;
-    auto file = manifest ? fs.open_read(base->name)
-                         : std::unexpected(Error{ErrorCode::not_found, "open", "a base"});
-    if (!file) {
-      return;
-    }
-    file_ = std::move(*file);
-    std::uint64_t offset = 0;
-    for (const engine::Chunk& chunk : *manifest) {
-      places_.emplace_back(chunk.hash, offset);
-      offset += chunk.length;
-    }
-    std::ranges::sort(places_);
-  }
-
-  /// False: there is no such chunk, or not any more.
-  bool read(const engine::Chunk& chunk, std::vector<std::uint8_t>& bytes) const {
-    const auto place = std::ranges::lower_bound(places_, chunk.hash, {}, &Place::first);
-    if (place == places_.end() || place->first != chunk.hash) {
-      return false;
-    }
-    const auto count = file_->read(place->second, bytes);
-    return count && *count == bytes.size() && sha256(bytes) == chunk.hash;
-  }
-
- private:
-  using Place = std::pair<engine::Hash, std::uint64_t>;
-  std::unique_ptr<File> file_;
-  std::vector<Place> places_;
-};
 
 }  // namespace
 
@@ -176,7 +142,7 @@ Result<engine::StageOpened> Staging::find(const engine::OpenStage& request) {
     }
     store_manifest(fs_, request.content, *manifest);
   }
-  auto there = gather(request, *manifest);
+  auto there = gather(fs_, request, *manifest);
   if (!there) {
     return std::unexpected(there.error());
   }
@@ -208,53 +174,6 @@ std::optional<Manifest> Staging::manifest_of(const engine::Base& base) {
   }
   store_manifest(fs_, base.content, content->chunks);
   return std::move(content->chunks);
-}
-
-/// Makes the unfinished file have all chunks that can be had here; says which those are.
-Result<std::vector<bool>> Staging::gather(const engine::OpenStage& request,
-                                          const Manifest& manifest) {
-  const std::string path = unfinished_path(request.content);
-  auto file = fs_.open_write(path);
-  if (!file && file.error().code == ErrorCode::not_found) {
-    file = fs_.create(path);
-  }
-  if (!file) {
-    return std::unexpected(file.error());
-  }
-  const auto extents = (*file)->data_extents();
-  if (!extents) {
-    return std::unexpected(extents.error());
-  }
-  if (auto resized = (*file)->resize(request.size); !resized) {
-    return std::unexpected(resized.error());
-  }
-  const Chunks old(fs_, request.base);
-  std::vector<bool> there;
-  there.reserve(manifest.size());
-  std::vector<std::uint8_t> bytes;
-  auto data = extents->begin();
-  std::uint64_t offset = 0;
-  for (const engine::Chunk& chunk : manifest) {
-    while (data != extents->end() && data->second <= offset) {
-      ++data;
-    }
-    const bool hole = data == extents->end() || data->first >= offset + chunk.length;
-    bytes.resize(chunk.length);
-    bool have = hole && chunk == zeros(fs_.chunk_sizes);
-    if (!have && !hole) {
-      const auto count = (*file)->read(offset, bytes);
-      have = count && *count == bytes.size() && sha256(bytes) == chunk.hash;
-    }
-    if (!have && old.read(chunk, bytes)) {
-      if (auto written = (*file)->write(offset, bytes); !written) {
-        return std::unexpected(written.error());
-      }
-      have = true;
-    }
-    there.push_back(have);
-    offset += chunk.length;
-  }
-  return there;
 }
 
 engine::StageWritten Staging::write(const engine::WriteBlock& request) {

@@ -53,7 +53,6 @@ class Staging {
  private:
   Result<engine::StageOpened> find(const engine::OpenStage& request);
   std::optional<Manifest> manifest_of(const engine::Base& base);
-  Result<std::vector<bool>> gather(const engine::OpenStage& request, const Manifest& manifest);
   Result<engine::StageState> put(const engine::WriteBlock& request);
   Result<void> finish(const engine::Hash& content);
   std::optional<std::vector<std::uint8_t>> part(const engine::ReadBlock& request, File& file,

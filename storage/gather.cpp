@@ -1,0 +1,210 @@
+#include "storage/gather.h"
+
+#include <algorithm>
+#include <deque>
+#include <future>
+#include <thread>
+#include <utility>
+
+#include "storage/hash.h"
+#include "storage/manifest.h"
+#include "storage/staging.h"
+
+namespace p2psync::storage {
+
+namespace {
+
+constexpr std::size_t batch_bytes = 4 * 1024 * 1024;
+
+/// Where the chunks of the old version are, by their hashes.
+class OldVersion {
+ public:
+  OldVersion(Fs& fs, const std::optional<engine::Base>& base) {
+    const auto manifest = base ? find_manifest(fs, base->content) : std::nullopt;
+    auto file = manifest ? fs.open_read(base->name)
+                         : std::unexpected(Error{ErrorCode::not_found, "open", "a base"});
+    if (!file) {
+      return;
+    }
+    file_ = std::move(*file);
+    std::uint64_t offset = 0;
+    for (const engine::Chunk& chunk : *manifest) {
+      places_.emplace_back(chunk.hash, offset);
+      offset += chunk.length;
+    }
+    std::ranges::sort(places_);
+  }
+
+  /// False: there is no such chunk, or the file is shorter by now.
+  bool read(const engine::Chunk& chunk, std::span<std::uint8_t> into) const {
+    const auto place = std::ranges::lower_bound(places_, chunk.hash, {}, &Place::first);
+    if (place == places_.end() || place->first != chunk.hash) {
+      return false;
+    }
+    const auto count = file_->read(place->second, into);
+    return count && *count == into.size();
+  }
+
+ private:
+  using Place = std::pair<engine::Hash, std::uint64_t>;
+  std::unique_ptr<File> file_;
+  std::vector<Place> places_;
+};
+
+/// Chunks that follow one another in the content, as they were found.
+struct Batch {
+  struct Found {
+    std::size_t index;
+    std::size_t at;  ///< in `bytes`
+    engine::Chunk chunk;
+  };
+  std::uint64_t offset = 0;  ///< of the first
+  std::vector<Found> found;
+  std::vector<std::uint8_t> bytes;
+  std::future<std::vector<bool>> right;
+};
+
+std::vector<bool> check(const Batch& batch) {
+  std::vector<bool> right;
+  for (const Batch::Found& found : batch.found) {
+    const auto bytes = std::span(batch.bytes).subspan(found.at, found.chunk.length);
+    right.push_back(sha256(bytes) == found.chunk.hash);
+  }
+  return right;
+}
+
+/// Copies from the old version, batch by batch.
+class Copying {
+ public:
+  Copying(File& file, const OldVersion& old, std::vector<bool>& there)
+      : file_(file), old_(old), there_(there) {}
+
+  Result<void> add(std::size_t index, std::uint64_t offset, const engine::Chunk& chunk) {
+    const bool follows = batch_.offset + batch_.bytes.size() == offset;
+    if (!follows || batch_.bytes.size() + chunk.length > batch_bytes) {
+      if (auto done = hand_over(); !done) {
+        return done;
+      }
+      batch_.offset = offset;
+    }
+    const std::size_t at = batch_.bytes.size();
+    batch_.bytes.resize(at + chunk.length);
+    if (old_.read(chunk, std::span(batch_.bytes).subspan(at))) {
+      batch_.found.push_back({index, at, chunk});
+    } else {
+      batch_.bytes.resize(at);
+    }
+    return {};
+  }
+
+  Result<void> finish() {
+    auto done = hand_over();
+    while (done && !at_work_.empty()) {
+      done = write();
+    }
+    return done;
+  }
+
+ private:
+  Result<void> hand_over() {
+    if (batch_.found.empty()) {
+      batch_ = {};
+      return {};
+    }
+    Batch& batch = *at_work_.emplace_back(std::make_unique<Batch>(std::exchange(batch_, {})));
+    // A thread of its own is worth it for much.
+    const auto policy = batch.bytes.size() < batch_bytes / 4
+                            ? std::launch::deferred
+                            : std::launch::async | std::launch::deferred;
+    batch.right = std::async(policy, [&batch] { return check(batch); });
+    return at_work_.size() > std::max(1U, std::thread::hardware_concurrency()) ? write()
+                                                                               : Result<void>();
+  }
+
+  /// What is right of the oldest batch, in as few pieces as it makes.
+  Result<void> write() {
+    const std::unique_ptr<Batch> batch = std::move(at_work_.front());
+    at_work_.pop_front();
+    const std::vector<bool> right = batch->right.get();
+    for (std::size_t i = 0; i < right.size();) {
+      std::size_t end = i;
+      for (; end < right.size() && right[end]; ++end) {
+        there_[batch->found[end].index] = true;
+      }
+      if (end > i) {
+        const std::size_t begin = batch->found[i].at;
+        const Batch::Found& last = batch->found[end - 1];
+        const auto bytes =
+            std::span(batch->bytes).subspan(begin, last.at + last.chunk.length - begin);
+        if (auto written = file_.write(batch->offset + begin, bytes); !written) {
+          return written;
+        }
+      }
+      i = end + 1;
+    }
+    return {};
+  }
+
+  File& file_;
+  const OldVersion& old_;
+  std::vector<bool>& there_;
+  Batch batch_;
+  std::deque<std::unique_ptr<Batch>> at_work_;
+};
+
+Result<std::unique_ptr<File>> open_unfinished(Fs& fs, const engine::Hash& content) {
+  const std::string path = unfinished_path(content);
+  auto file = fs.open_write(path);
+  if (!file && file.error().code == ErrorCode::not_found) {
+    file = fs.create(path);
+  }
+  return file;
+}
+
+}  // namespace
+
+Result<std::vector<bool>> gather(Fs& fs, const engine::OpenStage& request,
+                                 const Manifest& manifest) {
+  const auto file = open_unfinished(fs, request.content);
+  if (!file) {
+    return std::unexpected(file.error());
+  }
+  const auto extents = (*file)->data_extents();
+  if (!extents) {
+    return std::unexpected(extents.error());
+  }
+  if (auto resized = (*file)->resize(request.size); !resized) {
+    return std::unexpected(resized.error());
+  }
+  const OldVersion old(fs, request.base);
+  std::vector<bool> there(manifest.size(), false);
+  Copying copying(**file, old, there);
+  std::vector<std::uint8_t> bytes;
+  auto data = extents->begin();
+  std::uint64_t offset = 0;
+  for (std::size_t i = 0; i < manifest.size(); offset += manifest[i++].length) {
+    const engine::Chunk& chunk = manifest[i];
+    while (data != extents->end() && data->second <= offset) {
+      ++data;
+    }
+    const bool hole = data == extents->end() || data->first >= offset + chunk.length;
+    if (hole) {
+      there[i] = chunk == zeros(fs.chunk_sizes);
+    } else {
+      bytes.resize(chunk.length);
+      const auto count = (*file)->read(offset, bytes);
+      there[i] = count && *count == bytes.size() && sha256(bytes) == chunk.hash;
+    }
+    if (!there[i]) {
+      if (auto copied = copying.add(i, offset, chunk); !copied) {
+        return std::unexpected(copied.error());
+      }
+    }
+  }
+  if (auto copied = copying.finish(); !copied) {
+    return std::unexpected(copied.error());
+  }
+  return there;
+}
+
+}  // namespace p2psync::storage
