@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <tuple>
 #include <variant>
 
@@ -80,7 +81,8 @@ Stepped<Slot> dressed(Fs& fs, const Put& put, std::string path, const std::optio
   return Slot{std::move(path), ready->signature, {}};
 }
 
-/// Reads the copy and not the source: what a user writes there meanwhile cannot slip between.
+/// Holes stay holes. Reads the copy and not the source: what a user writes there meanwhile cannot
+/// slip between.
 Stepped<void> copy(Fs& fs, const std::string& from, const std::string& to,
                    const engine::Wanted& wanted) {
   const auto source = fs.open_read(from);
@@ -91,8 +93,20 @@ Stepped<void> copy(Fs& fs, const std::string& from, const std::string& to,
   if (!made) {
     return because(made.error());
   }
-  if (const auto copied = (*made)->copy_from(**source, 0, wanted.size); !copied) {
-    return gone_or(copied.error());
+  const auto data = (*source)->data_extents();
+  if (!data) {
+    return gone_or(data.error());
+  }
+  for (const auto& [begin, end] : *data) {
+    const std::uint64_t length = std::min(end, wanted.size) - std::min(begin, wanted.size);
+    if (const auto copied = (*made)->copy_from(**source, begin, length); !copied) {
+      return gone_or(copied.error());
+    }
+  }
+  if (data->empty() || data->back().second < wanted.size) {
+    if (const auto sized = (*made)->resize(wanted.size); !sized) {  // a hole up to the end
+      return because(sized.error());
+    }
   }
   const auto content = read_content(**made, wanted.size, fs.chunk_sizes);
   if (!content) {
