@@ -150,7 +150,7 @@ Result<void> Applier::recover_slot(const std::string& name, bool all_whole) {
       drop_slot(fs_, {path, {}, {}});
       return {};
     }
-    if (!all_whole) {
+    if (!all_whole && stat->signature.size != 0) {
       // A torn intent was never durable. Should it have rotted instead, then this may be a user's.
       std::ignore = fs_.rename(path, kept_path(names_.next()), RenameMode::replace);
       return {};

@@ -79,6 +79,7 @@ ApplyBatch::ApplyBatch(Fs& fs, const ApplierOptions& options, VersionNames& name
 }
 
 std::vector<engine::Applied> ApplyBatch::run() {
+  pair();
   stage();
   auto ready = sync_slots();
   const bool durable = ready.has_value();
@@ -151,7 +152,7 @@ void ApplyBatch::stage(Work& work) {
     return;
   }
   const auto* put = std::get_if<Put>(work.step);
-  if (put == nullptr) {
+  if (put == nullptr || (work.takes != nullptr && ready_to_take(work))) {
     return;
   }
   std::optional<Stat> replaced;
@@ -204,6 +205,7 @@ void ApplyBatch::log(const Job& job, const Work& work) {
     gone.name = name;
     gone.inode = expected.inode;
     gone.place = work.item ? kept_path(work.item->file) : std::string();
+    gone.from = work.taken_by != nullptr ? work.item->slot : std::string();
     log_.push_back(std::move(gone));
   };
   if (const auto* put = std::get_if<Put>(work.step)) {
@@ -223,6 +225,9 @@ void ApplyBatch::log(const Job& job, const Work& work) {
       step.place = work.slot->path;
       step.inode = work.slot->signature.inode;
       step.ctime = work.slot->signature.ctime;
+    }
+    if (work.takes != nullptr) {
+      step.from = kept_path(work.takes->item->file);
     }
     log_.push_back(std::move(step));
   } else if (const auto* gone = std::get_if<Remove>(work.step)) {
@@ -269,6 +274,14 @@ Result<void> ApplyBatch::sync_slots() {
 }
 
 Result<void> ApplyBatch::intend() {
+  for (Job& job : jobs_) {
+    for (Work& work : job.works) {
+      if (work.takes != nullptr && work.slot) {
+        work.takes->item->slot = work.slot->path;
+        work.takes->item->slot_inode = work.slot->signature.inode;
+      }
+    }
+  }
   for (const Job& job : jobs_) {
     for (const Work& work : job.works) {
       if (work.result) {
@@ -334,6 +347,9 @@ void ApplyBatch::sync_touched() {
       }
       if (work.laid && lays_directory(*work.step)) {
         touched[work.laid->name].push_back(&work);  // its mode: its parent's sync is for its name
+      }
+      if (work.laid && work.takes != nullptr) {
+        touched[std::string(staging_directory)].push_back(&work);  // it has left the slot
       }
       if (work.moved_in) {
         touched[std::string(versions_directory)].push_back(&work);

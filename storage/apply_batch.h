@@ -16,6 +16,9 @@
 
 namespace p2psync::storage {
 
+/// Something is there that should not be, or the name or its directory is not there.
+[[nodiscard]] std::unexpected<engine::StepResult> obstructed_or(const Error& error);
+
 class ApplyBatch {
  public:
   /// `next_number`: for slots and intents, unique in `.p2psync/tmp`. `log`: of the batch before;
@@ -40,6 +43,8 @@ class ApplyBatch {
     std::optional<Laid> moved;  ///< what was there, under its new name
     std::string touched;        ///< the directory whose names it changed
     bool moved_in = false;      ///< it also changed `.p2psync/versions`
+    Work* takes = nullptr;      ///< a put: the removal whose very file it lays
+    Work* taken_by = nullptr;   ///< that removal: the put, which carries it out
   };
   struct Job {
     const engine::ApplyJob* job = nullptr;
@@ -49,8 +54,10 @@ class ApplyBatch {
   };
   using Outcome = Stepped<engine::Done>;
 
+  void pair();
   void stage();
   void stage(Work& work);
+  [[nodiscard]] bool ready_to_take(Work& work);
   [[nodiscard]] Result<void> sync_slots();
   [[nodiscard]] Result<void> intend();
   void log(const Job& job, const Work& work);
@@ -70,6 +77,9 @@ class ApplyBatch {
   Outcome keep(Work& work, const std::string& from, const Stat& out,
                const std::optional<engine::Moved>& moved);
   Outcome settle(Work& work);
+  Outcome take(Work& work, const engine::Put& put);
+  engine::StepResult displace_taken(Work& old, const std::string& at, const Result<Stat>& out);
+  [[nodiscard]] Lease lease_on(const std::string& path);
   Outcome came_out_wrong(Work& work, const std::string& at);
   Stepped<void> link(Work& work, const engine::Path& from, const engine::Moved& moved,
                      const Stat& now);

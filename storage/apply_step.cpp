@@ -27,12 +27,6 @@ std::unexpected<engine::StepResult> unsure(const Error& error) {
   return because(engine::Unsure{error});
 }
 
-/// Something is there that should not be, or the name or its directory is not there.
-std::unexpected<engine::StepResult> obstructed_or(const Error& error) {
-  const bool moved_on = error.code == ErrorCode::not_found || error.code == ErrorCode::changed;
-  return because(moved_on ? engine::StepResult(Obstructed{}) : engine::StepResult(error));
-}
-
 bool is_file_like(const Stat& stat) {
   return !stat.special && stat.signature.kind != Kind::directory;
 }
@@ -42,6 +36,11 @@ std::string parent(const engine::Path& name) {
 }
 
 }  // namespace
+
+std::unexpected<engine::StepResult> obstructed_or(const Error& error) {
+  const bool moved_on = error.code == ErrorCode::not_found || error.code == ErrorCode::changed;
+  return because(moved_on ? engine::StepResult(Obstructed{}) : engine::StepResult(error));
+}
 
 ApplyBatch::Outcome ApplyBatch::carry_out(Work& work) {
   if (const auto* wanted = std::get_if<Put>(work.step)) {
@@ -56,6 +55,9 @@ ApplyBatch::Outcome ApplyBatch::carry_out(Work& work) {
                : because(now.error());
   }
   const auto& gone = std::get<engine::Remove>(*work.step);
+  if (work.taken_by != nullptr) {
+    return because(Obstructed{});  // its put was not reached: again, when that is planned anew
+  }
   work.touched = parent(gone.name);
   return unlinked_if_failed(work, remove(work, gone));
 }
@@ -70,6 +72,9 @@ ApplyBatch::Outcome ApplyBatch::unlinked_if_failed(Work& work, Outcome outcome) 
 }
 
 ApplyBatch::Outcome ApplyBatch::put(Work& work, const Put& put) {
+  if (work.takes != nullptr) {
+    return take(work, put);
+  }
   if (!put.expected) {
     return lay_new(work, put);
   }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iterator>
 #include <optional>
 #include <set>
@@ -49,7 +50,7 @@ std::optional<LoggedStep> decode_step(std::string_view line) {
   const bool good = fields.all_good() && kind <= static_cast<unsigned>(Kind::symlink) &&
                     what <= 2 && !engine::path_problem(step.path) &&
                     !engine::path_problem(step.name) &&
-                    (step.from.empty() || !engine::path_problem(step.from));
+                    (what != 1 || !engine::path_problem(step.from));
   if (!good) {
     return std::nullopt;
   }
@@ -66,6 +67,24 @@ Result<bool> is_at(Fs& fs, const std::string& path, std::uint64_t inode) {
   return stat && stat->signature.inode == inode;
 }
 
+Result<bool> is_there(Fs& fs, const std::string& path) {
+  const auto stat = fs.stat(path);
+  if (!stat && stat.error().code != ErrorCode::not_found) {
+    return std::unexpected(stat.error());
+  }
+  return stat.has_value();
+}
+
+/// What it took from another name left the slot for its name, and was not displaced instead.
+Result<bool> was_laid_from_slot(Fs& fs, const LoggedStep& step) {
+  const auto waits = is_there(fs, step.place);
+  if (!waits || *waits) {
+    return waits ? Result<bool>(false) : waits;
+  }
+  const auto displaced = is_there(fs, step.from);
+  return displaced ? !*displaced : displaced;
+}
+
 Result<bool> was_put(Fs& fs, const LoggedStep& step) {
   if (step.place.empty()) {
     // A directory is made in its place: there it is, as it was wanted, or it is not known to have
@@ -76,6 +95,9 @@ Result<bool> was_put(Fs& fs, const LoggedStep& step) {
     }
     return stat && stat->signature.kind == Kind::directory &&
            stat->signature.mode == step.wanted.mode;
+  }
+  if (!step.from.empty()) {
+    return was_laid_from_slot(fs, step);
   }
   const auto slot = fs.stat(step.place);
   if (!slot && slot.error().code != ErrorCode::not_found) {
@@ -110,7 +132,23 @@ Result<bool> was_moved(Fs& fs, const LoggedStep& step, const LoggedStep* put) {
   return true;
 }
 
-Result<bool> was_removed(Fs& fs, const LoggedStep& step) {
+/// It is in the slot, or where the put that took it laid it.
+Result<bool> was_taken(Fs& fs, const std::vector<LoggedStep>& steps, const LoggedStep& step) {
+  const auto there = is_at(fs, step.name, step.inode);
+  if (!there || *there) {
+    return there ? Result<bool>(false) : there;
+  }
+  const auto waits = is_at(fs, step.from, step.inode);
+  if (!waits || *waits) {
+    return waits;
+  }
+  const auto put = std::ranges::find_if(steps, [&](const LoggedStep& other) {
+    return other.what == LoggedStep::What::put && other.place == step.from;
+  });
+  return put == steps.end() ? Result<bool>(false) : was_laid_from_slot(fs, *put);
+}
+
+Result<bool> was_removed(Fs& fs, const std::vector<LoggedStep>& steps, const LoggedStep& step) {
   if (step.place.empty()) {  // a directory, by rmdir
     const auto there = is_at(fs, step.name, step.inode);
     return there ? !*there : there;
@@ -118,6 +156,9 @@ Result<bool> was_removed(Fs& fs, const LoggedStep& step) {
   const auto kept = fs.stat(step.place);
   if (!kept && kept.error().code != ErrorCode::not_found) {
     return std::unexpected(kept.error());
+  }
+  if (!kept && !step.from.empty()) {
+    return was_taken(fs, steps, step);
   }
   // A power cut between the syncs of two directories can leave a file that moved with both names
   // (btrfs). Then its user still sees it.
@@ -145,7 +186,7 @@ Result<bool> was_carried_out(Fs& fs, const std::vector<LoggedStep>& steps, std::
   const LoggedStep& step = steps[i];
   switch (step.what) {
     case LoggedStep::What::put: return was_put(fs, step);
-    case LoggedStep::What::remove: return was_removed(fs, step);
+    case LoggedStep::What::remove: return was_removed(fs, steps, step);
     case LoggedStep::What::move: break;
   }
   const bool by_put = i + 1 < steps.size() && steps[i + 1].what == LoggedStep::What::put &&

@@ -13,9 +13,10 @@
 //
 // Format: a line "p2psync batch 3 <number>", one line for each step, "end". Fields are divided by
 // single blanks, written as in intents: path, name, what (put, move, remove), from (the old name of
-// a move), place (the slot, else the kept file), inode (of the slot, or of what is moved or
-// removed), ctime (of the slot; it tells a link where the disk has no exchange), kind, mode, mtime,
-// size, content, target. What a put moves stands in the line before it.
+// a move; of a removal whose file a put takes, the slot that it passes through, and of that put the
+// kept file that it else becomes), place (the slot, else the kept file), inode (of the slot, or of
+// what is moved or removed), ctime (of the slot; it tells a link where the disk has no exchange),
+// kind, mode, mtime, size, content, target. What a put moves stands in the line before it.
 #include <string>
 #include <vector>
 
@@ -28,7 +29,7 @@ struct LoggedStep {
   engine::Path path;
   engine::Path name;
   What what = What::put;
-  engine::Path from;  ///< of a move: the old name
+  engine::Path from;  ///< of a move: the old name; else a file on its way from path to path
   std::string place;
   std::uint64_t inode = 0;
   std::int64_t ctime = 0;

@@ -118,6 +118,10 @@ Stepped<void> copy(Fs& fs, const std::string& from, const std::string& to,
   return {};
 }
 
+std::string slot_path(std::uint64_t number) {
+  return engine::child_of(staging_directory, fmt::format("slot-{}", number));
+}
+
 Stepped<Slot> make_found(Fs& fs, const Put& put, const std::string& file, bool sync) {
   const std::string path = kept_path(file);
   {
@@ -205,7 +209,7 @@ Stepped<Slot> make_slot(Fs& fs, const Put& put, std::uint64_t number,
   if (put.wanted.kind == Kind::file && kept != nullptr && kept->move) {
     return make_found(fs, put, kept->file, sync);
   }
-  std::string path = engine::child_of(staging_directory, fmt::format("slot-{}", number));
+  std::string path = slot_path(number);
   Stepped<Slot> slot;
   if (put.wanted.kind == Kind::directory) {
     slot = make_directory(fs, path, put.wanted.mode);
@@ -225,6 +229,20 @@ Stepped<Slot> make_slot(Fs& fs, const Put& put, std::uint64_t number,
     drop_slot(fs, {path, {}, {}});
   }
   return slot;
+}
+
+Result<Slot> make_placeholder(Fs& fs, std::uint64_t number) {
+  std::string path = slot_path(number);
+  const auto made = fs.create(path);
+  if (!made) {
+    return std::unexpected(made.error());
+  }
+  const auto ready = (*made)->stat();
+  if (!ready) {
+    std::ignore = fs.unlink(path);
+    return std::unexpected(ready.error());
+  }
+  return Slot{std::move(path), ready->signature, {}};
 }
 
 void drop_slot(Fs& fs, const Slot& slot) {

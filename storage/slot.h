@@ -1,9 +1,9 @@
 #pragma once
 // Slots: contents made ready in `.p2psync/tmp`, one exchange away from their name.
 //
-// `slot-<n>` is a copy, a symlink or a directory; `slot-<n>-<hash>` was staged under that hash and
-// goes back there if it is not laid. A content that was found (Kept with move) is made ready where
-// it is, below `.p2psync/versions`, since that very inode is somebody's only copy.
+// `slot-<n>` is a copy, a symlink, a directory or a placeholder; `slot-<n>-<hash>` was staged under
+// that hash and goes back there if it is not laid. A content that was found (Kept with move) is
+// made ready where it is, below `.p2psync/versions`, since that very inode is somebody's only copy.
 #include <expected>
 #include <optional>
 #include <string>
@@ -30,6 +30,9 @@ using Stepped = std::expected<T, engine::StepResult>;
 /// kept. With `sync` the content is durable on return. On failure nothing is left of it.
 [[nodiscard]] Stepped<Slot> make_slot(Fs& fs, const engine::Put& put, std::uint64_t number,
                                       const std::optional<Stat>& replaced, bool sync);
+
+/// An empty file, in whose place a file of the tree comes on its way to another name.
+[[nodiscard]] Result<Slot> make_placeholder(Fs& fs, std::uint64_t number);
 
 /// Takes back a slot that was not laid.
 void drop_slot(Fs& fs, const Slot& slot);

@@ -73,6 +73,10 @@ void remove_a(World& w) {
   w.remove({p, "a"});
 }
 
+void rename_a(World& w) {
+  w.rename({p, "a"}, "b");
+}
+
 void both_edit(World& w) {
   w.write({s, "a"}, "a of n1", early);
   w.write({p, "a"}, "a of n2", late);
@@ -114,6 +118,11 @@ void user_writes_a_unsynced(World& w) {
 void user_removes_a(World& w) {
   w.remove({s, "a"});
   w.fsync({s, "a"});
+}
+
+void user_writes_b(World& w) {
+  w.write({s, "b"}, "b of the user", late);
+  w.fsync({s, "b"});
 }
 
 void user_writes_below_d(World& w) {
@@ -172,6 +181,26 @@ const auto scenes = std::to_array<CrashScene>({
     {.name = "rename-over-another",
      .before = files,
      .meanwhile = [](World& w) { w.rename({p, "a"}, "b"); }},
+    {.name = "rename-while-user-saves",
+     .before = file_a,
+     .meanwhile = rename_a,
+     .during = {{"rename", ".p2psync/tmp/slot", 1, user_saves_a}}},
+    {.name = "rename-while-user-writes-in-place",
+     .before = file_a,
+     .meanwhile = rename_a,
+     .during = {{"rename", ".p2psync/tmp/slot", 1, user_writes_a_in_place}}},
+    {.name = "rename-while-user-removes",
+     .before = file_a,
+     .meanwhile = rename_a,
+     .during = {{"rename", ".p2psync/tmp/slot", 1, user_removes_a}}},
+    {.name = "rename-where-user-writes-new-name",
+     .before = file_a,
+     .meanwhile = rename_a,
+     .during = {{"rename", "b", 1, user_writes_b}}},
+    {.name = "rename-where-user-writes-old-name-anew",
+     .before = file_a,
+     .meanwhile = rename_a,
+     .during = {{"rename", "b", 1, user_saves_a}}},
     {.name = "rename-directory",
      .before = tree_d,
      .meanwhile = [](World& w) { w.rename({p, "d"}, "g"); }},

@@ -183,7 +183,7 @@ TEST_CASE("apply: an editor that writes after the crash surfaces at the next sta
   bool over = false;
   for (std::uint64_t call = 1; !over; ++call) {
     REQUIRE(call < call_max);
-    for (const char* name : {"b", "d", "e", "g"}) {
+    for (const char* name : {"b", "d", "e", "g", "m"}) {
       Scene scene;
       auto editor = scene.disk.open_writer(name);
       REQUIRE(editor.has_value());

@@ -20,7 +20,7 @@ struct Scene {
   std::vector<engine::Applied> answers;
   std::vector<engine::Surfaced> surfaced;
 
-  static constexpr std::array names = {"a", "b", "c", "d", "e", "f", "g", "a.conflict-n"};
+  static constexpr std::array names = {"a", "b", "c", "d", "e", "f", "g", "m", "n", "a.conflict-n"};
 
   enum class Hashes { known, unknown };  ///< of what is expected
 
@@ -28,7 +28,7 @@ struct Scene {
     disk.exchange = exchange;
     storage::Fs& fs = disk;
     REQUIRE(storage::prepare_state(fs).has_value());
-    for (const char* name : {"a", "b", "d", "e", "g"}) {
+    for (const char* name : {"a", "b", "d", "e", "g", "m"}) {
       const std::string bytes = std::string("old ") + name;
       make_file(fs, name, bytes);
       old_bytes.insert(bytes);
@@ -39,19 +39,23 @@ struct Scene {
     for (const char* name : {"a", "b", "c", "f", "g"}) {
       new_bytes.insert(std::string("new ") + name);
     }
+    new_bytes.insert("old m");  // goes to n
     disk.disk().now += 1'000'000'000;
     const auto put = [&](const char* name) {
       return put_file(fs, name, std::string("new ") + name);
     };
     engine::Put moving = put("a");
     moving.moved = engine::Moved{"a.conflict-n", wanted_file("old a")};
-    apply = batch({{"a", {moving}},
-                   {"b", {put("b")}},
-                   {"c", {put("c")}},
-                   {"d", {remove_at(fs, "d")}},
-                   {"e", {put_at(fs, "e", wanted_directory(), engine::Nothing{})}},
-                   {"f", {put("f")}},
-                   {"g", {put_at(fs, "g", wanted_file("new g"), engine::Kept{"found", true})}}});
+    apply =
+        batch({{"a", {moving}},
+               {"b", {put("b")}},
+               {"c", {put("c")}},
+               {"d", {remove_at(fs, "d")}},
+               {"e", {put_at(fs, "e", wanted_directory(), engine::Nothing{})}},
+               {"f", {put("f")}},
+               {"g", {put_at(fs, "g", wanted_file("new g"), engine::Kept{"found", true})}},
+               {"n", {put_at(fs, "n", wanted_file("old m", old_time, 0644), engine::AtName{"m"})}},
+               {"m", {remove_at(fs, "m")}}});
     if (hashes == Hashes::unknown) {
       forget_hashes();
     }

@@ -35,8 +35,13 @@ std::string changed_names(Scene& scene) {
   if (scene.disk.exists("a.conflict-n")) {
     names.insert("a.conflict-n");
   }
-  if (!scene.disk.exists("d")) {
-    names.insert("d");
+  if (scene.disk.exists("n")) {
+    names.insert("n");
+  }
+  for (const char* name : {"d", "m"}) {
+    if (!scene.disk.exists(name)) {
+      names.insert(name);
+    }
   }
   if (!scene.disk.read("e")) {
     names.insert("e");  // also while the directory is not there yet
@@ -58,7 +63,7 @@ std::string names_of(const std::vector<Relaid>& steps) {
       names.insert("e");  // the file that went before a directory was made
       continue;
     }
-    CHECK(step.wanted.has_value() == (step.name != "d"));
+    CHECK(step.wanted.has_value() == (step.name != "d" && step.name != "m"));
     names.insert(step.name);
   }
   return joined(names);
