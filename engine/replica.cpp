@@ -387,6 +387,11 @@ void Replica::show(const Path& path, Shown shown) {
   changed_records_.insert(path);
 }
 
+const Path* Replica::directory_with(std::uint64_t inode) const {
+  const auto place = directories_by_inode_.find(inode);
+  return place == directories_by_inode_.end() ? nullptr : &place->second;
+}
+
 void Replica::unshow(const Path& path, const Path& name) {
   bool gone = false;
   index_.update(path, [&](Record& record) {
@@ -424,7 +429,15 @@ void Replica::count(const Path& path, const Shown& shown, bool add) {
       change(totals_.files, 1);
       change(totals_.bytes, shown.version.size);
       break;
-    case Kind::directory: change(totals_.directories, 1); break;
+    case Kind::directory:
+      change(totals_.directories, 1);
+      if (add) {
+        directories_by_inode_[shown.signature.inode] = shown.name;
+      } else if (const auto place = directories_by_inode_.find(shown.signature.inode);
+                 place != directories_by_inode_.end() && place->second == shown.name) {
+        directories_by_inode_.erase(place);
+      }
+      break;
     case Kind::symlink: change(totals_.symlinks, 1); break;
   }
   if (shown.name != path) {

@@ -52,6 +52,8 @@ class Replica {
   [[nodiscard]] Path origin(const Path& name, const Hash& content) const;
   /// What is shown at a name, or null.
   [[nodiscard]] const Shown* shown(const Path& name) const;
+  /// Under which name a directory with this inode was shown last; null: none is.
+  [[nodiscard]] const Path* directory_with(std::uint64_t inode) const;
   [[nodiscard]] std::vector<Place> layout(const Path& path) const;
   /// A look found this at the name: an event if it is news, nothing if it is what was shown or is
   /// wanted.
@@ -177,6 +179,7 @@ class Replica {
     std::size_t operator()(const Hash& hash) const;
   };
   std::unordered_map<Hash, std::vector<Path>, HashOfHash> names_by_content_;
+  std::unordered_map<std::uint64_t, Path> directories_by_inode_;  ///< the last shown with it
   std::map<std::string, KeptVersion> kept_;
   std::unordered_map<Hash, std::vector<std::string>, HashOfHash> kept_by_content_;
   std::set<Hash> staged_;

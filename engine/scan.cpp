@@ -72,6 +72,9 @@ void Scan::on(Instant now, const Listed& listed) {
     if (!same || shown->version.mode != item.signature.mode) {
       touch(path);
     }
+    if (!same) {
+      note_rename(path, item.signature.inode);
+    }
     if (deep || !same) {
       list(path, deep);
     }
@@ -164,6 +167,9 @@ void Scan::take(Instant now, const Looked& looked) {
 
 void Scan::take_seen(Instant now, const Path& name, const Seen& seen) {
   absent_.erase(name);
+  if (seen.signature.kind == Kind::directory) {
+    note_rename(name, seen.signature.inode);
+  }
   replica_.observe(name, seen);
   if (seen.signature.kind == Kind::directory) {
     list(name, false);  // sets the watch on it too, which a rename or a new inode has lost
@@ -196,8 +202,11 @@ void Scan::list_again(Instant now, const Path& directory, bool deep) {
 }
 
 void Scan::act_on_absences(Instant now) {
-  if (absent_.empty()) {
+  if (absent_.empty() && renamed_.empty()) {
     return;
+  }
+  if (quiet()) {
+    renamed_.clear();
   }
   for (auto place = absent_.begin(); place != absent_.end();) {
     const bool overdue = now - place->second >= absence_wait && !queue_.contains(place->first) &&
@@ -209,6 +218,26 @@ void Scan::act_on_absences(Instant now) {
       ++place;
     }
   }
+}
+
+/// With another name the files in it are what they were, signature and all: not to be read again.
+void Scan::note_rename(const Path& directory, std::uint64_t inode) {
+  if (const Path* before = replica_.directory_with(inode); before && *before != directory) {
+    renamed_.insert_or_assign(directory, *before);
+  }
+}
+
+std::optional<Seen> Scan::known(const Path& name) const {
+  const Shown* shown = replica_.shown(name);
+  if (shown == nullptr) {
+    const auto moved = renamed_.find(Path(parent_of(name)));
+    shown =
+        moved == renamed_.end() ? nullptr : replica_.shown(child_of(moved->second, name_of(name)));
+  }
+  if (shown == nullptr || shown->signature.unproven()) {
+    return std::nullopt;
+  }
+  return Seen{shown->signature, shown->version.content, shown->version.target, false};
 }
 
 void Scan::next(Instant now, const std::function<bool(const Path&)>& busy,
@@ -243,11 +272,7 @@ void Scan::next(Instant now, const std::function<bool(const Path&)>& busy,
         held_up_.insert(std::move(first));
         continue;
       }
-      LookAt at{name, std::nullopt, !retries_.contains(name)};
-      if (const Shown* shown = replica_.shown(name);
-          shown != nullptr && shown->signature.ctime != 0) {
-        at.known = Seen{shown->signature, shown->version.content, shown->version.target, false};
-      }
+      LookAt at{name, known(name), !retries_.contains(name)};
       in_flight_.insert(name);
       look.names.push_back(std::move(at));
     }

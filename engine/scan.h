@@ -66,6 +66,8 @@ class Scan {
   void retry(Instant now, const Path& name, Duration first);
   void list_again(Instant now, const Path& directory, bool deep);
   void act_on_absences(Instant now);
+  void note_rename(const Path& directory, std::uint64_t inode);
+  [[nodiscard]] std::optional<Seen> known(const Path& name) const;
 
   Replica& replica_;
   std::set<Path, PathLess> queue_;
@@ -81,6 +83,7 @@ class Scan {
   std::map<Path, ListAgain> list_again_;  ///< could not be read
   std::map<Path, Instant, PathLess> absent_;
   std::map<Path, Retry> retries_;
+  std::map<Path, Path> renamed_;  ///< directories that may have had another name before
   std::map<Path, std::set<std::string>> special_;  ///< by directory
   std::map<Path, Problem> problems_;
 };

@@ -64,6 +64,49 @@ TEST_CASE("scan: a name counts as gone when nothing else is left to look at") {
   CHECK(replica.index().find("new")->entry.live());
 }
 
+TEST_CASE("scan: what is in a renamed directory is known by its old name") {
+  Replica replica(alone(), {});
+  Seen directory;
+  directory.signature = {Kind::directory, 0755, 7, 0, 0, 5};
+  Seen file;
+  file.signature = {Kind::file, 0644, 8, 5, 10, 11};
+  file.content = {1};
+  Seen fresh = file;
+  fresh.signature.ctime = 0;  // its signature proves nothing
+  replica.observe("old", directory);
+  replica.observe("old/f", file);
+  replica.observe("old/g", fresh);
+  Scan scan(replica);
+  const auto next = [&] {
+    std::vector<Output> out;
+    scan.next({}, [](const Path&) { return false; }, out);
+    return out;
+  };
+  const auto known = [&](const Output& output, std::size_t i) {
+    return std::get<Look>(output).names.at(i).known;
+  };
+  SUBCASE("as the watcher tells") {
+    scan.touch("new");
+    REQUIRE(next().size() == 1);
+    scan.on({}, LookDone{{{"new", directory}}});
+    REQUIRE(next().size() == 1);
+  }
+  SUBCASE("as a scan finds it") {
+    scan.list("", true);
+    REQUIRE(next().size() == 1);
+    scan.on({}, Listed{"", std::vector<Listing>{{"new", false, directory.signature}}});
+    REQUIRE(next().size() == 2);
+  }
+  scan.on({}, Listed{"new", std::vector<Listing>{{"f", false, file.signature},
+                                                 {"g", false, file.signature},
+                                                 {"h", false, file.signature}}});
+  const auto out = next();
+  REQUIRE(out.size() == 1);
+  CHECK(known(out[0], 0) == file);
+  CHECK(!known(out[0], 1));
+  CHECK(!known(out[0], 2));
+}
+
 TEST_CASE("scan: a name is not looked at while it is laid") {
   Replica replica(alone(), {});
   Scan scan(replica);
