@@ -90,8 +90,12 @@ std::string letters(std::size_t from, std::size_t count) {
 
 std::string World::new_bytes(const Host& host, Random& random) {
   std::string bytes = "write " + std::to_string(++writes_) + " on " + host.name() + ";";
-  bytes += random.chance(10) ? letters(random.below(3000), 300 + random.below(4000))
-                             : std::string(random.below(60), '.');
+  if (random.chance(10)) {
+    const std::size_t from = random.below(3000);  // first: compilers differ in arguments' order
+    bytes += letters(from, 300 + random.below(4000));
+  } else {
+    bytes.resize(bytes.size() + random.below(60), '.');
+  }
   if (telling_.listener != nullptr) {
     telling_.listener->wrote(bytes);
   }
