@@ -38,7 +38,7 @@ std::string whither(const std::optional<Moved>& moved) {
 
 std::string_view name_of(const Message& message) {
   static constexpr std::string_view names[] = {"hello", "tick", "vectors", "entries", "ranges",
-                                               "held",  "get",  "block",   "taken"};
+                                               "held",  "get",  "block",   "taken",   "have"};
   return names[message.index()];
 }
 
@@ -50,6 +50,11 @@ std::string brief(const Message& message) {
     }
   } else if (const auto* get = std::get_if<Get>(&message)) {
     text += " " + in_short(get->content);
+  } else if (const auto* have = std::get_if<Have>(&message)) {
+    text += " " + in_short(have->content);
+    for (const ChunkRange& range : have->chunks) {
+      text += " " + std::to_string(range.begin) + "-" + std::to_string(range.end);
+    }
   }
   return text;
 }
@@ -60,6 +65,9 @@ std::string brief(const Source& source) {
   }
   if (const auto* kept = std::get_if<Kept>(&source)) {
     return (kept->move ? " found " : " kept ") + kept->file;
+  }
+  if (std::holds_alternative<Unfinished>(source)) {
+    return " unfinished";
   }
   return std::holds_alternative<Staged>(source) ? " staged" : "";
 }

@@ -293,6 +293,25 @@ void serialize(Archive& archive, Block& block) {
   }
 }
 
+template <class Archive>
+void serialize(Archive& archive, ChunkRange& range) {
+  auto& [begin, end] = range;
+  archive(begin, end);
+}
+
+template <class Archive>
+void serialize(Archive& archive, Have& have) {
+  auto& [content, chunks, anew] = have;
+  archive(content, chunks, anew);
+  if constexpr (loading<Archive>) {
+    std::uint32_t after = 0;
+    for (const ChunkRange& range : chunks) {
+      require(after <= range.begin && range.begin < range.end, "chunks out of order");
+      after = range.end;
+    }
+  }
+}
+
 // --- Records
 
 template <class Archive>
@@ -386,6 +405,7 @@ P2PSYNC_ENCODABLE(Ranges)
 P2PSYNC_ENCODABLE(Held)
 P2PSYNC_ENCODABLE(Get)
 P2PSYNC_ENCODABLE(Block)
+P2PSYNC_ENCODABLE(Have)
 P2PSYNC_ENCODABLE(PathEntry)
 P2PSYNC_ENCODABLE(VersionVector)
 P2PSYNC_ENCODABLE(Dot)

@@ -37,8 +37,8 @@ concept one_of = (std::same_as<T, Those> || ...);
 /// What can be encoded on its own. Everything inside these can be inside only.
 template <class T>
 concept Encodable =
-    one_of<T, Message, Hello, Tick, Vectors, Entries, Taken, Ranges, Held, Get, Block, PathEntry,
-           VersionVector, Dot, Version, Entry, Record, HeldRow, KeptVersion>;
+    one_of<T, Message, Hello, Tick, Vectors, Entries, Taken, Ranges, Held, Get, Block, Have,
+           PathEntry, VersionVector, Dot, Version, Entry, Record, HeldRow, KeptVersion>;
 
 template <Encodable T>
 [[nodiscard]] std::vector<std::uint8_t> encode(const T& value);

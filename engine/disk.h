@@ -95,8 +95,9 @@ struct Chunk {
   bool operator==(const Chunk&) const = default;
 };
 
-struct Staged {};  ///< complete in `.p2psync/tmp` under its hash; laying it moves it
-struct AtName {    ///< a synchronised file; copied (reflinked where the disk can), hash checked
+struct Staged {};      ///< complete in `.p2psync/tmp` under its hash; laying it moves it
+struct Unfinished {};  ///< in there too, and not all of it yet: only to read a chunk that is there
+struct AtName {        ///< a synchronised file; copied (reflinked where the disk can), hash checked
   Path name;
 };
 struct Kept {         ///< in `.p2psync/versions`
@@ -104,7 +105,7 @@ struct Kept {         ///< in `.p2psync/versions`
   bool move = false;  ///< it was found, not kept: that very inode goes to the name
 };
 struct Nothing {};  ///< directories and symlinks need no bytes
-using Source = std::variant<Nothing, Staged, AtName, Kept>;
+using Source = std::variant<Nothing, Staged, AtName, Kept, Unfinished>;
 
 // --- Applying
 // ---------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@
 //   difference    Vectors -> Entries...: what the other's knowledge lacks, without gaps
 //   repair        Ranges -> Ranges -> Entries: equal knowledge, unequal roots
 //   push          Entries, unasked, at once after a local change
-//   content       Get -> Block
+//   content       Get -> Block; Have to those who fetch the same
 #include <cstdint>
 #include <string>
 #include <variant>
@@ -135,6 +135,20 @@ struct Block {
   Bytes bytes;  ///< null: the sender does not have it
 };
 
-using Message = std::variant<Hello, Tick, Vectors, Entries, Ranges, Held, Get, Block, Taken>;
+/// The chunks from `begin` up to before `end`, counted from 0.
+struct ChunkRange {
+  std::uint32_t begin = 0;
+  std::uint32_t end = 0;
+  bool operator==(const ChunkRange&) const = default;
+};
+/// What the sender has of a content that it is fetching, for those who may be fetching it too: in
+/// addition to what it said before.
+struct Have {
+  Hash content;
+  std::vector<ChunkRange> chunks;  ///< ascending, none twice
+  bool anew = false;               ///< forget what was said before, and tell what you have
+};
+
+using Message = std::variant<Hello, Tick, Vectors, Entries, Ranges, Held, Get, Block, Taken, Have>;
 
 }  // namespace p2psync::engine

@@ -27,7 +27,7 @@ class Node::Impl {
         replica_(options_, std::move(loaded)),
         reconciler_(replica_),
         scan_(replica_),
-        transfer_(options_.chunk_max),
+        transfer_(options_.self, options_.chunk_max),
         gossip_(options_, replica_),
         next_collect_(now) {
     for (const MemberName& member : options_.members) {
@@ -171,6 +171,8 @@ void Node::Impl::on(Instant now, Received event) {
     }
   } else if (auto* block = std::get_if<Block>(&event.message)) {
     transfer_.on_block(now, event.peer, std::move(*block), out_);
+  } else if (const auto* have = std::get_if<Have>(&event.message)) {
+    transfer_.on_have(event.peer, *have, out_);
   } else {
     gossip_.on(now, event.peer, std::move(event.message), out_);
   }
@@ -185,7 +187,10 @@ void Node::Impl::serve(NodeId peer, const Get& get) {
   // Only contents that the index lists are served, by what their bytes hash to.
   Version wanted;
   wanted.content = get.content;
-  const Source source = replica_.source(wanted);
+  Source source = replica_.source(wanted);
+  if (std::holds_alternative<Nothing>(source) && transfer_.has(get)) {
+    source = Unfinished{};
+  }
   if (std::holds_alternative<Nothing>(source)) {
     out_.push_back(Send{peer, Block{get.request, nullptr}, Priority::control});
     return;

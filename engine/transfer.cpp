@@ -57,9 +57,13 @@ void Transfer::add(const Need& need, const Path& path) {
   place->second.paths.insert(path);
 }
 
-Transfer::Want* Transfer::find(const Hash& content) {
+const Transfer::Want* Transfer::find(const Hash& content) const {
   const auto size = sizes_.find(content);
   return size == sizes_.end() ? nullptr : &wants_.at({size->second, content});
+}
+
+Transfer::Want* Transfer::find(const Hash& content) {
+  return const_cast<Want*>(std::as_const(*this).find(content));
 }
 
 void Transfer::drop(const Key key) {
@@ -69,10 +73,11 @@ void Transfer::drop(const Key key) {
   }
   for (const std::uint64_t request : want->second.asked) {
     const auto asked = asked_.find(request);
-    --peers_[asked->second.peer].requests;
+    peers_[asked->second.peer].taken_back(bytes_of(asked->second));
     asked_.erase(asked);
   }
   outstanding_ -= want->second.outstanding;
+  swarms_.erase(key);
   troubled_.erase(key);
   waiting_.erase(key);
   asking_.erase(key);
@@ -97,16 +102,25 @@ void Transfer::peer_down(NodeId peer) {
   for (const auto& [key, want] : troubled_) {
     want->denied.erase(peer);
   }
+  for (const auto& [key, want] : swarms_) {
+    want->pieces.forget(peer);
+    want->told.erase(peer);
+  }
   peers_.erase(peer);
+}
+
+std::uint64_t Transfer::bytes_of(const Asked& asked) const {
+  return asked.piece ? find(asked.content)->pieces.chunk(*asked.piece).length : 0;
 }
 
 void Transfer::unask(std::uint64_t request) {
   const auto place = asked_.find(request);
   const Asked asked = place->second;
+  peers_[asked.peer].taken_back(bytes_of(asked));
   answered(place);
   Want& want = *find(asked.content);
   if (asked.piece) {
-    done_with(want, want.pieces[*asked.piece]);
+    done_with(want, *asked.piece);
     missing_again(want, *asked.piece);
   } else {
     want.naming_asked = false;
@@ -115,24 +129,19 @@ void Transfer::unask(std::uint64_t request) {
 }
 
 void Transfer::answered(std::map<std::uint64_t, Asked>::iterator place) {
-  if (const auto peer = peers_.find(place->second.peer); peer != peers_.end()) {
-    --peer->second.requests;
-  }
   find(place->second.content)->asked.erase(place->first);
   asked_.erase(place);
 }
 
 void Transfer::missing_again(Want& want, std::size_t piece) {
-  want.pieces[piece].state = Piece::State::missing;
-  ++want.missing;
-  want.next_piece = std::min(want.next_piece, piece);
+  want.pieces.set(piece, Pieces::State::missing);
   to_ask(want);
 }
 
 /// Its bytes are neither on their way nor in the disk's queue any more.
-void Transfer::done_with(Want& want, const Piece& piece) {
-  want.outstanding -= piece.chunk.length;
-  outstanding_ -= piece.chunk.length;
+void Transfer::done_with(Want& want, std::size_t piece) {
+  want.outstanding -= want.pieces.chunk(piece).length;
+  outstanding_ -= want.pieces.chunk(piece).length;
 }
 
 void Transfer::avoid(Want& want, NodeId peer, Instant until) {
@@ -159,21 +168,6 @@ std::vector<std::pair<Hash, Path>> Transfer::nowhere(const std::set<NodeId>& mem
   return list;
 }
 
-void Transfer::take_back_late(Instant now) {
-  std::vector<std::uint64_t> late;
-  for (const auto& [request, asked] : asked_) {
-    if (now - asked.since <= patience) {
-      break;  // those that follow were asked for later
-    }
-    late.push_back(request);
-  }
-  for (const std::uint64_t request : late) {
-    const Asked asked = asked_.at(request);
-    unask(request);
-    avoid(*find(asked.content), asked.peer, now + patience);
-  }
-}
-
 void Transfer::open(const Key& key, Want& want,
                     const std::function<std::optional<Base>(const Path&)>& base,
                     std::vector<Output>& out) {
@@ -182,8 +176,7 @@ void Transfer::open(const Key& key, Want& want,
     const Chunk whole{static_cast<std::uint32_t>(key.first), key.second};
     set_pieces(want, {&whole, 1}, {false});
     if (key.first == 0) {  // nobody need be asked
-      want.missing = 0;
-      want.pieces[0].state = Piece::State::writing;
+      want.pieces.set(0, Pieces::State::writing);
       want.stage = Want::Stage::finishing;
       out.push_back(WriteBlock{key.second, 0, 0, key.second,
                                std::make_shared<const std::vector<std::uint8_t>>(), true});
@@ -219,29 +212,26 @@ void Transfer::set_pieces(Want& want, std::span<const Chunk> chunks,
                           const std::vector<bool>& there) {
   want.stage = Want::Stage::fetching;
   want.manifest = {};
-  want.pieces.reserve(chunks.size());
-  want.missing = want.unwritten = chunks.size();
-  std::uint64_t offset = 0;
+  want.pieces = Pieces(chunks);
   for (std::size_t i = 0; i < chunks.size(); ++i) {
-    Piece& piece = want.pieces.emplace_back(Piece{offset, chunks[i], Piece::State::missing});
-    offset += chunks[i].length;
     if (there[i]) {
-      --want.missing;
-      written(want, piece);
+      written(want, i);
     }
   }
+  std::ignore = want.pieces.take_news();
+  if (chunks.size() > 1) {
+    swarms_[key_of(want)] = &want;
+  }
   to_ask(want);
-  invariant(offset == want.need.size, "the chunks are the content");
 }
 
-void Transfer::written(Want& want, Piece& piece) {
-  piece.state = Piece::State::written;
-  --want.unwritten;
-  want.left -= piece.chunk.length;
-  pending_bytes_ -= piece.chunk.length;
+void Transfer::written(Want& want, std::size_t piece) {
+  want.pieces.set(piece, Pieces::State::written);
+  want.left -= want.pieces.chunk(piece).length;
+  pending_bytes_ -= want.pieces.chunk(piece).length;
 }
 
-void Transfer::next(Instant now, const std::function<bool(NodeId, const Need&)>& likely,
+void Transfer::next(Instant now, const Likely& likely,
                     const std::function<std::optional<Base>(const Path&)>& base,
                     std::vector<Output>& out) {
   for (const Hash& hash : std::exchange(unwanted_, {})) {
@@ -249,7 +239,8 @@ void Transfer::next(Instant now, const std::function<bool(NodeId, const Need&)>&
       out.push_back(DropStage{hash});
     }
   }
-  take_back_late(now);
+  take_back_late(now, likely);
+  tell(now, likely, out);
   if (now < paused_until_) {
     return;
   }
@@ -267,7 +258,7 @@ void Transfer::next(Instant now, const std::function<bool(NodeId, const Need&)>&
     std::erase_if(want->lacking, [now](const auto& item) { return item.second <= now; });
   }
   for (auto place = asking_.begin(); place != asking_.end();) {
-    if (outstanding_ >= outstanding_max || !any_free()) {
+    if (outstanding_ >= outstanding_max || !any_open()) {
       break;
     }
     Want& want = *place->second;
@@ -277,59 +268,8 @@ void Transfer::next(Instant now, const std::function<bool(NodeId, const Need&)>&
   }
 }
 
-bool Transfer::any_free() const {
-  return std::ranges::any_of(
-      peers_, [](const auto& peer) { return peer.second.requests < requests_a_peer_max; });
-}
-
-std::optional<NodeId> Transfer::choose(const Want& want,
-                                       const std::function<bool(NodeId, const Need&)>& likely) {
-  std::optional<NodeId> best;
-  std::pair<bool, std::size_t> best_rank;
-  for (const auto& [id, peer] : peers_) {
-    if (peer.requests >= requests_a_peer_max) {
-      continue;
-    }
-    if (want.lacking.contains(id)) {
-      continue;
-    }
-    const std::pair<bool, std::size_t> rank{!likely(id, want.need), peer.requests};
-    if (!best || rank < best_rank) {
-      best = id;
-      best_rank = rank;
-    }
-  }
-  return best;
-}
-
-bool Transfer::ask(Instant now, Want& want, const std::function<bool(NodeId, const Need&)>& likely,
-                   std::vector<Output>& out) {
-  const std::optional<NodeId> peer = choose(want, likely);
-  if (!peer) {
-    return false;
-  }
-  ++peers_[*peer].requests;
-  Asked& asked = asked_[++last_request_] = {*peer, want.need.content, std::nullopt, now};
-  want.asked.insert(last_request_);
-  Get get{last_request_, want.need.content, want.manifest.size(), block_bytes, want.base};
-  if (want.stage == Want::Stage::naming) {
-    want.naming_asked = true;
-  } else {
-    while (want.pieces[want.next_piece].state != Piece::State::missing) {
-      ++want.next_piece;
-    }
-    Piece& piece = want.pieces[want.next_piece];
-    piece.state = Piece::State::asked;
-    --want.missing;
-    want.outstanding += piece.chunk.length;
-    outstanding_ += piece.chunk.length;
-    asked.piece = want.next_piece;
-    get.offset = piece.offset;
-    get.length = piece.chunk.length;
-    get.manifest_against.reset();
-  }
-  out.push_back(Send{*peer, get, Priority::control});
-  return true;
+bool Transfer::any_open() const {
+  return std::ranges::any_of(peers_, [](const auto& peer) { return peer.second.open(); });
 }
 
 bool Transfer::on_block(Instant now, NodeId peer, Block block, std::vector<Output>& out) {
@@ -340,30 +280,38 @@ bool Transfer::on_block(Instant now, NodeId peer, Block block, std::vector<Outpu
   const Asked asked = place->second;
   Want& want = *find(asked.content);
   const bool good = block.bytes != nullptr &&
-                    (!asked.piece || block.bytes->size() == want.pieces[*asked.piece].chunk.length);
+                    (!asked.piece || block.bytes->size() == want.pieces.chunk(*asked.piece).length);
   if (!good) {
     unask(block.request);
+    if (asked.piece) {
+      want.pieces.has_not(peer, *asked.piece);
+    }
     avoid(want, peer, now + lacking_for);
+    want.served_by.erase(peer);
     if (block.bytes == nullptr) {
       want.denied.insert(peer);
     }
     return true;
   }
   want.denied.erase(peer);
+  if (asked.piece && !want.pieces.has(peer, *asked.piece)) {
+    want.served_by.insert(peer);
+  }
+  peers_[peer].answered(bytes_of(asked), now - asked.since);
   answered(place);
   if (!asked.piece) {
     on_manifest(want, peer, block.bytes, out);
     return true;
   }
-  Piece& piece = want.pieces[*asked.piece];
-  piece.state = Piece::State::writing;
-  want.writing[piece.offset] = peer;
-  const bool last = want.unwritten == 1;
+  want.pieces.set(*asked.piece, Pieces::State::writing);
+  const std::uint64_t offset = want.pieces.offset(*asked.piece);
+  want.writing[offset] = peer;
+  const bool last = want.pieces.unwritten() == 1;
   if (last) {
     want.stage = Want::Stage::finishing;
   }
-  out.push_back(WriteBlock{asked.content, want.need.size, piece.offset, piece.chunk.hash,
-                           std::move(block.bytes), last});
+  out.push_back(WriteBlock{asked.content, want.need.size, offset,
+                           want.pieces.chunk(*asked.piece).hash, std::move(block.bytes), last});
   return true;
 }
 
@@ -424,6 +372,11 @@ Transfer::Outcome Transfer::on(Instant now, const StageWritten& written, std::ve
   Want& want = *wanted;
   const Key key{want.need.size, written.content};
   if (written.state == StageState::complete) {
+    if (const std::optional<std::size_t> piece = want.pieces.at(written.offset);
+        piece && want.pieces.state(*piece) == Pieces::State::writing) {
+      this->written(want, *piece);
+    }
+    tell_news(want, out);
     outcome.paths.assign(want.paths.begin(), want.paths.end());
     drop(key);
     return outcome;
@@ -437,13 +390,14 @@ Transfer::Outcome Transfer::on(Instant now, const StageWritten& written, std::ve
   }
   const auto peer = server->second;
   want.writing.erase(server);
-  const auto piece = std::ranges::lower_bound(want.pieces, written.offset, {}, &Piece::offset);
-  done_with(want, *piece);
+  const std::size_t piece = *want.pieces.at(written.offset);
+  done_with(want, piece);
   switch (written.state) {
     case StageState::complete: break;
     case StageState::incomplete:
-      this->written(want, *piece);
-      if (want.unwritten == 0) {
+      this->written(want, piece);
+      want.tell_at = want.tell_at.value_or(std::max(now, want.told_at + have_interval));
+      if (want.pieces.unwritten() == 0) {
         want.stage = Want::Stage::finishing;
         out.push_back(
             WriteBlock{written.content, want.need.size, want.need.size, {}, nullptr, true});
@@ -452,7 +406,8 @@ Transfer::Outcome Transfer::on(Instant now, const StageWritten& written, std::ve
     case StageState::mismatch:
       outcome.blamed.push_back(peer);
       avoid(want, peer, now + mismatch_for);
-      missing_again(want, static_cast<std::size_t>(piece - want.pieces.begin()));
+      want.pieces.has_not(peer, piece);
+      missing_again(want, piece);
       want.stage = Want::Stage::fetching;
       break;
     case StageState::failed: begin_anew(key, want);
@@ -468,8 +423,13 @@ std::optional<Instant> Transfer::wake_at() const {
   const auto sooner = [&earliest](Instant when) {
     earliest = earliest ? std::min(*earliest, when) : when;
   };
-  if (!asked_.empty()) {
-    sooner(asked_.begin()->second.since + patience + std::chrono::milliseconds(1));
+  if (check_at_) {
+    sooner(*check_at_);
+  }
+  for (const auto& [key, want] : swarms_) {
+    if (want->tell_at) {
+      sooner(*want->tell_at);
+    }
   }
   if (paused_until_ != Instant{}) {
     sooner(paused_until_);

@@ -8,13 +8,14 @@
 //   opening    storage looks what is here: the manifest, what was written before a cut or a restart
 //   naming     the manifest is fetched, as a difference to that of the path's old version
 //   opening    storage checks it, and takes from the old version whatever chunks it can
-//   fetching   the other chunks come from every connected peer that may have them; storage checks
-//              each against its hash before it writes it, so a wrong one has one culprit
+//   fetching   the other chunks come from every connected peer that has them, all of them or some
+//              (pieces.h); storage checks each against its hash before it writes it, so a wrong one
+//              has one culprit
 //   finishing  all is written
 //
-// A peer that says it has not got a content is not asked again for a while. Bounds: requests
-// outstanding at each peer, contents in progress. What a silent peer was asked for is asked for
-// elsewhere after `patience`.
+// A peer that says it has not got a content is not asked again for a while. Bounds: what is asked
+// of each peer and not answered (window.h), contents in progress, bytes in memory. What a silent
+// peer was asked for is asked for elsewhere after a while, soon if nothing else is left to do.
 #include <functional>
 #include <map>
 #include <optional>
@@ -23,21 +24,27 @@
 #include <vector>
 
 #include "engine/output.h"
+#include "engine/pieces.h"
 #include "engine/reconcile.h"
+#include "engine/window.h"
 
 namespace p2psync::engine {
 
-inline constexpr std::size_t requests_a_peer_max = 256;
 inline constexpr std::size_t fetches_max = 512;      ///< contents in progress
 inline constexpr std::size_t large_fetches_max = 4;  ///< of those, with more than one chunk
 /// Bytes asked for, or here and not yet written: what a node may have to hold in memory.
 inline constexpr std::uint64_t outstanding_max = 16 * 1024 * 1024;
-inline constexpr Duration patience = std::chrono::seconds(20);
+/// What fellows are told of the chunks that have come waits so long for more.
+inline constexpr Duration have_interval = std::chrono::milliseconds(50);
+inline constexpr std::size_t have_ranges_max = 16 * 1024;  ///< in one message
 
 class Transfer {
  public:
-  /// Contents of at most so many bytes are one chunk.
-  explicit Transfer(std::uint32_t chunk_max) : chunk_max_(chunk_max) {}
+  /// Whether the peer holds this version, as far as is known.
+  using Likely = std::function<bool(NodeId, const Need&)>;
+
+  /// Contents of at most `chunk_max` bytes are one chunk.
+  Transfer(NodeId self, std::uint32_t chunk_max) : self_(self), chunk_max_(chunk_max) {}
 
   /// What a path needs now; replaces what it needed before.
   void set_needs(const Path& path, const std::vector<Need>& needs);
@@ -47,13 +54,17 @@ class Transfer {
   /// The peer may have more now than when it said it had not.
   void peer_grew(NodeId peer);
 
-  /// Asks for as much as the bounds allow. `likely(peer, need)`: the peer holds this version.
-  /// `base(path)`: what is at this path now, if it may be like what comes.
-  void next(Instant now, const std::function<bool(NodeId, const Need&)>& likely,
+  /// Asks for as much as the bounds allow. `base(path)`: what is at this path now, if it may be
+  /// like what comes.
+  void next(Instant now, const Likely& likely,
             const std::function<std::optional<Base>(const Path&)>& base, std::vector<Output>& out);
 
   /// False: it was not asked for (late or invented) and is ignored.
   bool on_block(Instant now, NodeId peer, Block block, std::vector<Output>& out);
+  void on_have(NodeId peer, const Have& have, std::vector<Output>& out);
+  /// Whether these bytes are here, of a content that is not yet all here.
+  [[nodiscard]] bool has(const Get& get) const;
+
   struct Outcome {
     std::vector<Path> paths;     ///< that need this content, which is complete
     std::vector<NodeId> blamed;  ///< who served bytes that are not what their hash says
@@ -72,11 +83,6 @@ class Transfer {
   void pause(Instant until) { paused_until_ = until; }
 
  private:
-  struct Piece {
-    std::uint64_t offset = 0;
-    Chunk chunk;
-    enum class State : std::uint8_t { missing, asked, writing, written } state = State::missing;
-  };
   struct Want {
     Need need;
     std::set<Path> paths;
@@ -91,19 +97,21 @@ class Transfer {
     Hash base;                ///< against which the manifest is asked for; zeros: nothing
     bool naming_asked = false;
     std::vector<std::uint8_t> manifest;
-    std::set<NodeId> named_by;  ///< who served it
-    std::vector<Piece> pieces;
-    std::size_t missing = 0;    ///< pieces to ask for
-    std::size_t unwritten = 0;  ///< pieces not yet written
-    std::size_t next_piece = 0;
+    std::set<NodeId> named_by;       ///< who served it
+    Pieces pieces;                   ///< none before they are known
+    bool shared = false;             ///< a part of them is this node's to fetch
+    std::set<NodeId> told;           ///< who is told which pieces are here
+    std::optional<Instant> tell_at;  ///< what has come since they were told last
+    Instant told_at;
     std::set<std::uint64_t> asked;            ///< requests
     std::map<std::uint64_t, NodeId> writing;  ///< who served the piece at this offset
     std::uint64_t outstanding = 0;            ///< bytes of both
     std::uint64_t left = 0;                   ///< bytes not yet written
     std::map<NodeId, Instant> lacking;        ///< who is not asked again, until when
+    std::set<NodeId> served_by;               ///< who had what it was not known to have
     std::set<NodeId> denied;                  ///< who said that it has not got it
     [[nodiscard]] bool wants_asking() const {
-      return (stage == Stage::naming && !naming_asked) || missing > 0;
+      return (stage == Stage::naming && !naming_asked) || pieces.missing() > 0;
     }
   };
   struct Asked {
@@ -111,9 +119,6 @@ class Transfer {
     Hash content;
     std::optional<std::size_t> piece;  ///< nothing: the manifest
     Instant since;
-  };
-  struct Peer {
-    std::size_t requests = 0;
   };
   using Key = std::pair<std::uint64_t, Hash>;  ///< size first: small contents pass large ones
 
@@ -125,25 +130,33 @@ class Transfer {
   /// From the beginning, with what is on the disk by then.
   void begin_anew(const Key& key, Want& want);
   void set_pieces(Want& want, std::span<const Chunk> chunks, const std::vector<bool>& there);
-  void written(Want& want, Piece& piece);
+  void written(Want& want, std::size_t piece);
   void on_manifest(Want& want, NodeId peer, const Bytes& bytes, std::vector<Output>& out);
   /// False when nobody can be asked for anything more of this content.
-  bool ask(Instant now, Want& want, const std::function<bool(NodeId, const Need&)>& likely,
-           std::vector<Output>& out);
-  std::optional<NodeId> choose(const Want& want,
-                               const std::function<bool(NodeId, const Need&)>& likely);
+  bool ask(Instant now, Want& want, const Likely& likely, std::vector<Output>& out);
+  bool ask_for_manifest(Instant now, Want& want, const Likely& likely, std::vector<Output>& out);
+  bool ask_for_pieces(Instant now, Want& want, const Likely& likely, std::vector<Output>& out);
+  Get& send_get(Instant now, NodeId peer, Want& want, std::optional<std::size_t> piece,
+                std::vector<Output>& out);
+  [[nodiscard]] std::uint64_t bytes_of(const Asked& asked) const;
   void unask(std::uint64_t request);
   void answered(std::map<std::uint64_t, Asked>::iterator place);
   void missing_again(Want& want, std::size_t piece);
   /// There is something of it to ask for.
   void to_ask(Want& want) { asking_[key_of(want)] = &want; }
-  void done_with(Want& want, const Piece& piece);
+  void done_with(Want& want, std::size_t piece);
   void avoid(Want& want, NodeId peer, Instant until);
-  [[nodiscard]] bool any_free() const;
+  void tell(Instant now, const Likely& likely, std::vector<Output>& out);
+  void tell_news(Want& want, std::vector<Output>& out);
+  static void tell_all(Want& want, NodeId peer, bool anew, std::vector<Output>& out);
+  [[nodiscard]] bool any_open() const;
   [[nodiscard]] Want* find(const Hash& content);
   void drop(Key key);
-  void take_back_late(Instant now);
+  [[nodiscard]] const Want* find(const Hash& content) const;
+  void take_back_late(Instant now, const Likely& likely);
+  [[nodiscard]] bool elsewhere(const Want& want, const Asked& asked, const Likely& likely) const;
 
+  NodeId self_;
   std::uint32_t chunk_max_;
   std::map<Hash, std::uint64_t> sizes_;  ///< exactly of what is in wants_
   std::map<Key, Want> wants_;
@@ -151,15 +164,17 @@ class Transfer {
   std::set<Key> active_;           ///< exactly the others
   std::map<Key, Want*> asking_;    ///< at least those with something to ask for
   std::map<Key, Want*> troubled_;  ///< somebody is, or was, not to be asked
+  std::map<Key, Want*> swarms_;    ///< exactly those of several pieces
   std::size_t large_active_ = 0;
   std::map<Path, std::vector<Hash>> needs_;
-  std::map<NodeId, Peer> peers_;
+  std::map<NodeId, Window> peers_;
   std::map<std::uint64_t, Asked> asked_;
   std::uint64_t last_request_ = 0;
   std::uint64_t pending_bytes_ = 0;
   std::uint64_t outstanding_ = 0;
   std::vector<Hash> unwanted_;
   Instant paused_until_{};
+  std::optional<Instant> check_at_;  ///< whether any answer is late
 };
 
 }  // namespace p2psync::engine

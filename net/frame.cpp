@@ -22,7 +22,8 @@ std::optional<std::size_t> body_bytes_max(std::uint8_t kind) {
     case FrameKind::ranges:
     case FrameKind::held:
     case FrameKind::get:
-    case FrameKind::taken: return control_bytes_max;
+    case FrameKind::taken:
+    case FrameKind::have: return control_bytes_max;
     case FrameKind::block: return block_body_bytes_max;
     case FrameKind::ready: return ready_body_bytes;
     case FrameKind::welcome:

@@ -31,6 +31,7 @@ enum class FrameKind : std::uint8_t {
   get = 7,
   block = 8,
   taken = 9,
+  have = 10,
   // Of the transport itself, see transport.h.
   ready = 32,
   welcome = 33,

@@ -29,6 +29,8 @@ consteval FrameKind number_of() {
     return FrameKind::get;
   } else if constexpr (std::same_as<T, Block>) {
     return FrameKind::block;
+  } else if constexpr (std::same_as<T, Have>) {
+    return FrameKind::have;
   } else {
     static_assert(std::same_as<T, Taken>, "a message needs a frame kind");
     return FrameKind::taken;

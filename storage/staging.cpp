@@ -62,6 +62,9 @@ std::optional<std::string> path_of(const engine::ReadBlock& request) {
   if (std::holds_alternative<engine::Staged>(request.source)) {
     return staged_path(request.content);
   }
+  if (std::holds_alternative<engine::Unfinished>(request.source)) {
+    return unfinished_path(request.content);
+  }
   return std::nullopt;
 }
 
@@ -262,7 +265,10 @@ engine::BlockRead Staging::read(const engine::ReadBlock& request) {
   if (!path || request.length > engine::block_bytes) {
     return answer;
   }
-  const auto file = fs_.open_read(*path);
+  auto file = fs_.open_read(*path);
+  if (!file && std::holds_alternative<engine::Unfinished>(request.source)) {
+    file = fs_.open_read(staged_path(request.content));  // by now
+  }
   if (!file) {
     return answer;
   }
@@ -273,8 +279,10 @@ engine::BlockRead Staging::read(const engine::ReadBlock& request) {
   auto bytes = request.manifest_against ? manifest_part(request, **file, before->signature.size)
                                         : part(request, **file, before->signature.size);
   const auto after = (*file)->stat();
-  // Changed while it was read: the receiver would find out, but only after fetching it.
-  if (bytes && after && after->signature == before->signature) {
+  // Changed while it was read: the receiver would find out, but only after fetching it. An
+  // unfinished one changes all the time; a chunk that is in it does not.
+  const bool unfinished = std::holds_alternative<engine::Unfinished>(request.source);
+  if (bytes && after && (unfinished || after->signature == before->signature)) {
     answer.bytes = std::make_shared<const std::vector<std::uint8_t>>(std::move(*bytes));
   }
   return answer;

@@ -40,6 +40,7 @@ constexpr std::array<std::string_view, point_count> names{
     "a tombstone was collected",
     "a folder was read anew",
     "an import turned out to be old",
+    "a chunk of an unfinished content was sent",
 };
 
 }  // namespace
@@ -84,6 +85,9 @@ void Sometimes::observe(const Input& input) {
 }
 
 void Sometimes::observe(const Output& output) {
+  const auto* read = std::get_if<ReadBlock>(&output);
+  hit(Point::unfinished_served,
+      read != nullptr && std::holds_alternative<Unfinished>(read->source) ? 1 : 0);
   const auto* apply = std::get_if<Apply>(&output);
   if (apply == nullptr) {
     return;

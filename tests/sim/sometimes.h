@@ -49,6 +49,7 @@ enum class Point : std::uint8_t {
   tombstone_collected,
   index_read_anew,
   import_superseded,
+  unfinished_served,
   count
 };
 inline constexpr std::size_t point_count = static_cast<std::size_t>(Point::count);

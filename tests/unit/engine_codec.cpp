@@ -137,6 +137,17 @@ class Maker {
                list(3, [this] { return make<PathEntry>(); })};
   }
   void fill(Taken& taken) { taken = {number(), number()}; }
+  void fill(Have& have) {
+    std::uint32_t at = 0;
+    have = {make<Hash>(),
+            list(4,
+                 [&] {
+                   const std::uint32_t begin = at + static_cast<std::uint32_t>(below(300));
+                   at = begin + 1 + static_cast<std::uint32_t>(below(300));
+                   return ChunkRange{begin, at};
+                 }),
+            coin()};
+  }
   void fill(Ranges& ranges) {
     const auto range = [this](Path& lower, Path& upper) {
       lower = text(5);
@@ -215,6 +226,9 @@ bool same(const Entries& a, const Entries& b) {
 bool same(const Taken& a, const Taken& b) {
   return a.stream == b.stream && a.count == b.count;
 }
+bool same(const Have& a, const Have& b) {
+  return a.content == b.content && a.chunks == b.chunks && a.anew == b.anew;
+}
 bool same(const RangeDigest& a, const RangeDigest& b) {
   return a.lower == b.lower && a.upper == b.upper && a.count == b.count &&
          a.fingerprint == b.fingerprint;
@@ -252,8 +266,8 @@ bool same(const std::vector<T>& a, const std::vector<T>& b) {
   return std::ranges::equal(a, b, [](const T& x, const T& y) { return same(x, y); });
 }
 
-#define P2PSYNC_EVERY_TYPE                                                            \
-  Message, Hello, Tick, Vectors, Entries, Taken, Ranges, Held, Get, Block, PathEntry, \
+#define P2PSYNC_EVERY_TYPE                                                                  \
+  Message, Hello, Tick, Vectors, Entries, Taken, Ranges, Held, Get, Block, Have, PathEntry, \
       VersionVector, Dot, Version, Entry, Record, HeldRow, KeptVersion
 
 std::uint64_t seed() {

@@ -11,7 +11,7 @@ TEST_CASE("transfer: a content that nobody can send keeps no other from being as
     need.content.bytes[0] = need.size = text;
     return need;
   };
-  Transfer transfer(block_bytes);
+  Transfer transfer(1, block_bytes);
   const auto asked = [&] {
     std::vector<Output> out;
     transfer.next(

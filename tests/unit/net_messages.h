@@ -35,6 +35,7 @@ inline std::vector<engine::Message> one_of_every_message() {
       Get{5, version.content, 262144, block_bytes, version.content},
       Block{5, std::make_shared<const std::vector<std::uint8_t>>(100, std::uint8_t{9})},
       Taken{.stream = 9, .count = 4},
+      Have{.content = {}, .chunks = {{1, 2}, {5, 900}}, .anew = true},
   };
 }
 

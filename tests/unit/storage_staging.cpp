@@ -353,6 +353,7 @@ TEST_CASE("staging: blocks are read from names, kept versions and complete conte
   CHECK(read(engine::Staged{}, 0, 5) == "null");
   stage.write(staged_path(content.hash), content.bytes);
   CHECK(read(engine::Staged{}, 8192, 5) == tail);
+  CHECK(read(engine::Unfinished{}, 8192, 5) == tail);  // it was unfinished a moment ago
   engine::Signature uncertain = signature;
   uncertain.ctime = 0;
   CHECK(read(engine::AtName{"name"}, 8192, 5, uncertain) == tail);

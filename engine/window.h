@@ -1,0 +1,72 @@
+#pragma once
+// How much is asked of one peer before it has answered: as much as it sends within a moment. Then
+// no queue builds up at a peer that many ask, what comes later does not wait behind what came
+// before, and who is quick is asked for more.
+//
+// The time that an answer takes beyond the shortest ever seen is time in queues. Below queue_min
+// the window grows by what came (it doubles with each round trip), above queue_max it shrinks by
+// half of that.
+//
+// Source: Shalunov et al., Low Extra Delay Background Transport (LEDBAT), RFC 6817, 2012.
+#include <algorithm>
+#include <cstdint>
+
+#include "engine/error.h"
+#include "engine/input.h"
+
+namespace p2psync::engine {
+
+class Window {
+ public:
+  static constexpr std::uint64_t bytes_min = 256 * 1024;
+  static constexpr std::uint64_t bytes_begin = 1024 * 1024;
+  static constexpr std::uint64_t bytes_max = 8 * 1024 * 1024;
+  static constexpr std::size_t requests_max = 256;
+  static constexpr Duration queue_min = std::chrono::milliseconds(100);
+  static constexpr Duration queue_max = std::chrono::milliseconds(250);
+  static constexpr Duration patience_min = std::chrono::seconds(20);
+  static constexpr Duration patience_max = std::chrono::minutes(10);
+
+  [[nodiscard]] bool open() const { return requests_ < requests_max && outstanding_ < bytes_; }
+  [[nodiscard]] std::uint64_t outstanding() const { return outstanding_; }
+  /// An answer that takes longer than that does not come.
+  [[nodiscard]] Duration patience() const { return patience_; }
+  /// Likewise where somebody else can be asked who has nothing else to do.
+  [[nodiscard]] Duration short_patience() const {
+    return std::min(patience_, std::max<Duration>(std::chrono::seconds(2), 4 * latest_));
+  }
+
+  void asked(std::uint64_t bytes) {
+    ++requests_;
+    outstanding_ += bytes;
+  }
+  void answered(std::uint64_t bytes, Duration after) {
+    taken_back(bytes);
+    latest_ = after;
+    shortest_ = std::min(shortest_, after);
+    patience_ = std::max<Duration>(patience_min, 4 * after);
+    if (after - shortest_ < queue_min) {
+      bytes_ = std::min(bytes_ + bytes, bytes_max);
+    } else if (after - shortest_ > queue_max) {
+      bytes_ = std::max(bytes_ - std::min(bytes_, bytes / 2), bytes_min);
+    }
+  }
+  /// It is not waited for any more.
+  void taken_back(std::uint64_t bytes) {
+    --requests_;
+    outstanding_ -= bytes;
+  }
+  /// It was waited for in vain. A link that needs longer than that for one block must not be asked
+  /// for it again and again.
+  void late() { patience_ = std::min<Duration>(2 * patience_, patience_max); }
+
+ private:
+  std::size_t requests_ = 0;
+  std::uint64_t outstanding_ = 0;
+  std::uint64_t bytes_ = bytes_begin;
+  Duration shortest_ = patience_max;
+  Duration latest_{};
+  Duration patience_ = patience_min;
+};
+
+}  // namespace p2psync::engine
