@@ -112,9 +112,37 @@ Result<bool> was_put(Fs& fs, const LoggedStep& step) {
   return there ? *there || (!fs.can_exchange() && slot->signature.ctime > step.ctime) : there;
 }
 
+/// Where nothing can be exchanged, it was linked to its new name before it left the old one. It has
+/// neither now, but the name that it is kept under, or none: then a user acted on the new one.
+Result<bool> had_new_name(Fs& fs, const LoggedStep& step, const LoggedStep* put) {
+  const auto stays = is_at(fs, step.from, step.inode);
+  if (!stays || *stays) {
+    return stays ? Result<bool>(false) : stays;
+  }
+  const auto kept = is_at(fs, step.place, step.inode);
+  if (!kept || *kept) {
+    return kept;
+  }
+  if (put != nullptr) {
+    const auto replaced = was_put(fs, *put);
+    if (!replaced || *replaced) {
+      return replaced;
+    }
+    const auto users = is_there(fs, step.from);
+    if (!users || *users) {
+      return users ? Result<bool>(false) : users;  // who replaced it before it was linked
+    }
+  }
+  // Or it was the user who took it away. But nobody else gives anything that very name.
+  return is_there(fs, step.name);
+}
+
 /// `put`: what took the place of what moved, if anything.
 Result<bool> was_moved(Fs& fs, const LoggedStep& step, const LoggedStep* put) {
   const auto there = is_at(fs, step.name, step.inode);
+  if (there && !*there && !fs.can_exchange()) {
+    return had_new_name(fs, step, put);
+  }
   if (!there || *there || put == nullptr) {
     return there;
   }

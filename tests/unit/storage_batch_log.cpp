@@ -214,6 +214,69 @@ TEST_CASE("batch log: without exchange a link that a user has replaced since was
   }
 }
 
+TEST_CASE("batch log: without exchange a copy that a user has replaced since had its new name") {
+  // By what the old name shows once a crash has come in between: from then on the loser has but its
+  // new name, or that and the one that it is kept under.
+  const std::vector<std::pair<std::string, engine::Wanted>> cases = {
+      {"a directory", wanted_directory()}, {"a file", wanted_file("new")}, {"nothing", {}}};
+  for (const auto& [what, wanted] : cases) {
+    int moved = 0;
+    bool over = false;
+    for (std::uint64_t call = 1; !over; ++call) {
+      REQUIRE(call < call_max);
+      OnPlainDisk disk;
+      make_file(disk.fs, "a", "old");
+      stage(disk.fs, "new");
+      const Moved copy{"a.conflict-n", wanted_file("old")};
+      Step step;
+      if (what == "nothing") {
+        Remove remove = remove_at(disk.fs, "a");
+        remove.moved = copy;
+        step = remove;
+      } else {
+        Put put = put_at(disk.fs, "a", wanted, Nothing{});
+        put.source = wanted.kind == Kind::file ? Source(Staged{}) : Source(Nothing{});
+        put.moved = copy;
+        step = put;
+      }
+      disk.disk.calls = 0;
+      disk.disk.before_call = [&](std::string_view, std::string_view) {
+        if (disk.disk.calls == call) {
+          throw sim::Crash{};
+        }
+      };
+      try {
+        Applier applier(disk.fs);
+        std::ignore = applier.apply(batch({{"a", {step}}}));
+        over = true;
+      } catch (const sim::Crash&) {
+      }
+      disk.disk.before_call = nullptr;
+      const bool left = disk.disk.read("a") != "old";
+      if (!left) {
+        continue;
+      }
+      ++moved;
+      INFO("its place takes " << what << ", crash at call " << call);
+      REQUIRE(disk.disk.save_file("a.conflict-n", "a user's"));
+      for (int start = 0; start < 2; ++start) {
+        disk.disk.restart();
+        Applier applier(disk.fs);
+        REQUIRE(applier.recover(nothing_recorded).has_value());
+        const auto has = [&](const char* name, bool laid) {
+          return std::ranges::any_of(applier.relaid(), [&](const Relaid& one) {
+            return one.name == name && one.wanted.has_value() == laid;
+          });
+        };
+        CHECK(has("a", false));
+        CHECK(has("a.conflict-n", true));
+        CHECK(disk.disk.read("a.conflict-n") == "a user's");
+      }
+    }
+    CHECK(moved > 1);
+  }
+}
+
 TEST_CASE("batch log: a file that a power cut left with both names has not been removed") {
   OnSimDisk disk;
   make_file(disk.fs, "a", "old");
