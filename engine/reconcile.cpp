@@ -204,7 +204,7 @@ void Reconciler::take(const Path& path, const Plan::Effect& effect, const Step& 
       if (const auto* from = std::get_if<AtName>(&put->source)) {
         outcome.look.push_back(from->name);
       } else if (const auto* kept = std::get_if<Kept>(&put->source)) {
-        replica_.forget_kept(kept->file);
+        replica_.drop_kept_source(kept->file);
         replica_.drop_found(put->wanted.content);
       } else {
         replica_.drop_staged(put->wanted.content);

@@ -89,6 +89,9 @@ class Replica {
   void drop_found(const Hash& content) { found_.erase(content); }
   void keep(KeptVersion kept);
   void forget_kept(const std::string& file);
+  /// It does not hold what is on record for it: no source any more. On record it stays, since what
+  /// a process has written to it was written over that.
+  void drop_kept_source(const std::string& file);
   /// Kept files that may not expire: a live version has its bytes nowhere else on this disk.
   [[nodiscard]] std::set<std::string> pinned() const;
 

@@ -37,6 +37,11 @@ void Replica::add_kept(KeptVersion kept) {
 }
 
 void Replica::drop_kept(const std::string& file) {
+  drop_kept_source(file);
+  kept_.erase(file);
+}
+
+void Replica::drop_kept_source(const std::string& file) {
   const auto place = kept_.find(file);
   if (place == kept_.end()) {
     return;
@@ -48,7 +53,6 @@ void Replica::drop_kept(const std::string& file) {
       kept_by_content_.erase(files);
     }
   }
-  kept_.erase(place);
 }
 
 void Replica::keep(KeptVersion kept) {

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
+#include <utility>
 
 #include "engine/node.h"
 #include "engine_pair.h"
@@ -102,6 +104,47 @@ TEST_CASE("node: what power took back to an older version is no news") {
     std::ignore = node.step(now, surfaced);
     CHECK(node.record("a")->entry.versions.size() == (written_by_user ? 2 : 1));
   }
+}
+
+TEST_CASE("node: a displaced file that is written to once more stays on record") {
+  // Else the next start takes what it holds then for an edit of what it held first, beside the
+  // version in between, whose bytes nobody has.
+  Instant now{};
+  Node node(alone(), {}, now);
+  std::ignore = node.start(now);
+  std::ignore = node.step(now, Listed{"", std::vector<Listing>{}});
+  Surfaced surfaced{"a", "17", {}, {}};
+  surfaced.replaced.bytes[0] = 1;
+  surfaced.seen.content.bytes[0] = 2;
+  surfaced.seen.signature.size = 1;
+  std::map<std::string, Hash> on_record;
+  const auto takes_it = [&](const std::vector<Output>& outputs) {
+    for (const Output& output : outputs) {
+      if (const auto* persist = std::get_if<Persist>(&output)) {
+        for (const KeptVersion& kept : persist->change.kept) {
+          on_record[kept.file] = kept.version.content;
+        }
+        for (const std::string& file : persist->change.forgotten) {
+          on_record.erase(file);
+        }
+      }
+    }
+    return asks<Apply>(outputs, [](const Apply& apply) {
+      const auto& put = std::get<Put>(apply.jobs.at(0).steps.at(0));
+      const auto* kept = std::get_if<Kept>(&put.source);
+      return kept != nullptr && kept->file == "17" && kept->move;
+    });
+  };
+  REQUIRE(takes_it(node.step(now, surfaced)));
+  std::ignore = takes_it(node.step(now, ApplyDone{{Applied{"a", {SourceGone{}}}}}));
+  CHECK(on_record["17"] == surfaced.seen.content);
+  for (int wakes = 0; wakes < 10; ++wakes) {
+    now = node.wake_at();
+    CHECK_FALSE(asks<Apply>(node.step(now, Wake{}), [](const Apply&) { return true; }));
+  }
+  surfaced.replaced = std::exchange(surfaced.seen.content, Hash{});
+  CHECK(takes_it(node.step(now, surfaced)));
+  CHECK(node.record("a")->entry.versions.size() == 1);
 }
 
 /// Two nodes in sync whose folders have a directory "d", and a file that the first then writes in
