@@ -83,7 +83,9 @@ std::optional<Apply> Reconciler::next(
     }
   }
   for (const Path& directory : replica_.take_new_directories()) {
-    ready_below(directory);
+    if (coming_.erase(directory) == 0) {
+      ready_below(directory);
+    }
   }
   if (!flight_.empty() || ready_.empty()) {
     return std::nullopt;
@@ -92,7 +94,7 @@ std::optional<Apply> Reconciler::next(
   std::vector<Path> later;
   std::vector<ApplyJob> removals;
   std::set<Hash> staged_taken;
-  std::set<Path> coming;
+  coming_.clear();
   more_ = false;
   for (std::size_t planned = 0; !ready_.empty() && flight_.size() < apply_jobs_max; ++planned) {
     if (planned == plans_a_step_max) {
@@ -105,7 +107,7 @@ std::optional<Apply> Reconciler::next(
         trouble != troubles_.end() && !trouble->second.due) {
       continue;
     }
-    Plan made = plan(replica_, path, coming);
+    Plan made = plan(replica_, path, coming_);
     need(path, made.needs);
     ready_awaited(made);
     if (made.done()) {
@@ -144,7 +146,7 @@ std::optional<Apply> Reconciler::next(
           return lays_directory(effect, path);
         })) {
       // What is below it is planned next (path order) and can be laid in the same batch.
-      coming.insert(path);
+      coming_.insert(path);
       ready_below(path);
     }
     (only_removes(made) ? removals : batch.jobs).push_back({path, made.steps});

@@ -115,6 +115,8 @@ class Reconciler {
   std::map<Path, Plan> flight_;
   std::uint64_t batch_in_flight_ = 0;
   std::set<Path> busy_names_;
+  /// Directories that the last batch lays: what is below them is planned already.
+  std::set<Path> coming_;
   bool more_ = false;  ///< the last call stopped at its limit, not at the end
   std::map<Path, Trouble> troubles_;
 };
