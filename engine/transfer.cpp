@@ -31,7 +31,7 @@ void Transfer::set_needs(const Path& path, const std::vector<Need>& needs) {
         want->paths.erase(path);
         if (want->paths.empty()) {
           unwanted_.push_back(old);
-          drop({want->need.size, old});
+          drop(key_of(*want));
         }
       }
     }
@@ -44,11 +44,14 @@ void Transfer::set_needs(const Path& path, const std::vector<Need>& needs) {
 }
 
 void Transfer::add(const Need& need, const Path& path) {
-  if (sizes_.try_emplace(need.content, need.size).first->second != need.size) {
+  const Key next{rank_of(need.size), last_turn_ + 1, need.size, need.content};
+  const Key& key = keys_.try_emplace(need.content, next).first->second;
+  if (key.size != need.size) {
     return;  // one of the two entries lies
   }
-  const auto [place, fresh] = wants_.try_emplace({need.size, need.content});
+  const auto [place, fresh] = wants_.try_emplace(key);
   if (fresh) {
+    ++last_turn_;
     place->second.need = need;
     place->second.left = need.size;
     pending_bytes_ += need.size;
@@ -58,8 +61,8 @@ void Transfer::add(const Need& need, const Path& path) {
 }
 
 const Transfer::Want* Transfer::find(const Hash& content) const {
-  const auto size = sizes_.find(content);
-  return size == sizes_.end() ? nullptr : &wants_.at({size->second, content});
+  const auto key = keys_.find(content);
+  return key == keys_.end() ? nullptr : &wants_.at(key->second);
 }
 
 Transfer::Want* Transfer::find(const Hash& content) {
@@ -85,7 +88,7 @@ void Transfer::drop(const Key key) {
     --large_active_;
   }
   pending_bytes_ -= want->second.left;
-  sizes_.erase(key.second);
+  keys_.erase(key.content);
   wants_.erase(want);
 }
 
@@ -161,7 +164,7 @@ std::vector<std::pair<Hash, Path>> Transfer::nowhere(const std::set<NodeId>& mem
   for (const auto& [key, want] : troubled_) {
     if (std::ranges::includes(want->denied, members)) {
       for (const Path& path : want->paths) {
-        list.emplace_back(key.second, path);
+        list.emplace_back(key.content, path);
       }
     }
   }
@@ -173,12 +176,12 @@ void Transfer::open(const Key& key, Want& want,
                     std::vector<Output>& out) {
   active_.insert(key);
   if (!large(key)) {
-    const Chunk whole{static_cast<std::uint32_t>(key.first), key.second};
+    const Chunk whole{static_cast<std::uint32_t>(key.size), key.content};
     set_pieces(want, {&whole, 1}, {false});
-    if (key.first == 0) {  // nobody need be asked
+    if (key.size == 0) {  // nobody need be asked
       want.pieces.set(0, Pieces::State::writing);
       want.stage = Want::Stage::finishing;
-      out.push_back(WriteBlock{key.second, 0, 0, key.second,
+      out.push_back(WriteBlock{key.content, 0, 0, key.content,
                                std::make_shared<const std::vector<std::uint8_t>>(), true});
     }
     return;
@@ -186,10 +189,10 @@ void Transfer::open(const Key& key, Want& want,
   ++large_active_;
   want.stage = Want::Stage::opening;
   want.old = base(*want.paths.begin());
-  out.push_back(OpenStage{key.second, key.first, want.old, nullptr});
+  out.push_back(OpenStage{key.content, key.size, want.old, nullptr});
 }
 
-void Transfer::begin_anew(const Key& key, Want& want) {
+void Transfer::begin_anew(const Key key, Want& want) {
   Want again;
   again.need = std::move(want.need);
   again.paths = std::move(want.paths);
@@ -200,11 +203,11 @@ void Transfer::begin_anew(const Key& key, Want& want) {
   for (const Path& path : again.paths) {
     add(again.need, path);
   }
-  Want& fresh = wants_.at(key);
+  Want& fresh = *find(again.need.content);
   fresh.lacking = std::move(again.lacking);
   fresh.denied = std::move(again.denied);
   if (troubled) {
-    troubled_[key] = &fresh;
+    troubled_[key_of(fresh)] = &fresh;
   }
 }
 
@@ -235,7 +238,7 @@ void Transfer::next(Instant now, const Likely& likely,
                     const std::function<std::optional<Base>(const Path&)>& base,
                     std::vector<Output>& out) {
   for (const Hash& hash : std::exchange(unwanted_, {})) {
-    if (!sizes_.contains(hash)) {
+    if (!keys_.contains(hash)) {
       out.push_back(DropStage{hash});
     }
   }
@@ -339,7 +342,7 @@ Transfer::Outcome Transfer::on(Instant now, StageOpened opened, std::vector<Outp
   }
   Want& want = *wanted;
   switch (opened.state) {
-    case StageState::failed: begin_anew({want.need.size, opened.content}, want); break;
+    case StageState::failed: begin_anew(key_of(want), want); break;
     case StageState::complete:
       return on(now, StageWritten{opened.content, 0, StageState::complete, std::nullopt}, out);
     case StageState::mismatch:
@@ -370,7 +373,7 @@ Transfer::Outcome Transfer::on(Instant now, const StageWritten& written, std::ve
     return outcome;
   }
   Want& want = *wanted;
-  const Key key{want.need.size, written.content};
+  const Key key = key_of(want);
   if (written.state == StageState::complete) {
     if (const std::optional<std::size_t> piece = want.pieces.at(written.offset);
         piece && want.pieces.state(*piece) == Pieces::State::writing) {

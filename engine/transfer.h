@@ -16,6 +16,7 @@
 // A peer that says it has not got a content is not asked again for a while. Bounds: what is asked
 // of each peer and not answered (window.h), contents in progress, bytes in memory. What a silent
 // peer was asked for is asked for elsewhere after a while, soon if nothing else is left to do.
+#include <bit>
 #include <functional>
 #include <map>
 #include <optional>
@@ -120,15 +121,29 @@ class Transfer {
     std::optional<std::size_t> piece;  ///< nothing: the manifest
     Instant since;
   };
-  using Key = std::pair<std::uint64_t, Hash>;  ///< size first: small contents pass large ones
+  /// Small contents pass large ones. Those of one chunk and about one size come as they were asked
+  /// for, which is in path order: what stands together is read, written and laid together.
+  struct Key {
+    std::uint64_t rank = 0;  ///< of its size, see rank_of()
+    std::uint64_t turn = 0;
+    std::uint64_t size = 0;
+    Hash content;
+    bool operator<(const Key& other) const {
+      return rank != other.rank ? rank < other.rank : turn < other.turn;
+    }
+  };
 
-  [[nodiscard]] static Key key_of(const Want& want) { return {want.need.size, want.need.content}; }
-  [[nodiscard]] bool large(const Key& key) const { return key.first > chunk_max_; }
+  /// Of one chunk: within a factor of 16. All others come behind.
+  [[nodiscard]] std::uint64_t rank_of(std::uint64_t size) const {
+    return size > chunk_max_ ? 64 + size : static_cast<std::uint64_t>(std::bit_width(size)) / 4;
+  }
+  [[nodiscard]] const Key& key_of(const Want& want) const { return keys_.at(want.need.content); }
+  [[nodiscard]] bool large(const Key& key) const { return key.size > chunk_max_; }
   void add(const Need& need, const Path& path);
   void open(const Key& key, Want& want, const std::function<std::optional<Base>(const Path&)>& base,
             std::vector<Output>& out);
   /// From the beginning, with what is on the disk by then.
-  void begin_anew(const Key& key, Want& want);
+  void begin_anew(Key key, Want& want);
   void set_pieces(Want& want, std::span<const Chunk> chunks, const std::vector<bool>& there);
   void written(Want& want, std::size_t piece);
   void on_manifest(Want& want, NodeId peer, const Bytes& bytes, std::vector<Output>& out);
@@ -158,7 +173,8 @@ class Transfer {
 
   NodeId self_;
   std::uint32_t chunk_max_;
-  std::map<Hash, std::uint64_t> sizes_;  ///< exactly of what is in wants_
+  std::uint64_t last_turn_ = 0;
+  std::map<Hash, Key> keys_;  ///< exactly of what is in wants_
   std::map<Key, Want> wants_;
   std::map<Key, Want*> waiting_;   ///< exactly those of that stage
   std::set<Key> active_;           ///< exactly the others
