@@ -323,16 +323,18 @@ Result<void> PosixFs::rename(std::string_view from, std::string_view to, RenameM
   if (!source) {
     return std::unexpected(source.error());
   }
-  const auto target = place_of("rename", to);
-  if (!target) {
-    return std::unexpected(target.error());
+  const bool same = engine::parent_of(from) == engine::parent_of(to) && well_formed(to);
+  const auto elsewhere = same ? Result<Place>() : place_of("rename", to);
+  if (!elsewhere) {
+    return std::unexpected(elsewhere.error());
   }
+  const int target = same ? source->directory : elsewhere->directory;
+  const std::string name = same ? std::string(engine::name_of(to)) : elsewhere->name;
   const unsigned flags = mode == RenameMode::no_replace ? RENAME_NOREPLACE
                          : mode == RenameMode::exchange ? RENAME_EXCHANGE
                                                         : 0U;
   const int result = uninterrupted([&] {
-    return ::renameat2(source->directory, source->name.c_str(), target->directory,
-                       target->name.c_str(), flags);
+    return ::renameat2(source->directory, source->name.c_str(), target, name.c_str(), flags);
   });
   // EINVAL of a directory that would go below itself is no lack of the file system.
   if (result != 0 && flags != 0 && (errno == EINVAL || errno == ENOSYS) &&

@@ -191,8 +191,10 @@ engine::StageWritten Staging::write(const engine::WriteBlock& request) {
 }
 
 Result<StageState> Staging::put(const engine::WriteBlock& request) {
-  const std::string path = unfinished_path(request.content);
+  // What comes in one piece was checked before it is written, and nobody is told of it before: it
+  // needs no name of its own meanwhile. What a crash cuts off is written anew like any other.
   const bool whole = request.size <= fs_.chunk_sizes.max;
+  const std::string path = whole ? staged_path(request.content) : unfinished_path(request.content);
   if (request.bytes) {
     const std::span<const std::uint8_t> bytes(*request.bytes);
     if (request.offset > request.size || bytes.size() > request.size - request.offset) {
@@ -221,7 +223,7 @@ Result<StageState> Staging::put(const engine::WriteBlock& request) {
   if (!request.last) {
     return StageState::incomplete;
   }
-  if (auto finished = finish(request.content); !finished) {
+  if (auto finished = whole ? Result<void>() : finish(request.content); !finished) {
     return std::unexpected(finished.error());
   }
   return StageState::complete;

@@ -5,11 +5,12 @@
 //   order;
 //                                       a block that is not there is a hole
 //   .p2psync/tmp/<64 hex digits>        complete, its SHA-256 checked; laying it moves it to its
-//   name
+//   name. One of a single chunk is written here at once, and is complete once write() says so: a
+//   rename is a fifth of what a small file costs
 //
-// Every chunk is checked against its hash before it is written, and again when an unfinished file
-// is found after a restart; so a complete one is right. Nothing in here is synced: the applier
-// makes a batch durable before it gives it a name.
+// Every chunk is checked against its hash before it is written, and again when a file is found
+// after a restart; so a complete one is right. Nothing in here is synced: the applier makes a batch
+// durable before it gives it a name.
 //
 // Threads: different contents may be handled at the same time; calls for one content may not
 // overlap. No state beside the files. Zero-size contents are complete as soon as they are opened.
