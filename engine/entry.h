@@ -17,6 +17,7 @@
 // Source: Preguica et al., Dotted Version Vectors, 2010; Almeida et al., Delta State Replicated
 // Data Types, 2018 (causal contexts and dot stores).
 #include <array>
+#include <compare>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -29,7 +30,11 @@ namespace p2psync::engine {
 /// SHA-256 of a content.
 struct Hash {
   std::array<std::uint8_t, 32> bytes{};
-  auto operator<=>(const Hash&) const = default;
+  bool operator==(const Hash&) const = default;
+  /// As bytes. The first few nearly always tell, and hashes are the keys of many maps.
+  std::strong_ordering operator<=>(const Hash& other) const {
+    return bytes[0] != other.bytes[0] ? bytes[0] <=> other.bytes[0] : bytes <=> other.bytes;
+  }
 };
 
 /// A sum modulo 2^128 of XXH3-128 hashes: of a set, whatever its order.

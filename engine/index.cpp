@@ -351,6 +351,13 @@ bool Index::any_live_below(std::string_view directory) const {
   }
   // '/' sorts below every other byte and NUL, which is in no path, right behind it.
   const Path first = Path(directory) + '/';
+  const Item* item = at_or_after(first);
+  if (item == nullptr || !is_below(item->path, directory)) {
+    return false;  // a file, as most are
+  }
+  if (item->record.entry.live()) {
+    return true;
+  }
   const Path end = Path(directory) + '\0';
   return summary(first, end).live > 0;
 }

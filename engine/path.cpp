@@ -1,9 +1,26 @@
 #include "engine/path.h"
 
 #include <algorithm>
+#include <bit>
+#include <cstdint>
 #include <cstring>
 
 namespace p2psync::engine {
+namespace {
+
+std::uint64_t eight_at(std::string_view text, std::size_t at) {
+  std::uint64_t eight = 0;
+  std::memcpy(&eight, text.data() + at, sizeof eight);
+  return eight;
+}
+
+/// Which of eight bytes, as they were in memory, is the first that is not 0.
+std::size_t first_byte_of(std::uint64_t eight) {
+  const bool little = std::endian::native == std::endian::little;
+  return static_cast<std::size_t>(little ? std::countr_zero(eight) : std::countl_zero(eight)) / 8;
+}
+
+}  // namespace
 
 std::optional<std::string_view> path_problem(std::string_view path) {
   if (path.empty()) {
@@ -69,8 +86,11 @@ bool PathLess::operator()(std::string_view a, std::string_view b) const {
   // Paths next to each other have long beginnings in common: eight bytes at a time.
   const std::size_t both = std::min(a.size(), b.size());
   std::size_t at = 0;
-  while (at + 8 <= both && std::memcmp(a.data() + at, b.data() + at, 8) == 0) {
-    at += 8;
+  for (; at + 8 <= both; at += 8) {
+    if (const std::uint64_t differ = eight_at(a, at) ^ eight_at(b, at); differ != 0) {
+      at += first_byte_of(differ);
+      break;
+    }
   }
   while (at < both && a[at] == b[at]) {
     ++at;
