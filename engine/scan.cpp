@@ -17,9 +17,9 @@ Path behind(std::string_view directory) {
 
 }  // namespace
 
-void Scan::touch(const Path& name) {
+void Scan::touch(const Path& name, std::uint64_t bytes) {
   if (!path_problem(name) && !held_up_.contains(name)) {
-    queue_.insert(name);
+    queue_.try_emplace(name, bytes);
   }
 }
 
@@ -63,7 +63,7 @@ void Scan::on(Instant now, const Listed& listed) {
     const Shown* shown = replica_.shown(path);
     if (item.signature.kind != Kind::directory) {
       if (shown == nullptr || shown->signature != item.signature) {
-        touch(path);
+        touch(path, item.signature.size);
       }
       continue;
     }
@@ -121,8 +121,8 @@ void Scan::on(Instant now, const LookDone& done) {
   --looks_;
   for (const Looked& looked : done.names) {
     in_flight_.erase(looked.name);
-    if (held_up_.erase(looked.name) > 0) {
-      queue_.insert(looked.name);
+    if (auto again = held_up_.extract(looked.name)) {
+      queue_.insert(std::move(again));
     }
     take(now, looked);
   }
@@ -265,15 +265,17 @@ void Scan::next(Instant now, const std::function<bool(const Path&)>& busy,
   }
   while (looks_ < looks_in_flight_max && !queue_.empty()) {
     Look look;
-    while (!queue_.empty() && look.names.size() < look_names_max) {
+    std::uint64_t bytes = 0;
+    while (!queue_.empty() && look.names.size() < look_names_max && bytes < look_bytes_max) {
       auto first = queue_.extract(queue_.begin());
-      const Path& name = first.value();
+      const Path& name = first.key();
       if (in_flight_.contains(name) || busy(name) || busy(replica_.owner(name))) {
         held_up_.insert(std::move(first));
         continue;
       }
       LookAt at{name, known(name), !retries_.contains(name)};
       in_flight_.insert(name);
+      bytes += first.mapped();
       look.names.push_back(std::move(at));
     }
     if (look.names.empty()) {

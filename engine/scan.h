@@ -17,7 +17,11 @@
 
 namespace p2psync::engine {
 
-inline constexpr std::size_t look_names_max = 128;  ///< in one Look
+/// In one Look, which shares one sync; but what it finds is told to nobody before its end.
+inline constexpr std::size_t look_names_max = 1024;
+inline constexpr std::uint64_t look_bytes_max = std::uint64_t{64} << 20;
+/// What nobody has listed may be of any size.
+inline constexpr std::uint64_t unlisted_bytes = look_bytes_max / 128;
 inline constexpr std::size_t looks_in_flight_max = 2;
 inline constexpr std::size_t lists_in_flight_max = 4;
 inline constexpr Duration absence_wait = std::chrono::seconds(2);
@@ -26,7 +30,7 @@ class Scan {
  public:
   explicit Scan(Replica& replica) : replica_(replica) {}
 
-  void touch(const Path& name);
+  void touch(const Path& name, std::uint64_t bytes = unlisted_bytes);
   /// Lists a directory, and with `deep` everything below it.
   void list(const Path& directory, bool deep);
   void on(Instant now, const Listed& listed);
@@ -70,8 +74,9 @@ class Scan {
   [[nodiscard]] std::optional<Seen> known(const Path& name) const;
 
   Replica& replica_;
-  std::set<Path, PathLess> queue_;
-  std::set<Path, PathLess> held_up_;  ///< by a look under way, or by the apply that is
+  using Queue = std::map<Path, std::uint64_t, PathLess>;  ///< with the bytes to read there
+  Queue queue_;
+  Queue held_up_;  ///< by a look under way, or by the apply that is
   std::set<Path> in_flight_;
   std::size_t looks_ = 0;
   std::map<Path, bool, PathLess> lists_;
