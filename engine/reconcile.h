@@ -22,7 +22,7 @@
 
 namespace p2psync::engine {
 
-inline constexpr std::size_t apply_jobs_max = 2000;
+inline constexpr std::size_t apply_jobs_max = 4000;
 inline constexpr std::size_t plans_a_step_max = 4000;
 
 /// Bytes that a path needs and that are not on this disk.
