@@ -1,6 +1,7 @@
 #include "engine/transfer.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace p2psync::engine {
 namespace {
@@ -11,6 +12,12 @@ constexpr Duration mismatch_for = std::chrono::seconds(10);
 constexpr std::size_t manifest_bytes_max = std::size_t{40} << 24;
 
 }  // namespace
+
+std::size_t Transfer::HashOfHash::operator()(const Hash& hash) const {
+  std::size_t value = 0;
+  std::memcpy(&value, hash.bytes.data(), sizeof value);
+  return value;
+}
 
 void Transfer::set_needs(const Path& path, const std::vector<Need>& needs) {
   const auto before = needs_.find(path);
@@ -31,7 +38,7 @@ void Transfer::set_needs(const Path& path, const std::vector<Need>& needs) {
         want->paths.erase(path);
         if (want->paths.empty()) {
           unwanted_.push_back(old);
-          drop(key_of(*want));
+          drop(want->key);
         }
       }
     }
@@ -44,25 +51,24 @@ void Transfer::set_needs(const Path& path, const std::vector<Need>& needs) {
 }
 
 void Transfer::add(const Need& need, const Path& path) {
-  const Key next{rank_of(need.size), last_turn_ + 1, need.size, need.content};
-  const Key& key = keys_.try_emplace(need.content, next).first->second;
-  if (key.size != need.size) {
+  Want*& want = by_content_[need.content];
+  if (want == nullptr) {
+    const Key key{rank_of(need.size), ++last_turn_, need.size, need.content};
+    want = &wants_[key];
+    want->need = need;
+    want->key = key;
+    want->left = need.size;
+    pending_bytes_ += need.size;
+    waiting_[key] = want;
+  } else if (want->need.size != need.size) {
     return;  // one of the two entries lies
   }
-  const auto [place, fresh] = wants_.try_emplace(key);
-  if (fresh) {
-    ++last_turn_;
-    place->second.need = need;
-    place->second.left = need.size;
-    pending_bytes_ += need.size;
-    waiting_[place->first] = &place->second;
-  }
-  place->second.paths.insert(path);
+  want->paths.insert(path);
 }
 
 const Transfer::Want* Transfer::find(const Hash& content) const {
-  const auto key = keys_.find(content);
-  return key == keys_.end() ? nullptr : &wants_.at(key->second);
+  const auto place = by_content_.find(content);
+  return place == by_content_.end() ? nullptr : place->second;
 }
 
 Transfer::Want* Transfer::find(const Hash& content) {
@@ -88,7 +94,7 @@ void Transfer::drop(const Key key) {
     --large_active_;
   }
   pending_bytes_ -= want->second.left;
-  keys_.erase(key.content);
+  by_content_.erase(key.content);
   wants_.erase(want);
 }
 
@@ -149,7 +155,7 @@ void Transfer::done_with(Want& want, std::size_t piece) {
 
 void Transfer::avoid(Want& want, NodeId peer, Instant until) {
   want.lacking[peer] = until;
-  troubled_[key_of(want)] = &want;
+  troubled_[want.key] = &want;
 }
 
 void Transfer::peer_grew(NodeId peer) {
@@ -207,7 +213,7 @@ void Transfer::begin_anew(const Key key, Want& want) {
   fresh.lacking = std::move(again.lacking);
   fresh.denied = std::move(again.denied);
   if (troubled) {
-    troubled_[key_of(fresh)] = &fresh;
+    troubled_[fresh.key] = &fresh;
   }
 }
 
@@ -223,7 +229,7 @@ void Transfer::set_pieces(Want& want, std::span<const Chunk> chunks,
   }
   std::ignore = want.pieces.take_news();
   if (chunks.size() > 1) {
-    swarms_[key_of(want)] = &want;
+    swarms_[want.key] = &want;
   }
   to_ask(want);
 }
@@ -238,7 +244,7 @@ void Transfer::next(Instant now, const Likely& likely,
                     const std::function<std::optional<Base>(const Path&)>& base,
                     std::vector<Output>& out) {
   for (const Hash& hash : std::exchange(unwanted_, {})) {
-    if (!keys_.contains(hash)) {
+    if (!by_content_.contains(hash)) {
       out.push_back(DropStage{hash});
     }
   }
@@ -342,7 +348,7 @@ Transfer::Outcome Transfer::on(Instant now, StageOpened opened, std::vector<Outp
   }
   Want& want = *wanted;
   switch (opened.state) {
-    case StageState::failed: begin_anew(key_of(want), want); break;
+    case StageState::failed: begin_anew(want.key, want); break;
     case StageState::complete:
       return on(now, StageWritten{opened.content, 0, StageState::complete, std::nullopt}, out);
     case StageState::mismatch:
@@ -373,7 +379,7 @@ Transfer::Outcome Transfer::on(Instant now, const StageWritten& written, std::ve
     return outcome;
   }
   Want& want = *wanted;
-  const Key key = key_of(want);
+  const Key key = want.key;
   if (written.state == StageState::complete) {
     if (const std::optional<std::size_t> piece = want.pieces.at(written.offset);
         piece && want.pieces.state(*piece) == Pieces::State::writing) {

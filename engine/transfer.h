@@ -22,6 +22,7 @@
 #include <optional>
 #include <set>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 #include "engine/output.h"
@@ -84,8 +85,20 @@ class Transfer {
   void pause(Instant until) { paused_until_ = until; }
 
  private:
+  /// Small contents pass large ones. Those of one chunk and about one size come as they were asked
+  /// for, which is in path order: what stands together is read, written and laid together.
+  struct Key {
+    std::uint64_t rank = 0;  ///< of its size, see rank_of()
+    std::uint64_t turn = 0;
+    std::uint64_t size = 0;
+    Hash content;
+    bool operator<(const Key& other) const {
+      return rank != other.rank ? rank < other.rank : turn < other.turn;
+    }
+  };
   struct Want {
     Need need;
+    Key key;
     std::set<Path> paths;
     enum class Stage : std::uint8_t {
       waiting,
@@ -121,23 +134,10 @@ class Transfer {
     std::optional<std::size_t> piece;  ///< nothing: the manifest
     Instant since;
   };
-  /// Small contents pass large ones. Those of one chunk and about one size come as they were asked
-  /// for, which is in path order: what stands together is read, written and laid together.
-  struct Key {
-    std::uint64_t rank = 0;  ///< of its size, see rank_of()
-    std::uint64_t turn = 0;
-    std::uint64_t size = 0;
-    Hash content;
-    bool operator<(const Key& other) const {
-      return rank != other.rank ? rank < other.rank : turn < other.turn;
-    }
-  };
-
   /// Of one chunk: within a factor of 16. All others come behind.
   [[nodiscard]] std::uint64_t rank_of(std::uint64_t size) const {
     return size > chunk_max_ ? 64 + size : static_cast<std::uint64_t>(std::bit_width(size)) / 4;
   }
-  [[nodiscard]] const Key& key_of(const Want& want) const { return keys_.at(want.need.content); }
   [[nodiscard]] bool large(const Key& key) const { return key.size > chunk_max_; }
   void add(const Need& need, const Path& path);
   void open(const Key& key, Want& want, const std::function<std::optional<Base>(const Path&)>& base,
@@ -158,7 +158,7 @@ class Transfer {
   void answered(std::map<std::uint64_t, Asked>::iterator place);
   void missing_again(Want& want, std::size_t piece);
   /// There is something of it to ask for.
-  void to_ask(Want& want) { asking_[key_of(want)] = &want; }
+  void to_ask(Want& want) { asking_[want.key] = &want; }
   void done_with(Want& want, std::size_t piece);
   void avoid(Want& want, NodeId peer, Instant until);
   void tell(Instant now, const Likely& likely, std::vector<Output>& out);
@@ -174,7 +174,10 @@ class Transfer {
   NodeId self_;
   std::uint32_t chunk_max_;
   std::uint64_t last_turn_ = 0;
-  std::map<Hash, Key> keys_;  ///< exactly of what is in wants_
+  struct HashOfHash {
+    std::size_t operator()(const Hash& hash) const;
+  };
+  std::unordered_map<Hash, Want*, HashOfHash> by_content_;  ///< exactly what is in wants_
   std::map<Key, Want> wants_;
   std::map<Key, Want*> waiting_;   ///< exactly those of that stage
   std::set<Key> active_;           ///< exactly the others

@@ -180,7 +180,7 @@ void Transfer::tell_all(Want& want, NodeId peer, bool anew, std::vector<Output>&
 
 void Transfer::on_have(NodeId peer, const Have& have, std::vector<Output>& out) {
   Want* want = find(have.content);
-  if (want == nullptr || !swarms_.contains(key_of(*want)) || !peers_.contains(peer)) {
+  if (want == nullptr || !swarms_.contains(want->key) || !peers_.contains(peer)) {
     return;  // it is asked again when this node begins to fetch it
   }
   if (have.anew) {
@@ -198,7 +198,7 @@ void Transfer::on_have(NodeId peer, const Have& have, std::vector<Output>& out) 
 
 bool Transfer::has(const Get& get) const {
   const Want* want = find(get.content);
-  if (want == nullptr || !swarms_.contains(key_of(*want))) {
+  if (want == nullptr || !swarms_.contains(want->key)) {
     return false;
   }
   const std::optional<std::size_t> piece = want->pieces.at(get.offset);
