@@ -10,8 +10,8 @@ namespace p2psync::engine {
 
 enum class Priority : std::uint8_t { control, data };
 
-/// Like an Apply, it waits until every Persist given before it is durable: what is told, and what
-/// is laid on the disk, is recorded first. All other outputs may be performed at once.
+/// Like an Apply, it waits until every Persist given before it is durable (told.h: which need not):
+/// what is told or laid on the disk is recorded first. All other outputs may be performed at once.
 struct Send {
   NodeId peer = 0;
   Message message;

@@ -2,11 +2,18 @@
 
 #include <utility>
 
+#include "engine/told.h"
+
 namespace p2psync::app {
 
 void Outbox::send(engine::Send message) {
-  const std::uint64_t connection = peers_[message.peer].number;
+  const Connection& peer = peers_[message.peer];
+  const std::uint64_t connection = peer.number;
   if (connection == 0) {
+    return;
+  }
+  if (peer.greeted && engine::needs_no_record(message.message)) {
+    transmit(std::move(message), connection);
     return;
   }
   index_.when_durable([this, connection, message = std::move(message)]() mutable {
@@ -19,6 +26,7 @@ void Outbox::transmit(engine::Send message, std::uint64_t connection) {
   if (peer.number != connection) {
     return;
   }
+  peer.greeted = peer.greeted || std::holds_alternative<engine::Hello>(message.message);
   const bool data = message.priority == engine::Priority::data;
   if (data && !peer.data.empty()) {
     peer.data.push_back(std::move(message));
@@ -37,7 +45,7 @@ void Outbox::drained(engine::NodeId peer) {
 }
 
 void Outbox::up(engine::NodeId peer) {
-  peers_[peer] = {++connections_, {}};
+  peers_[peer] = {++connections_, false, {}};
 }
 
 void Outbox::down(engine::NodeId peer) {

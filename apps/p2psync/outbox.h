@@ -2,9 +2,10 @@
 // Outbox: the engine's messages on their way to the transport.
 //
 // A message leaves when everything that was persisted before it is durable; what a peer was told it
-// may build upon. Messages for a connection that is gone meanwhile are dropped with it: the engine
-// has heard of that and begins anew on the next one. Data that the transport has no room for waits
-// here until it has. On the io_context's thread.
+// may build upon. Those that tell nothing (engine/told.h) leave at once, after the Hello. Messages
+// for a connection that is gone meanwhile are dropped with it: the engine has heard of that and
+// begins anew on the next one. Data that the transport has no room for waits here until it has. On
+// the io_context's thread.
 #include <deque>
 #include <functional>
 #include <map>
@@ -30,6 +31,7 @@ class Outbox {
  private:
   struct Connection {
     std::uint64_t number = 0;  ///< of this peer's connections; 0: none
+    bool greeted = false;      ///< the Hello has left
     std::deque<engine::Send> data;
   };
   void transmit(engine::Send message, std::uint64_t connection);

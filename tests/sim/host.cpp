@@ -4,6 +4,7 @@
 #include <array>
 
 #include "engine/brief.h"
+#include "engine/told.h"
 #include "storage/scanner.h"
 
 namespace p2psync::sim {
@@ -214,6 +215,8 @@ void Host::perform(std::vector<Output> outputs) {
       ++persisted_;
       uncommitted_.push_back(std::move(persist->change));
       commit_later();
+    } else if (leaves_at_once(output)) {
+      perform(std::move(output));
     } else if (std::holds_alternative<Send>(output) || std::holds_alternative<Apply>(output)) {
       waiting_.push_back({persisted_, std::move(output)});
     } else {
@@ -222,6 +225,17 @@ void Host::perform(std::vector<Output> outputs) {
   }
   release();
   wake();
+}
+
+/// As the outbox of the program has it.
+bool Host::leaves_at_once(const Output& output) const {
+  const auto* send = std::get_if<Send>(&output);
+  return send != nullptr && engine::needs_no_record(send->message) &&
+         std::ranges::none_of(waiting_, [&](const Waiting& waiting) {
+           const auto* other = std::get_if<Send>(&waiting.output);
+           return other != nullptr && other->peer == send->peer &&
+                  std::holds_alternative<engine::Hello>(other->message);
+         });
 }
 
 void Host::release() {

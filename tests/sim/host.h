@@ -132,6 +132,7 @@ class Host {
     std::uint64_t persist = 0;  ///< the Persist that must be durable first
     engine::Output output;
   };
+  [[nodiscard]] bool leaves_at_once(const engine::Output& output) const;
   [[nodiscard]] Result<void> recover(std::vector<engine::Surfaced>& surfaced);
   [[nodiscard]] Result<engine::Loaded> open_index();
   [[nodiscard]] std::optional<engine::Hash> recorded(const std::string& file) const;

@@ -133,6 +133,33 @@ TEST_CASE("outbox: a message leaves when what was persisted before it is durable
   CHECK(bench.stored() == Names{"a"});
 }
 
+TEST_CASE("outbox: a question for bytes waits for the hello, and for nothing that is persisted") {
+  Bench bench;
+  std::vector<std::size_t> left;
+  IndexWriter writer(bench.context, *bench.store, bench.events());
+  Outbox outbox(writer, [&](const engine::Send& send) {
+    left.push_back(send.message.index());
+    return true;
+  });
+  const engine::Message hello = engine::Hello();
+  const engine::Message get = engine::Get();
+  const engine::Message taken = engine::Taken();
+  const engine::Message not_here = engine::Block();
+  outbox.up(2);
+  writer.persist(change("a"));
+  outbox.send({2, hello});
+  outbox.send({2, get});
+  CHECK(left.empty());
+  bench.run_until([&] { return left.size() == 2; });
+  writer.persist(change("b"));
+  outbox.send({2, taken});
+  outbox.send({2, not_here});
+  outbox.send({2, get});
+  CHECK(left == std::vector{hello.index(), get.index(), get.index()});
+  bench.run_until([&] { return left.size() == 5; });
+  CHECK(left.back() == not_here.index());
+}
+
 TEST_CASE("outbox: what was meant for a lost connection does not reach the next one") {
   Bench bench;
   std::vector<std::uint64_t> left;
