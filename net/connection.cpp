@@ -25,9 +25,9 @@ constexpr int keepalive_count = 4;
 constexpr int user_timeout_ms = 30'000;
 /// What the kernel holds unsent has overtaken every control message that comes after it.
 constexpr int unsent_bytes_max = 256 * 1024;
-/// A read under a limit overdraws it by no more than this part of a second.
-constexpr std::uint64_t reads_per_second = 8;
-constexpr std::size_t limited_read_bytes_min = 1024;
+/// A write or read under a limit overdraws it by no more than this part of a second.
+constexpr std::uint64_t portions_per_second = 8;
+constexpr std::size_t limited_bytes_min = 1024;
 constexpr std::uint64_t limited_kernel_bytes_min = 16 * 1024;
 constexpr std::uint64_t limited_kernel_bytes_max = 4 * 1024 * 1024;
 
@@ -40,9 +40,12 @@ void set_option(int socket, int level, int name, int value) {
 
 Traffic::Traffic(std::uint64_t upload_limit, std::uint64_t download_limit)
     : upload(upload_limit), download(download_limit) {
+  if (upload_limit != 0) {
+    write_bytes_max = std::max<std::size_t>(upload_limit / portions_per_second, limited_bytes_min);
+  }
   if (download_limit != 0) {
-    read_bytes_max = std::clamp<std::size_t>(download_limit / reads_per_second,
-                                             limited_read_bytes_min, FrameReader::read_bytes);
+    read_bytes_max = std::clamp<std::size_t>(download_limit / portions_per_second,
+                                             limited_bytes_min, FrameReader::read_bytes);
     kernel_bytes_max = static_cast<int>(std::clamp<std::uint64_t>(
         download_limit, limited_kernel_bytes_min, limited_kernel_bytes_max));
   }
@@ -178,15 +181,40 @@ asio::awaitable<void> Connection::write_some(std::shared_ptr<Connection> self) {
     co_return;
   }
   if (data) {
-    self->traffic_->upload.spend(batch.size());
+    co_await write_slowly(self, batch);
+  } else {
+    co_await self->write(batch);
   }
-  const auto [error, bytes] = co_await asio::async_write(self->stream_, asio::buffer(batch), token);
-  self->meter();
-  self->said_ = Clock::now();
-  if (error) {
-    self->fail(error);
-  } else if (self->progress_ && !self->closed_) {
+  if (self->progress_ && !self->closed_) {
     self->progress_();
+  }
+}
+
+asio::awaitable<void> Connection::write_slowly(std::shared_ptr<Connection> self,
+                                               std::span<const std::uint8_t> bytes) {
+  while (!bytes.empty() && !self->closed_) {
+    // The first goes at once. Control waits for the rest of the frame, as it would on a link that
+    // is no faster than the limit.
+    const Instant ready = self->traffic_->upload.ready_at(Clock::now());
+    if (ready > Clock::now()) {
+      self->writable_.expires_at(ready);
+      co_await self->writable_.async_wait(token);
+      continue;
+    }
+    const auto portion = bytes.first(std::min(bytes.size(), self->traffic_->write_bytes_max));
+    self->traffic_->upload.spend(portion.size());
+    bytes = bytes.subspan(portion.size());
+    co_await self->write(portion);
+  }
+}
+
+asio::awaitable<void> Connection::write(std::span<const std::uint8_t> bytes) {
+  const auto [error, count] =
+      co_await asio::async_write(stream_, asio::buffer(bytes.data(), bytes.size()), token);
+  meter();
+  said_ = Clock::now();
+  if (error) {
+    fail(error);
   }
 }
 

@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "net/frame.h"
@@ -22,13 +23,15 @@
 
 namespace p2psync::net {
 
-/// Shared by all connections of a transport.
+/// Shared by all connections of a transport. In any 10 s what moves is within 5 % of a limit: a
+/// bucket saves up 2.5 %, and one write or read overdraws it by no more than 1.25 %.
 struct Traffic {
   std::uint64_t sent_bytes = 0;
   std::uint64_t received_bytes = 0;
   TokenBucket upload;
   TokenBucket download;
-  // Under a download limit little is read at a time, and little waits in the kernel.
+  // Under a limit little is written or read at a time, and little waits in the kernel.
+  std::size_t write_bytes_max = SIZE_MAX;
   std::size_t read_bytes_max = FrameReader::read_bytes;
   std::optional<int> kernel_bytes_max;
 
@@ -79,6 +82,10 @@ class Connection {
 
  private:
   static asio::awaitable<void> write_some(std::shared_ptr<Connection> self);
+  /// Of data, as the upload limit lets it go.
+  static asio::awaitable<void> write_slowly(std::shared_ptr<Connection> self,
+                                            std::span<const std::uint8_t> bytes);
+  asio::awaitable<void> write(std::span<const std::uint8_t> bytes);
   void set_socket_options();
   /// Counts what the TLS records took, both ways; returns what came in since the last time.
   std::uint64_t meter();

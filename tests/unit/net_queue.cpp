@@ -1,7 +1,11 @@
 // The parts of a connection that need no socket.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <deque>
+
 #include "net/address.h"
+#include "net/connection.h"
 #include "net/log_gate.h"
 #include "net/send_queue.h"
 #include "net/token_bucket.h"
@@ -77,6 +81,41 @@ TEST_CASE("token bucket: keeps its rate over time, whatever the portions") {
     const double expected = static_cast<double>(moved - portion) / 1e6;
     CHECK(seconds > expected - 0.5);
     CHECK(seconds < expected + 0.5);
+  }
+}
+
+TEST_CASE("token bucket: any ten seconds are within five percent, for all that share it") {
+  constexpr std::uint64_t frame = 262'144 + 40;
+  for (const std::uint64_t limit : {16'384U, 65'536U, 2'000'000U, 100'000'000U}) {
+    for (const std::size_t writers : {1U, 2U, 5U}) {
+      Traffic traffic(limit, 0);
+      // All are told the same moment when the debt will be paid, and look again when it has come.
+      std::vector<Instant> wakes(writers, Instant{1h});
+      std::deque<std::pair<Instant, std::uint64_t>> window;
+      std::uint64_t moved = 0;
+      double least = 1;
+      double most = 1;
+      for (Instant now{1h}; now < Instant{1h} + 60s;) {
+        const auto next = std::ranges::min_element(wakes);
+        now = *next;
+        if (*next = traffic.upload.ready_at(now); *next > now) {
+          continue;
+        }
+        const std::uint64_t portion = std::min<std::uint64_t>(traffic.write_bytes_max, frame);
+        traffic.upload.spend(portion);
+        window.emplace_back(now, portion);
+        moved += portion;
+        while (window.front().first <= now - 10s) {
+          moved -= window.front().second;
+          window.pop_front();
+        }
+        const double share = static_cast<double>(moved) / (10.0 * static_cast<double>(limit));
+        most = std::max(most, share);
+        least = now > Instant{1h} + 10s ? std::min(least, share) : least;
+      }
+      CHECK(least > 0.95);
+      CHECK(most < 1.05);
+    }
   }
 }
 
