@@ -50,6 +50,12 @@ enum class Lease : std::uint8_t {
   unknown,  ///< a lease proves nothing here (overlayfs) or may not be taken (another owner's file)
 };
 
+/// Of the file system. Where it does not say, everything is free.
+struct Space {
+  std::uint64_t all_bytes = UINT64_MAX;
+  std::uint64_t free_bytes = UINT64_MAX;  ///< to a process without privileges
+};
+
 /// An open regular file. Closed by the destructor.
 class File {
  public:
@@ -117,6 +123,7 @@ class Fs {
   [[nodiscard]] virtual Result<void> sync_directory(std::string_view directory) = 0;
   /// Makes everything written so far to this file system durable.
   [[nodiscard]] virtual Result<void> sync_all() = 0;
+  [[nodiscard]] virtual Space space() = 0;
   /// Wall clock, ns since 1970, as the file system stamps its files.
   [[nodiscard]] virtual std::int64_t wall_time() = 0;
   /// False where the file system has no RENAME_EXCHANGE (NFS): a replacement links the old file

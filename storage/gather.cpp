@@ -8,6 +8,7 @@
 
 #include "storage/hash.h"
 #include "storage/manifest.h"
+#include "storage/reserve.h"
 #include "storage/staging.h"
 
 namespace p2psync::storage {
@@ -76,8 +77,8 @@ std::vector<bool> check(const Batch& batch) {
 /// Copies from the old version, batch by batch.
 class Copying {
  public:
-  Copying(File& file, const OldVersion& old, std::vector<bool>& there)
-      : file_(file), old_(old), there_(there) {}
+  Copying(Fs& fs, std::string path, File& file, const OldVersion& old, std::vector<bool>& there)
+      : fs_(fs), path_(std::move(path)), file_(file), old_(old), there_(there) {}
 
   Result<void> add(std::size_t index, std::uint64_t offset, const engine::Chunk& chunk) {
     const bool follows = batch_.offset + batch_.bytes.size() == offset;
@@ -136,6 +137,9 @@ class Copying {
         const Batch::Found& last = batch->found[end - 1];
         const auto bytes =
             std::span(batch->bytes).subspan(begin, last.at + last.chunk.length - begin);
+        if (auto left = leave_reserve(fs_, path_, bytes.size()); !left) {
+          return left;
+        }
         if (auto written = file_.write(batch->offset + begin, bytes); !written) {
           return written;
         }
@@ -145,6 +149,8 @@ class Copying {
     return {};
   }
 
+  Fs& fs_;
+  std::string path_;
   File& file_;
   const OldVersion& old_;
   std::vector<bool>& there_;
@@ -178,7 +184,7 @@ Result<std::vector<bool>> gather(Fs& fs, const engine::OpenStage& request,
   }
   const OldVersion old(fs, request.base);
   std::vector<bool> there(manifest.size(), false);
-  Copying copying(**file, old, there);
+  Copying copying(fs, unfinished_path(request.content), **file, old, there);
   std::vector<std::uint8_t> bytes;
   auto data = extents->begin();
   std::uint64_t offset = 0;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -426,6 +427,14 @@ Result<void> PosixFs::sync_directory(std::string_view directory) {
 
 Result<void> PosixFs::sync_all() {
   return done_or(uninterrupted([&] { return ::syncfs(root_.get()); }), "sync", folder_);
+}
+
+Space PosixFs::space() {
+  struct statvfs found{};
+  if (::fstatvfs(root_.get(), &found) != 0 || found.f_blocks == 0) {
+    return {};
+  }
+  return {found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize};
 }
 
 std::int64_t PosixFs::wall_time() {

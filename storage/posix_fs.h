@@ -61,6 +61,7 @@ class PosixFs final : public Fs {
   void set_link_owner(std::string_view path, std::uint32_t uid, std::uint32_t gid) override;
   Result<void> sync_directory(std::string_view directory) override;
   Result<void> sync_all() override;
+  Space space() override;
   std::int64_t wall_time() override;
   /// Tried with two files in `.p2psync/tmp` the first time that it is asked and that directory
   /// exists; true until then.

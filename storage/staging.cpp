@@ -6,6 +6,7 @@
 #include "storage/gather.h"
 #include "storage/hash.h"
 #include "storage/manifest.h"
+#include "storage/reserve.h"
 #include "storage/scanner.h"
 
 namespace p2psync::storage {
@@ -202,6 +203,9 @@ Result<StageState> Staging::put(const engine::WriteBlock& request) {
     }
     if (!bytes.empty() && sha256(bytes) != request.chunk) {
       return StageState::mismatch;
+    }
+    if (auto left = leave_reserve(fs_, path, bytes.size()); !left) {
+      return std::unexpected(left.error());
     }
     // One of several chunks goes only to a file that open() has made: the others are in it.
     auto file = whole ? fs_.create(path) : fs_.open_write(path);

@@ -161,6 +161,7 @@ class SimFs final : public storage::Fs {
   void set_link_owner(std::string_view path, std::uint32_t owner, std::uint32_t group) override;
   Result<void> sync_directory(std::string_view directory) override;
   Result<void> sync_all() override;
+  storage::Space space() override { return {}; }
   std::int64_t wall_time() override { return disk_.now; }
   bool can_exchange() override { return exchange; }
 

@@ -17,6 +17,7 @@ class SpyFs final : public storage::Fs {
   /// Instead of the real one, when set.
   std::function<Result<void>()> on_sync_all;
   std::function<Result<void>(const std::string& path)> on_write;
+  storage::Space free_space;
   std::int64_t clock_offset = 0;
   int opened = 0;  ///< files for reading
   int files_synced = 0;
@@ -75,6 +76,7 @@ class SpyFs final : public storage::Fs {
     ++all_synced;
     return on_sync_all ? on_sync_all() : fs_.sync_all();
   }
+  storage::Space space() override { return free_space; }
   std::int64_t wall_time() override { return fs_.wall_time() + clock_offset; }
   bool can_exchange() override { return fs_.can_exchange(); }
 

@@ -295,6 +295,26 @@ TEST_CASE("staging: a full disk fails the chunk and keeps the others") {
   CHECK(count(staging.open(content.opening()).there) == 1);
 }
 
+TEST_CASE("staging: contents leave the last part of the disk to what keeps a node going") {
+  Stage stage;
+  SpyFs spy(*stage.fs);
+  spy.chunk_sizes = small;
+  Staging staging(spy);
+  const Made content(20'000);
+  REQUIRE(staging.open(content.opening()).state == StageState::incomplete);
+  const auto bytes = content.chunk(0).bytes->size();
+  // Of a large disk 16 MiB, of a small one its sixteenth.
+  for (const auto& [all, reserve] :
+       {std::pair{1ULL << 40, 16ULL << 20}, {1ULL << 20, 1ULL << 16}}) {
+    spy.free_space = {all, reserve + bytes - 1};
+    const auto refused = staging.write(content.chunk(0));
+    REQUIRE(refused.error);
+    CHECK(refused.error->code == ErrorCode::no_space);
+    spy.free_space.free_bytes += 1;
+    CHECK(staging.write(content.chunk(0)).state == StageState::incomplete);
+  }
+}
+
 TEST_CASE("staging: a chunk outside of its content is refused") {
   Stage stage;
   const Made content(8192);
