@@ -7,12 +7,12 @@
 #include "engine/reconcile.h"
 #include "engine/replica.h"
 #include "engine/scan.h"
+#include "engine/stuck.h"
 #include "engine/transfer.h"
 
 namespace p2psync::engine {
 namespace {
 
-constexpr Duration full_pause = std::chrono::seconds(5);
 constexpr Duration collect_interval = std::chrono::seconds(1);
 constexpr std::size_t reads_a_peer_max =
     1024;  ///< blocks asked for by one peer and not yet answered
@@ -122,7 +122,7 @@ class Node::Impl {
   }
   void on(Instant now, StageOpened event) {
     if (event.error) {
-      stage_failed(now, *event.error);
+      stage_failed(now, event.content, *event.error);
     }
     const Hash content = event.content;
     const bool complete = event.state == StageState::complete;
@@ -130,7 +130,9 @@ class Node::Impl {
   }
   void on(Instant now, const StageWritten& event) {
     if (event.error) {
-      stage_failed(now, *event.error);
+      stage_failed(now, event.content, *event.error);
+    } else {
+      stuck_.written(now, event.content);
     }
     staged(event.content, event.state == StageState::complete, transfer_.on(now, event, out_));
   }
@@ -139,8 +141,11 @@ class Node::Impl {
   void serve(NodeId peer, const Get& get);
   [[nodiscard]] std::optional<Base> base_at(const Path& path) const;
   void look_where_read(const Hash& content);
-  void stage_failed(Instant now, const Error& error) {
-    storage_error_ = Problem{"", error.message(), now};
+  void stage_failed(Instant now, const Hash& content, const Error& error) {
+    const Path* path = needed_by_(content);
+    if (stuck_.refused(now, content, error) && path != nullptr) {
+      out_.push_back(Note{Note::Level::warn, *path + ": " + told(error)});
+    }
     transfer_.pause(now + full_pause);
   }
   void take_back_lost();
@@ -157,7 +162,10 @@ class Node::Impl {
   Transfer transfer_;
   Gossip gossip_;
   bool scanning_ = true;  ///< the first scan is not over
-  std::optional<Problem> storage_error_;
+  Stuck stuck_;
+  const Stuck::NeededBy needed_by_ = [this](const Hash& content) {
+    return transfer_.needed_by(content);
+  };
   std::map<NodeId, std::size_t> reads_;
   Instant next_collect_;
   VersionVector collected_;
@@ -237,13 +245,6 @@ void Node::Impl::on(Instant now, const ApplyDone& event) {
   for (const Path& directory : outcome.list) {
     scan_.list(directory, false);
   }
-  if (outcome.no_space) {
-    storage_error_ = Problem{"", "no space left on the disk", now};
-  } else if (std::ranges::any_of(event.jobs, [](const Applied& job) {
-               return !job.results.empty() && std::holds_alternative<Done>(job.results.back());
-             })) {
-    storage_error_.reset();
-  }
 }
 
 void Node::Impl::on(Instant, const Surfaced& event) {
@@ -298,7 +299,7 @@ void Node::Impl::staged(const Hash& content, bool complete, const Transfer::Outc
   if (complete && outcome.paths.empty()) {
     out_.push_back(DropStage{content});
   } else if (complete) {
-    storage_error_.reset();
+    stuck_.whole(content);
     in_tmp_.insert(content);
     replica_.add_staged(content);
     for (const Path& path : outcome.paths) {
@@ -399,6 +400,7 @@ std::vector<Output> Node::Impl::finish(Instant now) {
                });
       },
       [this](const Path& path) { return base_at(path); }, out_);
+  stuck_.forget_unneeded(needed_by_);
   drop_leftovers();
   gossip_.next(now, settled(), out_);
   if (Change change = replica_.take_change(); !change.empty()) {
@@ -439,8 +441,10 @@ Status Node::Impl::status() const {
   const bool connected = std::ranges::any_of(status.peers, &PeerStatus::connected);
   const bool all_equal = std::ranges::all_of(
       status.peers, [](const PeerStatus& peer) { return !peer.connected || peer.in_sync; });
-  if (storage_error_) {
-    status.problems.push_back(*storage_error_);
+  std::vector<Problem> stuck = stuck_.problems(needed_by_);
+  const bool no_room = !stuck.empty() || reconciler_.disk_full();
+  std::ranges::move(stuck, std::back_inserter(status.problems));
+  if (no_room) {
     status.state = State::error;
   } else if (scanning_) {
     status.state = State::scanning;

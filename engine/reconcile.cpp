@@ -5,6 +5,8 @@
 #include <functional>
 #include <variant>
 
+#include "engine/stuck.h"
+
 namespace p2psync::engine {
 namespace {
 
@@ -234,7 +236,6 @@ void Reconciler::take(const Path& path, const Plan::Effect& effect, const Step& 
     }
     fail(path, unsure->error, now);
   } else if (const auto* error = std::get_if<Error>(&result)) {
-    outcome.no_space = outcome.no_space || error->code == ErrorCode::no_space;
     fail(path, *error, now);
   }
 }
@@ -314,10 +315,16 @@ std::vector<Problem> Reconciler::problems() const {
   std::vector<Problem> list;
   for (const auto& [path, trouble] : troubles_) {
     if (trouble.error.code != ErrorCode::changed || trouble.error.error_number != 0) {
-      list.push_back({path, trouble.error.message(), trouble.since});
+      list.push_back({path, told(trouble.error), trouble.since});
     }
   }
   return list;
+}
+
+bool Reconciler::disk_full() const {
+  return std::ranges::any_of(troubles_, [](const auto& trouble) {
+    return trouble.second.error.code == ErrorCode::no_space;
+  });
 }
 
 std::optional<Instant> Reconciler::wake_at() const {

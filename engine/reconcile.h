@@ -69,7 +69,6 @@ class Reconciler {
     std::vector<Path> look;
     std::vector<Path> list;
     std::vector<Hash> staged_used;  ///< moved to their names
-    bool no_space = false;
   };
   [[nodiscard]] Outcome done(Instant now, const ApplyDone& results);
 
@@ -80,6 +79,8 @@ class Reconciler {
   [[nodiscard]] VersionVector held() const;
   [[nodiscard]] std::uint64_t pending_paths() const { return pending_.size(); }
   [[nodiscard]] std::vector<Problem> problems() const;
+  /// There was no room on the disk for something that is to be laid.
+  [[nodiscard]] bool disk_full() const;
   /// When a path that failed is tried again.
   [[nodiscard]] std::optional<Instant> wake_at() const;
   /// What a look found may let its path go on at once: a few times, for what is refused whatever

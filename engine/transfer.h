@@ -78,6 +78,9 @@ class Transfer {
   /// need them.
   [[nodiscard]] std::vector<std::pair<Hash, Path>> nowhere(const std::set<NodeId>& members) const;
 
+  /// A path that needs this content; null if none does any more.
+  [[nodiscard]] const Path* needed_by(const Hash& content) const;
+
   [[nodiscard]] std::uint64_t pending_bytes() const { return pending_bytes_; }
   [[nodiscard]] std::uint64_t pending_files() const { return wants_.size(); }
   [[nodiscard]] std::optional<Instant> wake_at() const;

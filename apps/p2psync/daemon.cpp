@@ -315,7 +315,13 @@ Json Daemon::status() const {
     daemon.problems.push_back(*broken_);
   }
   if (const std::optional<Error>& problem = index_.problem()) {
-    daemon.problems.push_back({"", problem->message(), index_.problem_since()});
+    daemon.problems.push_back({"",
+                               problem->code == ErrorCode::no_space
+                                   ? "the disk is full, and there is no room for the index: "
+                                     "nothing is synchronised until there is, and then this goes "
+                                     "on by itself"
+                                   : problem->message(),
+                               index_.problem_since()});
   }
   if (!watch_.uncovered().empty()) {
     daemon.problems.push_back({"", watch_.uncovered(), watch_.uncovered_since()});

@@ -167,6 +167,42 @@ TEST_CASE("node: a directory that went without a word from the watcher is missed
   CHECK(pair.host(2).applies < 10);
 }
 
+TEST_CASE("node: a full disk is said for the path, stops no deletion, and is over once it is not") {
+  Pair pair;
+  pair.make(1, "goes", Kind::symlink, "there", 1);
+  const auto failing = [&] { return pair.host(2).node->status().state == State::error; };
+  into_directory(pair, [&] { pair.host(2).full = true; });
+  REQUIRE(pair.run_until(failing));
+  const Problem problem = pair.host(2).node->status().problems.at(0);
+  CHECK(problem.path == "d/a");
+  CHECK(problem.message == "the disk is full: this goes on by itself as soon as there is room");
+
+  pair.host(1).disk.erase("goes");
+  pair.touch(1, "goes");
+  CHECK(pair.run_until([&] { return !pair.host(2).disk.contains("goes"); }));
+  bool always = true;
+  std::ignore = pair.run_until([&] { return !(always = always && failing()); }, 50);
+  CHECK(always);
+  CHECK(pair.host(2).node->status().problems.at(0).since == problem.since);
+
+  pair.host(2).full = false;
+  CHECK(pair.run_until([&] { return pair.in_sync(); }));
+  CHECK(pair.host(2).disk.contains("d/a"));
+  CHECK(pair.host(2).node->status().state == State::in_sync);
+  CHECK(pair.host(2).node->status().problems.empty());
+}
+
+TEST_CASE("node: a disk is not full any more for what nobody needs any more") {
+  Pair pair;
+  into_directory(pair, [&] { pair.host(2).full = true; });
+  REQUIRE(pair.run_until([&] { return pair.host(2).node->status().state == State::error; }));
+  pair.host(1).disk.erase("d/a");
+  pair.touch(1, "d/a");
+  CHECK(pair.run_until([&] { return pair.in_sync(); }));
+  CHECK(pair.host(2).node->status().state == State::in_sync);
+  CHECK(pair.host(2).node->status().problems.empty());
+}
+
 TEST_CASE(
     "node: what is refused whatever a look says is tried again at longer and longer intervals") {
   Pair pair;

@@ -24,7 +24,8 @@ class Pair {
     std::map<Hash, Bytes> contents;
     VersionVector knowledge;  ///< as last persisted
     std::vector<Hash> dropped;
-    Path refused;  ///< every step there meets something unexpected, whatever a look says
+    Path refused;       ///< every step there meets something unexpected, whatever a look says
+    bool full = false;  ///< no room for any content
     std::uint64_t applies = 0;
     std::unique_ptr<Node> node;
     std::uint64_t inodes = 0;
@@ -203,6 +204,11 @@ class Pair {
     answer(id, StageOpened{open.content, StageState::failed, {}, {}, {}, std::nullopt});
   }
   void perform(NodeId id, Host& host, const WriteBlock& write) {
+    if (host.full) {
+      answer(id, StageWritten{write.content, write.offset, StageState::failed,
+                              Error{ErrorCode::no_space, "write", "a file in tmp", 0}});
+      return;
+    }
     if (write.last) {
       host.contents[write.content] = write.bytes;
     }
