@@ -78,6 +78,7 @@ class Node::Impl {
     return replica_.index().find(path);
   }
   [[nodiscard]] const Replica& replica() const { return replica_; }
+  [[nodiscard]] std::uint64_t arrived_bytes() const { return arrived_bytes_; }
 
  private:
   void on(Instant, Wake) {}
@@ -134,7 +135,11 @@ class Node::Impl {
     } else {
       stuck_.written(now, event.content);
     }
-    staged(event.content, event.state == StageState::complete, transfer_.on(now, event, out_));
+    const std::uint64_t before = transfer_.pending_bytes();
+    const Transfer::Outcome outcome = transfer_.on(now, event, out_);
+    // More is pending after a failure: what was written is fetched anew, or found on the disk.
+    arrived_bytes_ += before - std::min(before, transfer_.pending_bytes());
+    staged(event.content, event.state == StageState::complete, outcome);
   }
   void staged(const Hash& content, bool complete, const Transfer::Outcome& outcome);
 
@@ -166,6 +171,7 @@ class Node::Impl {
   const Stuck::NeededBy needed_by_ = [this](const Hash& content) {
     return transfer_.needed_by(content);
   };
+  std::uint64_t arrived_bytes_ = 0;
   std::map<NodeId, std::size_t> reads_;
   Instant next_collect_;
   VersionVector collected_;
@@ -422,6 +428,7 @@ Status Node::Impl::status() const {
   status.root = replica_.index().summary().fingerprint;
   status.pending_files = reconciler_.pending_paths();
   status.pending_bytes = transfer_.pending_bytes();
+  status.incoming = transfer_.incoming();
   status.peers = gossip_.peers();
   status.problems = reconciler_.problems();
   std::ranges::move(scan_.problems(), std::back_inserter(status.problems));
@@ -478,6 +485,9 @@ bool Node::looking() const {
 }
 bool Node::all_in_sync() const {
   return impl_->all_in_sync();
+}
+std::uint64_t Node::arrived_bytes() const {
+  return impl_->arrived_bytes();
 }
 const Record* Node::record(std::string_view path) const {
   return impl_->record(path);

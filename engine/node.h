@@ -58,6 +58,8 @@ class Node {
   [[nodiscard]] Instant wake_at() const;
 
   [[nodiscard]] Status status() const;
+  /// Of contents, what was fetched and written since the start. Cheap, unlike status().
+  [[nodiscard]] std::uint64_t arrived_bytes() const;
   /// True while a scan or looks that were asked for are not finished.
   [[nodiscard]] bool looking() const;
   /// Every member is connected and holds the same tree, and so does this node.

@@ -34,6 +34,15 @@ struct Problem {
   Instant since;
 };
 
+/// A content on its way in: how much of it is on this disk already.
+struct Incoming {
+  Path path;  ///< of those that need it, one
+  std::uint64_t bytes = 0;
+  std::uint64_t done_bytes = 0;
+};
+/// The most that a status lists of them.
+inline constexpr std::size_t incoming_max = 32;
+
 struct Status {
   State state = State::scanning;
   std::uint64_t files = 0, directories = 0, symlinks = 0, bytes = 0;  ///< shown on this disk
@@ -44,6 +53,7 @@ struct Status {
   std::uint64_t still_open = 0;
   bool safe_to_power_off = false;
   std::uint64_t pending_files = 0, pending_bytes = 0;
+  std::vector<Incoming> incoming;  ///< in progress before waiting, then large before small
   /// Members that hold the collection of tombstones up: their row lacks what all others hold.
   std::vector<NodeId> holding_up;
   std::vector<PeerStatus> peers;  ///< every configured member but this one, by id

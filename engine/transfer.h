@@ -28,6 +28,7 @@
 #include "engine/output.h"
 #include "engine/pieces.h"
 #include "engine/reconcile.h"
+#include "engine/status.h"
 #include "engine/window.h"
 
 namespace p2psync::engine {
@@ -78,6 +79,8 @@ class Transfer {
   /// need them.
   [[nodiscard]] std::vector<std::pair<Hash, Path>> nowhere(const std::set<NodeId>& members) const;
 
+  /// What is on its way and what waits for its turn, of each the largest first; incoming_max.
+  [[nodiscard]] std::vector<Incoming> incoming() const;
   /// A path that needs this content; null if none does any more.
   [[nodiscard]] const Path* needed_by(const Hash& content) const;
 

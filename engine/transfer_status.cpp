@@ -1,7 +1,30 @@
-// The part of transfer that says what is needed by whom.
+// The part of transfer that says how far it is.
+#include <ranges>
+
 #include "engine/transfer.h"
 
 namespace p2psync::engine {
+
+std::vector<Incoming> Transfer::incoming() const {
+  std::vector<Incoming> list;
+  const auto add = [&list](const Want& want) {
+    if (list.size() < incoming_max) {
+      list.push_back({*want.paths.begin(), want.need.size, want.need.size - want.left});
+    }
+    return list.size() < incoming_max;
+  };
+  for (const Key& key : active_ | std::views::reverse) {
+    if (!add(wants_.at(key))) {
+      return list;
+    }
+  }
+  for (const auto& [key, want] : waiting_ | std::views::reverse) {
+    if (!add(*want)) {
+      return list;
+    }
+  }
+  return list;
+}
 
 const Path* Transfer::needed_by(const Hash& content) const {
   const Want* want = find(content);

@@ -201,7 +201,10 @@ void Daemon::input(engine::Input input) {
 
 std::vector<engine::Output> Daemon::step(engine::Input input) {
   const std::string what = logs(Level::debug) ? engine::brief(input) : "";
-  auto outputs = node_.step(Clock::now(), std::move(input));
+  const engine::Instant now = Clock::now();
+  const std::uint64_t before = node_.arrived_bytes();
+  auto outputs = node_.step(now, std::move(input));
+  rate_.add(now, node_.arrived_bytes() - before);
   log_step(what, outputs);
   return outputs;
 }
@@ -309,6 +312,8 @@ Json Daemon::status() const {
                       .wall_now = std::chrono::system_clock::now(),
                       .sent_bytes = transport_->sent_bytes(),
                       .received_bytes = transport_->received_bytes(),
+                      .bytes_per_s = rate_.bytes_per_s(now),
+                      .seconds_left = rate_.seconds_left(now, status.pending_bytes),
                       .broken = phase_ == Phase::broken || index_.problem().has_value(),
                       .problems = {}};
   if (broken_) {

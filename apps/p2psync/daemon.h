@@ -19,6 +19,7 @@
 #include "apps/p2psync/folder.h"
 #include "apps/p2psync/index_writer.h"
 #include "apps/p2psync/outbox.h"
+#include "apps/p2psync/rate.h"
 #include "engine/node.h"
 #include "net/transport.h"
 
@@ -79,6 +80,7 @@ class Daemon {
   engine::Node node_;
   Phase phase_ = Phase::running;
   bool scan_recorded_ = false;
+  Rate rate_;                              ///< at which contents arrive
   std::optional<engine::Problem> broken_;  ///< why
   IndexWriter index_;
   DiskWork disk_;

@@ -39,6 +39,14 @@ Json peer_document(const Config& config, const engine::PeerStatus& peer, engine:
   return out;
 }
 
+Json transfer_document(const engine::Incoming& incoming) {
+  Json::Object out;
+  add_path(out, "path", incoming.path);
+  out.emplace_back("bytes", incoming.bytes);
+  out.emplace_back("done_bytes", incoming.done_bytes);
+  return out;
+}
+
 Json error_document(const engine::Problem& problem, const DaemonStatus& daemon) {
   Json::Object out;
   add_path(out, "path", problem.path);
@@ -87,8 +95,17 @@ Json status_document(const Config& config, const engine::Status& status,
   out.emplace_back("still_open", status.still_open);
   // A node that is broken cannot know whether its memory of the others still holds.
   out.emplace_back("safe_to_power_off", status.safe_to_power_off && !daemon.broken);
-  out.emplace_back("pending",
-                   Json::Object{{"files", status.pending_files}, {"bytes", status.pending_bytes}});
+  out.emplace_back(
+      "pending",
+      Json::Object{{"files", status.pending_files},
+                   {"bytes", status.pending_bytes},
+                   {"bytes_per_s", daemon.bytes_per_s},
+                   {"seconds_left", daemon.seconds_left ? Json(*daemon.seconds_left) : Json()}});
+  Json::Array transfers;
+  for (const engine::Incoming& incoming : status.incoming) {
+    transfers.push_back(transfer_document(incoming));
+  }
+  out.emplace_back("transfers", std::move(transfers));
   Json::Array holding_up;
   for (const engine::NodeId member : status.holding_up) {
     holding_up.emplace_back(config.name_of(member));

@@ -21,6 +21,8 @@ struct DaemonStatus {
   std::chrono::system_clock::time_point wall_now;
   std::uint64_t sent_bytes = 0;
   std::uint64_t received_bytes = 0;
+  std::uint64_t bytes_per_s = 0;              ///< of what is pending
+  std::optional<std::uint64_t> seconds_left;  ///< for all that is pending, at that rate
   /// It cannot go on: the state is `error`.
   bool broken = false;
   std::vector<engine::Problem> problems;  ///< the daemon's own; path "" where none is concerned

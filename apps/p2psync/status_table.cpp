@@ -4,12 +4,19 @@
 
 #include <algorithm>
 #include <array>
+#include <ranges>
 #include <vector>
 
 #include "apps/p2psync/quantity.h"
+#include "engine/status.h"
 
 namespace p2psync::app {
 namespace {
+
+constexpr std::size_t transfers_shown_max = 10;
+constexpr std::size_t path_columns_max = 40;
+/// No table is the place for more.
+constexpr std::int64_t seconds_shown_max = std::int64_t{1000} * 24 * 3600;
 
 enum class Colour : std::uint8_t { none, good, busy, bad, faint, bold };
 
@@ -85,12 +92,53 @@ Colour colour_of(std::string_view state) {
   return state == "in_sync" ? Colour::good : state == "error" ? Colour::bad : Colour::busy;
 }
 
-std::string progress_bar(std::int64_t left, std::int64_t most) {
+/// The end of it, which tells names apart, in at most so many columns.
+std::string shortened(const std::string& text, std::size_t columns_max) {
+  std::size_t left = columns(text);
+  std::size_t begin = 0;
+  for (; left > columns_max || (begin > 0 && left == columns_max); --left) {
+    for (++begin; begin < text.size() && (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80;
+         ++begin) {
+    }
+  }
+  return begin == 0 ? text : "\u2026" + text.substr(begin);
+}
+
+std::string bytes_text(std::int64_t bytes) {
+  return size_text(static_cast<std::uint64_t>(bytes));
+}
+
+std::int64_t percent(std::int64_t done, std::int64_t all) {
+  return all <= 0 ? 0
+                  : static_cast<std::int64_t>(static_cast<double>(done) * 100 /
+                                              static_cast<double>(all));
+}
+
+std::string progress_bar(std::int64_t done, std::int64_t all) {
   constexpr std::int64_t width = 24;
-  const std::int64_t done = most <= 0 ? 0 : std::clamp<std::int64_t>(most - left, 0, most);
-  const auto filled = static_cast<std::size_t>(most <= 0 ? 0 : done * width / most);
-  return fmt::format("  [{:#<{}}{:.<{}}] {}%", "", filled, "",
-                     width - static_cast<std::int64_t>(filled), most <= 0 ? 0 : done * 100 / most);
+  const auto filled = std::clamp<std::int64_t>(percent(done, all) * width / 100, 0, width);
+  return fmt::format("[{:#<{}}{:.<{}}]", "", filled, "", width - filled);
+}
+
+std::string pending_text(const Json& pending, const TableStyle& style) {
+  const std::int64_t files = pending["files"].integer();
+  const std::int64_t bytes = pending["bytes"].integer();
+  if (files == 0) {
+    return "nothing";
+  }
+  std::string text = fmt::format("{}, {}", counted(files, "file", "files"), bytes_text(bytes));
+  if (const Json& left = pending["seconds_left"]; !left.is_null()) {
+    text += fmt::format(
+        ", {}/s, {} left", bytes_text(pending["bytes_per_s"].integer()),
+        duration_text(std::chrono::seconds(std::min(left.integer(), seconds_shown_max))));
+  }
+  if (style.colour && style.most_bytes > 0) {
+    const std::int64_t done =
+        std::clamp<std::int64_t>(style.most_bytes - bytes, 0, style.most_bytes);
+    text += fmt::format("  {} {}%", progress_bar(done, style.most_bytes),
+                        percent(done, style.most_bytes));
+  }
+  return text;
 }
 
 void add_facts(Table& table, const Json& status, const TableStyle& style) {
@@ -107,15 +155,7 @@ void add_facts(Table& table, const Json& status, const TableStyle& style) {
   const std::int64_t conflicts = status["conflicts"].integer();
   table.fact("conflicts", table.painted(counted(conflicts, "copy", "copies"),
                                         conflicts == 0 ? Colour::none : Colour::busy));
-  const std::int64_t pending = status["pending"]["bytes"].integer();
-  const std::int64_t pending_files = status["pending"]["files"].integer();
-  table.fact("pending", pending_files == 0
-                            ? "nothing"
-                            : fmt::format("{}, {}{}", counted(pending_files, "file", "files"),
-                                          size_text(static_cast<std::uint64_t>(pending)),
-                                          style.colour && style.most_bytes > 0
-                                              ? progress_bar(pending, style.most_bytes)
-                                              : ""));
+  table.fact("pending", pending_text(status["pending"], style));
   table.fact(
       "traffic",
       fmt::format("{} sent, {} received",
@@ -132,6 +172,40 @@ void add_facts(Table& table, const Json& status, const TableStyle& style) {
   if (const std::int64_t skipped = status["skipped"].integer(); skipped > 0) {
     table.fact("skipped",
                fmt::format("{} (never synchronised)", counted(skipped, "name", "names")));
+  }
+}
+
+/// In the order of the document: in progress before waiting, large before small.
+void add_transfers(Table& table, const Json& status, const TableStyle& style) {
+  const auto& transfers = status["transfers"].items();
+  if (transfers.empty()) {
+    return;
+  }
+  using Cell = Table::Cell;
+  std::vector<std::vector<Cell>> rows{{{"coming in", Colour::faint}, {"here", Colour::faint}}};
+  if (style.colour) {
+    rows[0].emplace_back();
+  }
+  rows[0].push_back({"of", Colour::faint});
+  const std::size_t shown = std::min(transfers.size(), transfers_shown_max);
+  for (const Json& transfer : transfers | std::views::take(shown)) {
+    const std::int64_t bytes = transfer["bytes"].integer();
+    const std::int64_t done = transfer["done_bytes"].integer();
+    rows.push_back({{shortened(printable(transfer["path"].text()), path_columns_max)},
+                    {fmt::format("{}%", percent(done, bytes))}});
+    if (style.colour) {
+      rows.back().push_back({progress_bar(done, bytes), Colour::busy});
+    }
+    rows.back().push_back({bytes_text(bytes)});
+  }
+  table.line("");
+  table.rows(rows);
+  // A document that lists as many as it may does not know how many more there are.
+  const std::int64_t all = transfers.size() < engine::incoming_max
+                               ? static_cast<std::int64_t>(transfers.size())
+                               : status["pending"]["files"].integer();
+  if (const auto more = all - static_cast<std::int64_t>(shown); more > 0) {
+    table.line(fmt::format("and {} more", more));
   }
 }
 
@@ -192,6 +266,7 @@ void add_troubles(Table& table, const Json& status) {
 std::string status_table(const Json& status, const TableStyle& style) {
   Table table(style);
   add_facts(table, status, style);
+  add_transfers(table, status, style);
   add_peers(table, status);
   add_troubles(table, status);
   return table.take();

@@ -13,6 +13,45 @@ from machine import need, tool, unmount  # noqa: E402
 MIB = 1 << 20
 
 
+def test_status_says_how_far_each_file_is_and_how_long_the_rest_takes(world):
+    cluster = world.cluster(2)
+    name = b"dir/big \xff"
+    cluster[1].write(name, os.urandom(10 * MIB))
+    cluster[1].write("small", "x")
+    cluster.settings["P2PSYNC_TRANSFER_UPLOAD_LIMIT"] = "2MiB"
+    cluster.start()
+
+    def moving():
+        status = cluster[2].status()
+        check(status["pending"]["files"] > 0 or not status["transfers"], f"transfers of nothing: {status}")
+        found = [t for t in status["transfers"] if t["bytes"] == 10 * MIB]
+        return found and found[0]["done_bytes"] > 0 and (status, found[0])
+    status, first = until(moving, "node2 to have a part of the file")
+    check(first["path"] == "dir/big \ufffd" and first["path_bytes"] == "ZGlyL2JpZyD/", f"the path is {first}")
+    pending = status["pending"]
+    check(pending["bytes"] == first["bytes"] - first["done_bytes"], f"{pending} and {first} do not fit")
+    rate = pending["bytes_per_s"]
+    check(rate > 0 and pending["seconds_left"] == -(-pending["bytes"] // rate), f"time left: {pending}")
+
+    text = cluster[2].p2psync("status").stdout.decode()
+    check("/s, " in text and " left" in text, f"no rate and time left in\n{text}")
+    check("coming in" in text and "dir/big \ufffd" in text and "%" in text, f"no table of transfers in\n{text}")
+    check("[#" not in text and "\033" not in text, f"a bar or colour, and no terminal, in\n{text}")
+
+    done = [first["done_bytes"]]
+    def whole():
+        found = moving()
+        if found:
+            done.append(found[1]["done_bytes"])
+        return cluster[2].exists(name)
+    until(whole, "the file to be whole")
+    check(done == sorted(done) and done[-1] <= 10 * MIB, f"what is here did not only grow: {done}")
+    check(len(set(done)) > 2, f"it did not move: {done}")
+    cluster.agree()
+    status = cluster[2].status()
+    check(status["transfers"] == [] and status["pending"]["seconds_left"] is None, f"at rest: {status}")
+
+
 def test_a_full_disk_is_said_stops_no_deletion_and_is_left_behind_once_there_is_room(world):
     need(("mount", "mount"))
     place = world.directory("small disk")

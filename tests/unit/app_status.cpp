@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 
@@ -35,6 +36,7 @@ engine::Status status() {
   out.safe_to_power_off = true;
   out.pending_files = 1;
   out.pending_bytes = 512;
+  out.incoming = {{"dir/\xfe", 2048, 1536}};
   out.holding_up = {3};
   engine::PeerStatus three{.peer = 3};
   engine::PeerStatus two{.peer = 2,
@@ -57,6 +59,8 @@ DaemonStatus daemon_status() {
           .wall_now = std::chrono::sys_days(std::chrono::year(2026) / 1 / 2) + 3h + 4min + 10s,
           .sent_bytes = 100,
           .received_bytes = 3'000'000'000,
+          .bytes_per_s = 100,
+          .seconds_left = 6,
           .broken = false,
           .problems = {}};
 }
@@ -69,7 +73,10 @@ TEST_CASE("status: the document is that of the contract") {
       R"(","version":")" P2PSYNC_VERSION R"(","uptime_s":12.5,"folder":"/data","state":"syncing",)"
       R"("files":2,"directories":1,"symlinks":0,"bytes":2048,"conflicts":1,"tombstones":0,)"
       R"("skipped":0,"root_digest":"00000000000000cd00000000000000ab","still_open":0,)"
-      R"("safe_to_power_off":true,"pending":{"files":1,"bytes":512},"holding_up":["node3"],)"
+      R"("safe_to_power_off":true,"pending":{"files":1,"bytes":512,"bytes_per_s":100,)"
+      R"("seconds_left":6},"transfers":[{"path":"dir/)"
+      "\uFFFD"
+      R"(","path_bytes":"ZGlyL/4=","bytes":2048,"done_bytes":1536}],"holding_up":["node3"],)"
       R"("peers":[{"name":"node2","address":"host2:7744","connected":true,"in_sync":true,)"
       R"("root_digest":"00000000000000cd00000000000000ab","last_exchange_ms_ago":230,)"
       R"("rtt_ms":0.4,"version":"0.1.0","list_differences":["node4 is not in its list"]},)"
@@ -98,10 +105,13 @@ TEST_CASE("status: the table says the same to people") {
         "folder      /data\n"
         "holds       2 files, 1 directory, 0 symlinks, 2.0 KiB\n"
         "conflicts   1 copy\n"
-        "pending     1 file, 512 B\n"
+        "pending     1 file, 512 B, 100 B/s, 6 s left\n"
         "traffic     100 B sent, 2.8 GiB received\n"
         "digest      00000000000000cd00000000000000ab\n"
         "safety      another member holds all that is here\n"
+        "\n"
+        "coming in  here  of\n"
+        "dir/\uFFFD      75%   2.0 KiB\n"
         "\n"
         "peer   address     connection  in sync  round trip  last exchange\n"
         "node2  host2:7744  up          yes      0.4 ms      230 ms ago\n"
@@ -119,7 +129,46 @@ TEST_CASE("status: colour and a progress bar only where asked for") {
   CHECK(!status_table(document, {}).contains('\033'));
   const std::string table = status_table(document, {.colour = true, .most_bytes = 2048});
   CHECK(table.contains("\033[33msyncing\033[0m"));
-  CHECK(table.contains("[##################......] 75%"));
+  CHECK(table.contains("512 B, 100 B/s, 6 s left  [##################......] 75%"));
+  CHECK(table.contains("75%   \033[33m[##################......]\033[0m  2.0 KiB"));
+}
+
+TEST_CASE("status: with nothing coming in there is no saying how long it takes") {
+  DaemonStatus daemon = daemon_status();
+  daemon.bytes_per_s = 0;
+  daemon.seconds_left.reset();
+  engine::Status idle = status();
+  const Json stalled = status_document(config(), idle, daemon);
+  CHECK(stalled["pending"]["seconds_left"].is_null());
+  CHECK(stalled["pending"]["bytes_per_s"].dump() == "0");
+  CHECK(status_table(stalled, {}).contains("pending     1 file, 512 B\n"));
+  idle.pending_files = idle.pending_bytes = 0;
+  idle.incoming.clear();
+  const Json document = status_document(config(), idle, daemon);
+  CHECK(document["transfers"].dump() == "[]");
+  CHECK(status_table(document, {}).contains("pending     nothing\n"));
+  CHECK(!status_table(document, {}).contains("coming in"));
+}
+
+TEST_CASE("status: the table of what comes in has few lines, and short ones") {
+  engine::Status busy = status();
+  busy.incoming.clear();
+  const auto lines_with = [&](std::size_t count) {
+    while (busy.incoming.size() < count) {
+      busy.incoming.push_back({std::string(200, 'x') + "\u00e4/end", 100, 0});
+    }
+    const std::string table = status_table(status_document(config(), busy, daemon_status()), {});
+    CHECK(table.contains("\u2026" + std::string(34, 'x') + "\u00e4/end"));
+    CHECK(!table.contains(std::string(35, 'x')));
+    const auto begin = table.find("coming in");
+    const auto end = table.find("\n\n", begin);
+    return table.substr(begin, end - begin);
+  };
+  busy.pending_files = 14;  // the other two are no contents
+  CHECK(std::ranges::count(lines_with(10), '\n') == 10);
+  CHECK(lines_with(12).ends_with("\nand 2 more"));
+  busy.pending_files = 5000;
+  CHECK(lines_with(engine::incoming_max).ends_with("\nand 4990 more"));
 }
 
 TEST_CASE("status: names cannot write to the terminal") {

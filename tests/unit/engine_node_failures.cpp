@@ -176,6 +176,7 @@ TEST_CASE("node: a full disk is said for the path, stops no deletion, and is ove
   const Problem problem = pair.host(2).node->status().problems.at(0);
   CHECK(problem.path == "d/a");
   CHECK(problem.message == "the disk is full: this goes on by itself as soon as there is room");
+  CHECK(pair.host(2).node->status().incoming.at(0).path == "d/a");
 
   pair.host(1).disk.erase("goes");
   pair.touch(1, "goes");
@@ -190,6 +191,7 @@ TEST_CASE("node: a full disk is said for the path, stops no deletion, and is ove
   CHECK(pair.host(2).disk.contains("d/a"));
   CHECK(pair.host(2).node->status().state == State::in_sync);
   CHECK(pair.host(2).node->status().problems.empty());
+  CHECK(pair.host(2).node->arrived_bytes() == 3);
 }
 
 TEST_CASE("node: a disk is not full any more for what nobody needs any more") {

@@ -34,3 +34,46 @@ TEST_CASE("transfer: a content that nobody can send keeps no other from being as
   REQUIRE(second.size() == 1);
   CHECK(second[0].content == need(2).content);
 }
+
+TEST_CASE("transfer: says what is on its way, large before small, and then what waits") {
+  constexpr std::uint64_t large = 3 * block_bytes;
+  const auto need = [](std::uint8_t id, std::uint64_t size) {
+    Need need;
+    need.content.bytes[0] = id;
+    need.size = size;
+    return need;
+  };
+  Transfer transfer(1, block_bytes);
+  CHECK(transfer.incoming().empty());
+  transfer.peer_up(2);
+  transfer.set_needs("small", {need(1, 10)});
+  transfer.set_needs("two paths", {need(2, large)});
+  transfer.set_needs("one of two paths", {need(2, large)});
+  for (std::uint8_t id = 3; id < 3 + large_fetches_max; ++id) {
+    transfer.set_needs("waits " + std::to_string(id), {need(id, large + id)});
+  }
+  std::vector<Output> out;
+  transfer.next(
+      {}, [](NodeId, const Need&) { return true; }, [](const Path&) { return std::nullopt; }, out);
+  const Chunk chunk{block_bytes, {}};
+  std::ignore = transfer.on(Instant{},
+                            {need(2, 0).content,
+                             StageState::incomplete,
+                             {},
+                             {chunk, chunk, chunk},
+                             {true, false, true},
+                             {}},
+                            out);
+  std::vector<std::string> list;
+  for (const Incoming& incoming : transfer.incoming()) {
+    list.push_back(incoming.path + " " + std::to_string(incoming.bytes) + " " +
+                   std::to_string(incoming.done_bytes));
+  }
+  CHECK(list == std::vector<std::string>{"waits 5 786437 0", "waits 4 786436 0", "waits 3 786435 0",
+                                         "one of two paths 786432 524288", "small 10 0",
+                                         "waits 6 786438 0"});
+  for (std::uint8_t id = 10; id < 100; ++id) {
+    transfer.set_needs(std::to_string(id), {need(id, large)});
+  }
+  CHECK(transfer.incoming().size() == incoming_max);
+}
