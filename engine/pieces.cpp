@@ -1,6 +1,8 @@
 #include "engine/pieces.h"
 
 #include <algorithm>
+#include <numeric>
+#include <tuple>
 
 #include "engine/error.h"
 
@@ -31,6 +33,17 @@ Pieces::Pieces(std::span<const Chunk> chunks)
     pieces_.push_back({offset, chunk});
     offset += chunk.length;
   }
+  std::vector<std::uint32_t> order(pieces_.size());
+  std::iota(order.begin(), order.end(), 0U);
+  std::ranges::sort(order, {}, [this](std::uint32_t piece) {
+    return std::tie(pieces_[piece].chunk.hash, pieces_[piece].offset);
+  });
+  for (std::size_t begin = 0, i = 0; i < order.size(); ++i) {
+    const bool last =
+        i + 1 == order.size() || pieces_[order[i + 1]].chunk != pieces_[order[i]].chunk;
+    pieces_[order[i]].next_twin = order[last ? begin : i + 1];
+    begin = last ? i + 1 : begin;
+  }
 }
 
 void Pieces::share(std::size_t index, std::size_t of) {
@@ -49,7 +62,10 @@ std::optional<std::size_t> Pieces::at(std::uint64_t offset) const {
 
 void Pieces::set(std::size_t index, State state) {
   Piece& piece = pieces_[index];
-  invariant(piece.state != State::written && piece.state != state, "a written piece stays");
+  if (piece.state == state) {
+    return;
+  }
+  invariant(piece.state != State::written, "a written piece stays");
   missing_ -= piece.state == State::missing ? 1U : 0U;
   missing_ += state == State::missing ? 1U : 0U;
   piece.state = state;

@@ -43,6 +43,9 @@ class Pieces {
   [[nodiscard]] std::optional<std::size_t> at(std::uint64_t offset) const;
 
   void set(std::size_t piece, State state);
+  /// Another place of the same chunk, a third one after that, and so on, back to the first. Only
+  /// one of them need be asked for.
+  [[nodiscard]] std::size_t next_twin(std::size_t piece) const { return pieces_[piece].next_twin; }
 
   /// What a fellow tells, in addition to what it told before. Chunks that are not there are
   /// ignored.
@@ -68,6 +71,7 @@ class Pieces {
     Chunk chunk;
     State state = State::missing;
     std::uint16_t fellows = 0;  ///< how many have it
+    std::uint32_t next_twin = 0;
   };
   struct Fellow {
     std::vector<bool> has;

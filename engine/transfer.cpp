@@ -130,11 +130,15 @@ void Transfer::unask(std::uint64_t request) {
   Want& want = *find(asked.content);
   if (asked.piece) {
     done_with(want, *asked.piece);
-    missing_again(want, *asked.piece);
+    for_twins(want.pieces, *asked.piece, [&](std::size_t twin) {
+      if (want.pieces.state(twin) == Pieces::State::asked) {
+        want.pieces.set(twin, Pieces::State::missing);
+      }
+    });
   } else {
     want.naming_asked = false;
-    to_ask(want);
   }
+  to_ask(want);
 }
 
 void Transfer::answered(std::map<std::uint64_t, Asked>::iterator place) {
@@ -142,9 +146,13 @@ void Transfer::answered(std::map<std::uint64_t, Asked>::iterator place) {
   asked_.erase(place);
 }
 
-void Transfer::missing_again(Want& want, std::size_t piece) {
-  want.pieces.set(piece, Pieces::State::missing);
-  to_ask(want);
+void Transfer::for_twins(const Pieces& pieces, std::size_t piece,
+                         const std::function<void(std::size_t)>& act) {
+  std::size_t twin = piece;
+  do {
+    act(twin);
+    twin = pieces.next_twin(twin);
+  } while (twin != piece);
 }
 
 /// Its bytes are neither on their way nor in the disk's queue any more.
@@ -312,16 +320,29 @@ bool Transfer::on_block(Instant now, NodeId peer, Block block, std::vector<Outpu
     on_manifest(want, peer, block.bytes, out);
     return true;
   }
-  want.pieces.set(*asked.piece, Pieces::State::writing);
-  const std::uint64_t offset = want.pieces.offset(*asked.piece);
-  want.writing[offset] = peer;
+  done_with(want, *asked.piece);
+  for_twins(want.pieces, *asked.piece, [&](std::size_t twin) {
+    const Pieces::State state = want.pieces.state(twin);
+    if (state == Pieces::State::asked || state == Pieces::State::missing) {
+      write(want, peer, twin, block.bytes, out);
+    }
+  });
+  return true;
+}
+
+void Transfer::write(Want& want, NodeId peer, std::size_t piece, const Bytes& bytes,
+                     std::vector<Output>& out) {
+  const Chunk& chunk = want.pieces.chunk(piece);
+  want.pieces.set(piece, Pieces::State::writing);
+  want.outstanding += chunk.length;
+  outstanding_ += chunk.length;
+  want.writing[want.pieces.offset(piece)] = peer;
   const bool last = want.pieces.unwritten() == 1;
   if (last) {
     want.stage = Want::Stage::finishing;
   }
-  out.push_back(WriteBlock{asked.content, want.need.size, offset,
-                           want.pieces.chunk(*asked.piece).hash, std::move(block.bytes), last});
-  return true;
+  out.push_back(WriteBlock{want.need.content, want.need.size, want.pieces.offset(piece), chunk.hash,
+                           bytes, last});
 }
 
 void Transfer::on_manifest(Want& want, NodeId peer, const Bytes& bytes, std::vector<Output>& out) {
@@ -416,7 +437,8 @@ Transfer::Outcome Transfer::on(Instant now, const StageWritten& written, std::ve
       outcome.blamed.push_back(peer);
       avoid(want, peer, now + mismatch_for);
       want.pieces.has_not(peer, piece);
-      missing_again(want, piece);
+      want.pieces.set(piece, Pieces::State::missing);
+      to_ask(want);
       want.stage = Want::Stage::fetching;
       break;
     case StageState::failed: begin_anew(key, want);

@@ -162,7 +162,10 @@ class Transfer {
   [[nodiscard]] std::uint64_t bytes_of(const Asked& asked) const;
   void unask(std::uint64_t request);
   void answered(std::map<std::uint64_t, Asked>::iterator place);
-  void missing_again(Want& want, std::size_t piece);
+  static void for_twins(const Pieces& pieces, std::size_t piece,
+                        const std::function<void(std::size_t)>& act);
+  void write(Want& want, NodeId peer, std::size_t piece, const Bytes& bytes,
+             std::vector<Output>& out);
   /// There is something of it to ask for.
   void to_ask(Want& want) { asking_[want.key] = &want; }
   void done_with(Want& want, std::size_t piece);

@@ -77,7 +77,11 @@ Get& Transfer::send_get(Instant now, NodeId peer, Want& want, std::optional<std:
   peers_[peer].asked(bytes_of(asked));
   Get get{last_request_, want.need.content};
   if (piece) {
-    want.pieces.set(*piece, Pieces::State::asked);
+    for_twins(want.pieces, *piece, [&](std::size_t twin) {
+      if (want.pieces.state(twin) == Pieces::State::missing) {
+        want.pieces.set(twin, Pieces::State::asked);
+      }
+    });
     get.offset = want.pieces.offset(*piece);
     get.length = want.pieces.chunk(*piece).length;
     want.outstanding += get.length;

@@ -16,7 +16,12 @@ constexpr NodeId source = 1;
 const Path path = "f";
 
 std::vector<Chunk> chunks(std::size_t count) {
-  return std::vector<Chunk>(count, Chunk{chunk_bytes, {}});
+  std::vector<Chunk> chunks(count, Chunk{chunk_bytes, {}});
+  for (std::size_t i = 0; i < count; ++i) {
+    chunks[i].hash.bytes[0] = static_cast<std::uint8_t>(i);
+    chunks[i].hash.bytes[1] = static_cast<std::uint8_t>(i / 256);
+  }
+  return chunks;
 }
 
 /// Nodes 2 and following fetch what node 1 has. In each tick every node sends `speed` blocks, in

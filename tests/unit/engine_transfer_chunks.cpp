@@ -49,7 +49,10 @@ struct Fetch {
   }
   Transfer::Outcome chunks_wanted(std::vector<bool> there) {
     StageOpened answer;
-    answer.chunks.assign(there.size(), Chunk{100, {}});
+    for (std::size_t i = 0; i < there.size(); ++i) {
+      answer.chunks.push_back({100, {}});
+      answer.chunks.back().hash.bytes[0] = static_cast<std::uint8_t>(i);
+    }
     answer.there = std::move(there);
     return opened(std::move(answer));
   }
@@ -182,7 +185,11 @@ TEST_CASE("transfer: no more is asked for than may be held in memory, until it i
   fetch.transfer.set_needs(path, {fetch.need});
   std::ignore = fetch.next();
   StageOpened answer;
-  answer.chunks.assign(3 * outstanding_max / block_bytes, Chunk{block_bytes, {}});
+  answer.chunks.resize(3 * outstanding_max / block_bytes);
+  for (std::size_t i = 0; i < answer.chunks.size(); ++i) {
+    answer.chunks[i] = {block_bytes, {}};
+    answer.chunks[i].hash.bytes[0] = static_cast<std::uint8_t>(i);
+  }
   answer.there.assign(answer.chunks.size(), false);
   std::ignore = fetch.opened(std::move(answer));
   std::vector<std::uint64_t> unwritten;
@@ -213,4 +220,43 @@ TEST_CASE("transfer: a failed disk begins anew with what is there by then") {
   // An answer to what was asked for before is nothing to anybody.
   CHECK(!fetch.transfer.on_block(start, gets[1].first, {gets[1].second.request, bytes(100)},
                                  fetch.made));
+}
+
+TEST_CASE("transfer: a chunk that stands in several places is asked for once") {
+  Fetch fetch;
+  std::ignore = fetch.next();
+  StageOpened answer;
+  answer.chunks.assign(3, Chunk{100, {}});
+  answer.there.assign(3, false);
+  std::ignore = fetch.opened(std::move(answer));
+  auto gets = fetch.gets();
+  REQUIRE(gets.size() == 1);
+  SUBCASE("and again if its sender is gone") {
+    fetch.transfer.peer_down(2);
+    gets = fetch.gets();
+    REQUIRE(gets.size() == 1);
+    CHECK(gets[0].first == 3);
+  }
+  fetch.block(gets[0], bytes(100));
+  REQUIRE(fetch.made.size() == 3);
+  for (const std::uint64_t offset : {0U, 100U, 200U}) {
+    CHECK(std::get<WriteBlock>(fetch.made[offset / 100]).offset == offset);
+  }
+  fetch.made.clear();
+  SUBCASE("if its bytes are wrong, all of them are") {
+    CHECK(fetch.written(100, StageState::mismatch).blamed == std::vector<NodeId>{2});
+    gets = fetch.gets();
+    REQUIRE(gets.size() == 1);
+    std::ignore = fetch.written(0, StageState::mismatch);
+    std::ignore = fetch.written(200, StageState::mismatch);
+    std::ignore = fetch.gets();
+    fetch.block(gets[0], bytes(100));
+    CHECK(fetch.made.size() == 3);
+  }
+  std::ignore = fetch.written(0, StageState::incomplete);
+  std::ignore = fetch.written(100, StageState::incomplete);
+  fetch.made.clear();
+  std::ignore = fetch.written(200, StageState::incomplete);
+  REQUIRE(fetch.made.size() == 1);
+  CHECK(std::get<WriteBlock>(fetch.made[0]).last);
 }
