@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstring>
 #include <tuple>
 
 namespace p2psync::storage {
@@ -75,20 +76,60 @@ struct Search {
   }
 };
 
+/// How many zeros the bytes begin with.
+std::size_t leading_zeros(std::span<const std::uint8_t> bytes) {
+  std::size_t count = 0;
+  for (std::uint64_t word = 0; bytes.size() - count >= sizeof word; count += sizeof word) {
+    std::memcpy(&word, bytes.data() + count, sizeof word);
+    if (word != 0) {
+      break;
+    }
+  }
+  while (count < bytes.size() && bytes[count] == 0) {
+    ++count;
+  }
+  return count;
+}
+
+/// Where a run of `min` zeros or more begins that begins before `end`; or `end`. `bytes` may reach
+/// beyond. A run covers a multiple of `min`: only there need one look.
+std::size_t run_of_zeros(std::span<const std::uint8_t> bytes, std::size_t end, std::size_t min) {
+  std::size_t before = 0;
+  for (std::size_t probe = min; probe < end + min && probe < bytes.size(); probe += min) {
+    if (bytes[probe] != 0) {
+      continue;
+    }
+    std::size_t begin = probe;
+    while (begin > before && bytes[begin - 1] == 0) {
+      --begin;
+    }
+    const std::size_t count = probe - begin + leading_zeros(bytes.subspan(probe));
+    if (count >= min) {
+      return std::min(begin, end);
+    }
+    before = begin + count;
+  }
+  return end;
+}
+
 }  // namespace
 
 std::size_t first_chunk(std::span<const std::uint8_t> bytes, const ChunkSizes& sizes) {
   if (bytes.size() <= sizes.min) {
     return bytes.size();
   }
+  bytes = bytes.first(std::min<std::size_t>(bytes.size(), sizes.max));
+  if (const std::size_t zeros = leading_zeros(bytes); zeros >= sizes.min) {
+    return sizes.min * std::bit_floor(zeros / sizes.min);
+  }
   const auto bits = static_cast<unsigned>(std::countr_zero(sizes.average));
-  const std::size_t end = std::min<std::size_t>(bytes.size(), sizes.max);
+  const std::size_t end = bytes.size();
   const std::size_t middle = std::min<std::size_t>(end, sizes.average);
   Search search{bytes.data() + sizes.min};
   if (!search.until(bytes.data() + middle, highest(bits + normalisation))) {
     std::ignore = search.until(bytes.data() + end, highest(bits - normalisation));
   }
-  return static_cast<std::size_t>(search.at - bytes.data());
+  return run_of_zeros(bytes, static_cast<std::size_t>(search.at - bytes.data()), sizes.min);
 }
 
 }  // namespace p2psync::storage

@@ -7,6 +7,10 @@
 // at level 2: a cut is four times less likely below the average length, and four times likelier
 // above it. The table and the lengths are part of what names a content (content.h): all nodes of a
 // cluster must agree on them.
+//
+// A run of zeros (`min` or more) is cut off from what is before it, and is chunks of its own: of
+// `max`, then of the largest min * 2^k that fits. So what is a hole in a sparse file is known by a
+// handful of hashes, and neither crosses the wire nor takes room.
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -16,7 +20,7 @@ namespace p2psync::storage {
 struct ChunkSizes {
   std::uint32_t min = 16 * 1024;
   std::uint32_t average = 64 * 1024;  ///< a power of two
-  std::uint32_t max = 256 * 1024;
+  std::uint32_t max = 256 * 1024;     ///< min * 2^k
 };
 
 /// The length of the first chunk. `bytes` reach to the end of the file, or are `max` at least.

@@ -142,6 +142,21 @@ class Holes {
   std::size_t next_ = 0;
 };
 
+/// Longest first.
+const Manifest& zero_chunks(const ChunkSizes& sizes) {
+  static thread_local Manifest chunks;
+  static thread_local ChunkSizes of{0, 0, 0};
+  if (of.min != sizes.min || of.max != sizes.max) {
+    of = sizes;
+    chunks.clear();
+    const std::vector<std::uint8_t> bytes(sizes.max);
+    for (std::uint32_t length = sizes.max; length >= sizes.min; length /= 2) {
+      chunks.push_back({length, sha256(std::span(bytes).first(length))});
+    }
+  }
+  return chunks;
+}
+
 Result<Manifest> read_chunks(File& file, std::uint64_t size, const ChunkSizes& sizes) {
   auto data = file.data_extents();
   if (!data) {
@@ -152,8 +167,8 @@ Result<Manifest> read_chunks(File& file, std::uint64_t size, const ChunkSizes& s
   Hashing hashing;
   for (std::uint64_t offset = 0; offset < size;) {
     if (size - offset >= sizes.max && holes.cover(offset, offset + sizes.max)) {
-      hashing.add(zeros(sizes));
-      offset += zeros(sizes).length;
+      hashing.add(zero_chunks(sizes).front());
+      offset += sizes.max;
       continue;
     }
     const auto bytes = window.at(offset, sizes.max);
@@ -214,16 +229,8 @@ engine::Hash name_of(const Manifest& manifest) {
   return sha512_256(bytes_of(manifest));
 }
 
-const engine::Chunk& zeros(const ChunkSizes& sizes) {
-  static thread_local engine::Chunk chunk;
-  static thread_local std::uint32_t of_max = 0;
-  if (of_max != sizes.max) {
-    of_max = sizes.max;
-    const std::vector<std::uint8_t> bytes(sizes.max);
-    const auto first = std::span(bytes).first(first_chunk(bytes, sizes));
-    chunk = {static_cast<std::uint32_t>(first.size()), sha256(first)};
-  }
-  return chunk;
+bool is_zeros(const engine::Chunk& chunk, const ChunkSizes& sizes) {
+  return std::ranges::find(zero_chunks(sizes), chunk) != zero_chunks(sizes).end();
 }
 
 }  // namespace p2psync::storage

@@ -34,7 +34,7 @@ struct Content {
 /// The name of the content with these chunks.
 [[nodiscard]] engine::Hash name_of(const Manifest& manifest);
 
-/// The first chunk of `max` zeros or more, as holes are cut.
-[[nodiscard]] const engine::Chunk& zeros(const ChunkSizes& sizes);
+/// Whether it is one of those that a run of zeros is cut into.
+[[nodiscard]] bool is_zeros(const engine::Chunk& chunk, const ChunkSizes& sizes);
 
 }  // namespace p2psync::storage

@@ -195,7 +195,7 @@ Result<std::vector<bool>> gather(Fs& fs, const engine::OpenStage& request,
     }
     const bool hole = data == extents->end() || data->first >= offset + chunk.length;
     if (hole) {
-      there[i] = chunk == zeros(fs.chunk_sizes);
+      there[i] = is_zeros(chunk, fs.chunk_sizes);
     } else {
       bytes.resize(chunk.length);
       const auto count = (*file)->read(offset, bytes);

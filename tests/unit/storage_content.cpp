@@ -119,7 +119,34 @@ TEST_CASE("content: holes are zeros that are not read") {
   }
   const auto sparse = folder.fs->open_read("sparse");
   CHECK(read_content(**sparse, size, {})->name == read_content(**full, size, {})->name);
-  CHECK(zeros({}).length == ChunkSizes().max);
+}
+
+TEST_CASE("chunker: a run of zeros is cut off, and is known without its bytes") {
+  engine::Random random(3);
+  for (int round = 0; round < 300; ++round) {
+    std::string bytes = noise(random.below(2000), random.below(1000));
+    const std::size_t before = bytes.size();
+    const std::size_t zeros = small.min + random.below(3000);
+    bytes.append(zeros, '\0');
+    bytes += "x" + noise(random.below(2000), random.below(1000));
+    if (bytes.size() <= small.max) {
+      continue;
+    }
+    const Manifest chunks = chunks_of(bytes);
+    std::size_t offset = 0, known = 0;
+    bool cut = false;
+    for (const engine::Chunk& chunk : chunks) {
+      CHECK(sha256(std::string_view(bytes).substr(offset, chunk.length)) == chunk.hash);
+      if (is_zeros(chunk, small) && offset >= before) {
+        known += chunk.length;
+      }
+      cut = cut || offset == before;
+      offset += chunk.length;
+    }
+    CHECK(offset == bytes.size());
+    CHECK(cut);
+    CHECK(known + small.min > zeros);
+  }
 }
 
 TEST_CASE("content: a file that is shorter than it was is told of") {
