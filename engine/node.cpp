@@ -142,6 +142,7 @@ class Node::Impl {
     staged(event.content, event.state == StageState::complete, outcome);
   }
   void staged(const Hash& content, bool complete, const Transfer::Outcome& outcome);
+  void use_appeared();
 
   void serve(NodeId peer, const Get& get);
   [[nodiscard]] std::optional<Base> base_at(const Path& path) const;
@@ -318,6 +319,16 @@ void Node::Impl::staged(const Hash& content, bool complete, const Transfer::Outc
   }
 }
 
+/// What was on its way and stands somewhere here now (a user copied it, a displaced file turned up)
+/// need not come.
+void Node::Impl::use_appeared() {
+  for (const Hash& content : replica_.take_appeared()) {
+    for (const Path& path : transfer_.abandon(content)) {
+      reconciler_.content_changed(path);
+    }
+  }
+}
+
 void Node::Impl::collect(Instant now) {
   if (now < next_collect_) {
     return;
@@ -364,6 +375,7 @@ std::vector<Output> Node::Impl::finish(Instant now) {
   // Each round hands on what the one before found out; a handful always suffices, since a plan only
   // waits for what comes from outside.
   for (int round = 0; round < 4; ++round) {
+    use_appeared();
     std::vector<Dirty> dirty = replica_.take_dirty();
     for (const Dirty& path : dirty) {
       reconciler_.add(path);
@@ -391,6 +403,7 @@ std::vector<Output> Node::Impl::finish(Instant now) {
   if (settled() && !scanning_) {
     replica_.set_own_held(replica_.knowledge());
   }
+  use_appeared();
   for (const NodeId peer : gossip_.take_greeted()) {
     transfer_.peer_up(peer);
   }

@@ -452,6 +452,7 @@ void Replica::count(const Path& path, const Shown& shown, bool add) {
     auto& names = names_by_content_[shown.version.content];
     if (add) {
       names.push_back(shown.name);
+      appeared_.push_back(shown.version.content);
     } else if (const auto place = std::ranges::find(names, shown.name); place != names.end()) {
       names.erase(place);
     }

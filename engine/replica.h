@@ -85,8 +85,13 @@ class Replica {
   void add_staged(const Hash& content) { staged_.insert(content); }
   void drop_staged(const Hash& content) { staged_.erase(content); }
   [[nodiscard]] bool staged(const Hash& content) const { return staged_.contains(content); }
-  void add_found(const Hash& content, const std::string& file) { found_[content] = file; }
+  void add_found(const Hash& content, const std::string& file) {
+    found_[content] = file;
+    appeared_.push_back(content);
+  }
   void drop_found(const Hash& content) { found_.erase(content); }
+  /// Contents that are somewhere since the last call, and may have been nowhere before.
+  [[nodiscard]] std::vector<Hash> take_appeared() { return std::exchange(appeared_, {}); }
   void keep(KeptVersion kept);
   void forget_kept(const std::string& file);
   /// It does not hold what is on record for it: no source any more. On record it stays, since what
@@ -182,6 +187,7 @@ class Replica {
     std::size_t operator()(const Hash& hash) const;
   };
   std::unordered_map<Hash, std::vector<Path>, HashOfHash> names_by_content_;
+  std::vector<Hash> appeared_;
   std::unordered_map<std::uint64_t, Path> directories_by_inode_;  ///< the last shown with it
   std::map<std::string, KeptVersion> kept_;
   std::unordered_map<Hash, std::vector<std::string>, HashOfHash> kept_by_content_;

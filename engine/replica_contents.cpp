@@ -31,6 +31,7 @@ void Replica::add_kept(KeptVersion kept) {
   drop_kept(kept.file);  // it may have been written to since
   if (kept.version.kind == Kind::file) {
     kept_by_content_[kept.version.content].push_back(kept.file);
+    appeared_.push_back(kept.version.content);
   }
   std::string file = kept.file;
   kept_[std::move(file)] = std::move(kept);

@@ -37,8 +37,7 @@ void Transfer::set_needs(const Path& path, const std::vector<Need>& needs) {
       if (Want* want = find(old)) {
         want->paths.erase(path);
         if (want->paths.empty()) {
-          unwanted_.push_back(old);
-          drop(want->key);
+          orphaned_.push_back(want->key);
         }
       }
     }
@@ -96,6 +95,24 @@ void Transfer::drop(const Key key) {
   pending_bytes_ -= want->second.left;
   by_content_.erase(key.content);
   wants_.erase(want);
+}
+
+std::vector<Path> Transfer::abandon(const Hash& content) {
+  const Want* want = find(content);
+  if (want == nullptr) {
+    return {};
+  }
+  std::vector<Path> paths(want->paths.begin(), want->paths.end());
+  for (const Path& path : paths) {
+    const auto needs = needs_.find(path);
+    std::erase(needs->second, content);
+    if (needs->second.empty()) {
+      needs_.erase(needs);
+    }
+  }
+  unwanted_.push_back(content);
+  drop(want->key);
+  return paths;
 }
 
 void Transfer::peer_down(NodeId peer) {
@@ -251,6 +268,13 @@ void Transfer::written(Want& want, std::size_t piece) {
 void Transfer::next(Instant now, const Likely& likely,
                     const std::function<std::optional<Base>(const Path&)>& base,
                     std::vector<Output>& out) {
+  for (const Key& key : std::exchange(orphaned_, {})) {
+    const auto want = wants_.find(key);
+    if (want != wants_.end() && want->second.paths.empty()) {
+      unwanted_.push_back(key.content);
+      drop(key);
+    }
+  }
   for (const Hash& hash : std::exchange(unwanted_, {})) {
     if (!by_content_.contains(hash)) {
       out.push_back(DropStage{hash});

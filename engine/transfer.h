@@ -52,6 +52,10 @@ class Transfer {
   /// What a path needs now; replaces what it needed before.
   void set_needs(const Path& path, const std::vector<Need>& needs);
 
+  /// It is here: nobody is asked for it, until a path that needed it needs it once more. Says which
+  /// these are.
+  [[nodiscard]] std::vector<Path> abandon(const Hash& content);
+
   void peer_up(NodeId peer) { peers_[peer]; }
   void peer_down(NodeId peer);
   /// The peer may have more now than when it said it had not.
@@ -200,6 +204,7 @@ class Transfer {
   std::uint64_t last_request_ = 0;
   std::uint64_t pending_bytes_ = 0;
   std::uint64_t outstanding_ = 0;
+  std::vector<Key> orphaned_;  ///< no path needed them a moment ago; another may by now
   std::vector<Hash> unwanted_;
   Instant paused_until_{};
   std::optional<Instant> check_at_;  ///< whether any answer is late

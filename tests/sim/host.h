@@ -106,6 +106,8 @@ class Host {
 
   // --- The index, only while the process does not run
   [[nodiscard]] const IndexModel& index() const { return index_; }
+  /// Another one after each start.
+  [[nodiscard]] std::uint64_t life() const { return life_; }
   void lose_index();
   void damage_index(engine::Random& random);
   void take_index_of(const Host& other);

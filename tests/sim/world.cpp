@@ -59,6 +59,9 @@ World::World(Plan plan, Telling telling)
       network_(plan_.seed * 4 + 3),
       invariants_([this](const std::string& invariant, const std::string& text) {
         violation(invariant, text);
+      }),
+      thrift_([this](const std::string& invariant, const std::string& text) {
+        violation(invariant, text);
       }) {
   report_.seed = plan_.seed;
   build();
@@ -163,6 +166,7 @@ void World::stepped(Host& host, const Input& input, const std::vector<Output>& o
     telling_.listener->stepped(now_, host, input, outputs);
   }
   invariants_.stepped(host.id(), host.node());
+  thrift_.stepped(host.id(), host.life(), host.node(), input, outputs);
   check_last_call(host);
   if (host.node().all_in_sync()) {
     oracle_.index_anew(host.id());

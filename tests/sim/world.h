@@ -22,6 +22,7 @@
 #include "tests/sim/oracle.h"
 #include "tests/sim/plan.h"
 #include "tests/sim/sometimes.h"
+#include "tests/sim/thrift.h"
 
 namespace p2psync::sim {
 
@@ -243,6 +244,7 @@ class World final : public Surroundings {
   std::list<HeldFile> held_files_;
   Oracle oracle_;
   Invariants invariants_;
+  Thrift thrift_;
   std::uint64_t writes_ = 0;
   bool striking_ = true;  ///< the safety phase
   int ending_ = 0;        ///< hosts whose end is under way

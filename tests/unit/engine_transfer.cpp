@@ -77,3 +77,40 @@ TEST_CASE("transfer: says what is on its way, large before small, and then what 
   }
   CHECK(transfer.incoming().size() == incoming_max);
 }
+
+TEST_CASE("transfer: what is on its way for a path that is removed arrives for another") {
+  Need need;
+  need.content.bytes[0] = 1;
+  need.size = 10;
+  Transfer transfer(1, block_bytes);
+  const auto next = [&] {
+    std::vector<Output> out;
+    transfer.next(
+        {}, [](NodeId, const Need&) { return true; }, [](const Path&) { return std::nullopt; },
+        out);
+    return out;
+  };
+  transfer.peer_up(2);
+  transfer.set_needs("renamed", {need});
+  REQUIRE(next().size() == 1);
+  SUBCASE("in the same step") {
+    transfer.set_needs("renamed", {});
+    transfer.set_needs("to this", {need});
+    CHECK(next().empty());
+    CHECK(transfer.pending_files() == 1);
+  }
+  SUBCASE("or is wanted no more") {
+    transfer.set_needs("renamed", {});
+    const auto out = next();
+    REQUIRE(out.size() == 1);
+    CHECK(std::get<DropStage>(out[0]).content == need.content);
+    CHECK(transfer.pending_files() == 0);
+  }
+  SUBCASE("or has turned up here") {
+    CHECK(transfer.abandon(need.content) == std::vector<Path>{"renamed"});
+    CHECK(transfer.pending_files() == 0);
+    CHECK(next().size() == 1);
+    transfer.set_needs("renamed", {need});  // gone again
+    CHECK(next().size() == 1);
+  }
+}
