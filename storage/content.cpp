@@ -50,6 +50,7 @@ class Window {
     if (*count < rest.size()) {
       return std::unexpected(Error{ErrorCode::changed, "read", "a file that became shorter"});
     }
+    file_.begin_sync(offset, length);  // before its name is told it has to be on the disk
     buffer_ = std::move(buffer);
     bytes_ = {buffer_.get(), length};
     begin_ = offset;

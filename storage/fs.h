@@ -73,6 +73,9 @@ class File {
   /// As far as the process may: tries owner and group, then group alone; never an error.
   virtual void set_owner(std::uint32_t uid, std::uint32_t gid) = 0;
   [[nodiscard]] virtual Result<void> sync() = 0;
+  /// Begins to bring this part to the disk and does not wait: a sync finds less to do. No more than
+  /// a hint.
+  virtual void begin_sync(std::uint64_t /*offset*/, std::uint64_t /*length*/) {}
   /// Copies length bytes at offset from `from` (same Fs) to the same offset here, sharing blocks
   /// where possible.
   [[nodiscard]] virtual Result<void> copy_from(File& from, std::uint64_t offset,

@@ -143,6 +143,7 @@ class Copying {
         if (auto written = file_.write(batch->offset + begin, bytes); !written) {
           return written;
         }
+        file_.begin_sync(batch->offset + begin, bytes.size());
       }
       i = end + 1;
     }

@@ -161,6 +161,11 @@ Result<void> PosixFile::sync() {
   return {};
 }
 
+void PosixFile::begin_sync(std::uint64_t offset, std::uint64_t length) {
+  std::ignore = ::sync_file_range(descriptor_.get(), static_cast<off64_t>(offset),
+                                  static_cast<off64_t>(length), SYNC_FILE_RANGE_WRITE);
+}
+
 Result<void> PosixFile::copy_from(File& from, std::uint64_t offset, std::uint64_t length) {
   auto* const source = dynamic_cast<PosixFile*>(&from);
   invariant(source != nullptr, "files of one Fs copy from each other");

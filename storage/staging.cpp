@@ -14,6 +14,7 @@ namespace p2psync::storage {
 namespace {
 
 constexpr std::string_view unfinished_ending = ".part";
+constexpr std::uint64_t stretch = 8 * 1024 * 1024;
 
 using engine::StageState;
 
@@ -222,6 +223,11 @@ Result<StageState> Staging::put(const engine::WriteBlock& request) {
     }
     if (!written) {
       return std::unexpected(written.error());
+    }
+    // It will be synced, and the disk has nothing to do meanwhile.
+    const std::uint64_t end = request.offset + bytes.size();
+    if (!whole && request.offset / stretch != end / stretch) {
+      (*file)->begin_sync(end / stretch * stretch - stretch, stretch);
     }
   }
   if (!request.last) {
