@@ -110,7 +110,7 @@ class Node::Impl {
     }
   }
   void on(Instant now, const ApplyDone& event);
-  void on(Instant, const Surfaced& event);
+  void on(Instant, const Surfaced& event) { replica_.observe_surfaced(event); }
   void on(Instant, BlockRead event) {
     if (!event.bytes) {
       look_where_read(event.content);
@@ -252,54 +252,6 @@ void Node::Impl::on(Instant now, const ApplyDone& event) {
   for (const Path& directory : outcome.list) {
     scan_.list(directory, false);
   }
-}
-
-void Node::Impl::on(Instant, const Surfaced& event) {
-  const Path path = replica_.origin(event.name, event.replaced);
-  Version found;
-  found.kind = event.seen.signature.kind;
-  found.content = event.seen.content;
-  found.target = event.seen.target;
-  found.size = event.seen.signature.size;
-  const Record* record = replica_.index().find(path);
-  if (event.seen.content == event.replaced && event.seen.signature.kind == Kind::file) {
-    replica_.keep({event.file, path, found});
-    replica_.mark_dirty(path);  // it may have waited for these bytes, or been on its way
-    return;
-  }
-  if (record != nullptr) {
-    for (const Sibling& sibling : record->entry.versions) {
-      if (same_content(sibling.version, found)) {
-        // Its event is known; only its bytes had not reached their name.
-        if (!replica_.available(sibling.version)) {
-          replica_.add_found(found.content, event.file);
-          replica_.mark_dirty(path);
-        }
-        replica_.keep({event.file, path, sibling.version});
-        return;
-      }
-    }
-  }
-  found.mtime = event.seen.signature.mtime;
-  if (record != nullptr && has_superseded(record->entry, recognition(found))) {
-    // What it held once: power went, and what was written to it since had not reached the disk.
-    replica_.keep({event.file, path, found});
-    return;
-  }
-  // Written by a process that still had the replaced file: it had seen that version and nothing
-  // later.
-  std::optional<Shown> old;
-  if (record != nullptr) {
-    for (const Sibling& sibling : record->entry.versions) {
-      if (sibling.version.content == event.replaced && sibling.version.kind == Kind::file) {
-        if (!old) {
-          old = Shown{event.name, {}, sibling.version, {}};
-        }
-        old->dots.push_back(sibling.dot);
-      }
-    }
-  }
-  replica_.observe_displaced(path, old, event.name, event.seen, event.file);
 }
 
 void Node::Impl::staged(const Hash& content, bool complete, const Transfer::Outcome& outcome) {

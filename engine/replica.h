@@ -65,6 +65,8 @@ class Replica {
   /// record, and would make a second event of it, though the first was superseded long ago.
   void observe_displaced(const Path& path, const std::optional<Shown>& old, const Path& name,
                          const Seen& seen, const std::string& file);
+  /// Bytes that turned up outside the tree are an event unless they are known to be none.
+  void observe_surfaced(const Surfaced& event);
   /// A step of this node has made the name show this (or nothing), but that may not be there to
   /// stay: the next look at it judges by it.
   void doubt(const Path& path, const Path& name, std::optional<Shown> laid);

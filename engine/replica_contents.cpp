@@ -84,4 +84,52 @@ std::set<std::string> Replica::pinned() const {
   return files;
 }
 
+void Replica::observe_surfaced(const Surfaced& event) {
+  const Path path = origin(event.name, event.replaced);
+  Version found;
+  found.kind = event.seen.signature.kind;
+  found.content = event.seen.content;
+  found.target = event.seen.target;
+  found.size = event.seen.signature.size;
+  const Record* record = index_.find(path);
+  if (event.seen.content == event.replaced && event.seen.signature.kind == Kind::file) {
+    keep({event.file, path, found});
+    mark_dirty(path);  // it may have waited for these bytes, or been on its way
+    return;
+  }
+  if (record != nullptr) {
+    for (const Sibling& sibling : record->entry.versions) {
+      if (same_content(sibling.version, found)) {
+        // Its event is known; only its bytes had not reached their name.
+        if (!available(sibling.version)) {
+          add_found(found.content, event.file);
+          mark_dirty(path);
+        }
+        keep({event.file, path, sibling.version});
+        return;
+      }
+    }
+  }
+  found.mtime = event.seen.signature.mtime;
+  if (record != nullptr && has_superseded(record->entry, recognition(found))) {
+    // What it held once: power went, and what was written to it since had not reached the disk.
+    keep({event.file, path, found});
+    return;
+  }
+  // Written by a process that still had the replaced file: it had seen that version and nothing
+  // later.
+  std::optional<Shown> old;
+  if (record != nullptr) {
+    for (const Sibling& sibling : record->entry.versions) {
+      if (sibling.version.content == event.replaced && sibling.version.kind == Kind::file) {
+        if (!old) {
+          old = Shown{event.name, {}, sibling.version, {}};
+        }
+        old->dots.push_back(sibling.dot);
+      }
+    }
+  }
+  observe_displaced(path, old, event.name, event.seen, event.file);
+}
+
 }  // namespace p2psync::engine

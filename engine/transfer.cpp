@@ -178,30 +178,6 @@ void Transfer::done_with(Want& want, std::size_t piece) {
   outstanding_ -= want.pieces.chunk(piece).length;
 }
 
-void Transfer::avoid(Want& want, NodeId peer, Instant until) {
-  want.lacking[peer] = until;
-  troubled_[want.key] = &want;
-}
-
-void Transfer::peer_grew(NodeId peer) {
-  for (const auto& [key, want] : troubled_) {
-    want->lacking.erase(peer);
-    want->denied.erase(peer);
-  }
-}
-
-std::vector<std::pair<Hash, Path>> Transfer::nowhere(const std::set<NodeId>& members) const {
-  std::vector<std::pair<Hash, Path>> list;
-  for (const auto& [key, want] : troubled_) {
-    if (std::ranges::includes(want->denied, members)) {
-      for (const Path& path : want->paths) {
-        list.emplace_back(key.content, path);
-      }
-    }
-  }
-  return list;
-}
-
 void Transfer::open(const Key& key, Want& want,
                     const std::function<std::optional<Base>(const Path&)>& base,
                     std::vector<Output>& out) {

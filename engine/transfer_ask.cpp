@@ -134,6 +134,32 @@ void Transfer::take_back_late(Instant now, const Likely& likely) {
   }
 }
 
+// --- Who is not asked
+
+void Transfer::avoid(Want& want, NodeId peer, Instant until) {
+  want.lacking[peer] = until;
+  troubled_[want.key] = &want;
+}
+
+void Transfer::peer_grew(NodeId peer) {
+  for (const auto& [key, want] : troubled_) {
+    want->lacking.erase(peer);
+    want->denied.erase(peer);
+  }
+}
+
+std::vector<std::pair<Hash, Path>> Transfer::nowhere(const std::set<NodeId>& members) const {
+  std::vector<std::pair<Hash, Path>> list;
+  for (const auto& [key, want] : troubled_) {
+    if (std::ranges::includes(want->denied, members)) {
+      for (const Path& path : want->paths) {
+        list.emplace_back(key.content, path);
+      }
+    }
+  }
+  return list;
+}
+
 // --- Fellows
 
 /// Only who is not known to hold all of it may want to know.
