@@ -249,7 +249,7 @@ struct Base {
   Hash content;
   std::uint64_t size = 0;
   Path name;
-  Signature expected;
+  bool kept = false;  ///< the name is one in `.p2psync/versions`
 };
 /// mismatch: the bytes are not what their hash says.
 enum class StageState : std::uint8_t { incomplete, complete, mismatch, failed };
@@ -258,8 +258,9 @@ enum class StageState : std::uint8_t { incomplete, complete, mismatch, failed };
 struct OpenStage {
   Hash content;
   std::uint64_t size = 0;
-  std::optional<Base> base;
-  Bytes manifest;  ///< as a peer gave it; null: none has come yet
+  std::vector<Base> bases;  ///< the likeliest first
+  Bytes manifest;           ///< as a peer gave it; null: none has come yet
+  Hash against;             ///< the content against whose manifest that is; zeros: none
 };
 /// Incomplete and no chunks: the manifest is wanted.
 struct StageOpened {

@@ -145,7 +145,6 @@ class Node::Impl {
   void use_appeared();
 
   void serve(NodeId peer, const Get& get);
-  [[nodiscard]] std::optional<Base> base_at(const Path& path) const;
   void look_where_read(const Hash& content);
   void stage_failed(Instant now, const Hash& content, const Error& error) {
     const Path* path = needed_by_(content);
@@ -217,16 +216,6 @@ void Node::Impl::serve(NodeId peer, const Get& get) {
     read.expected = replica_.shown(at->name)->signature;
   }
   out_.push_back(std::move(read));
-}
-
-/// What stands at the name is what its next version most likely has chunks in common with.
-std::optional<Base> Node::Impl::base_at(const Path& path) const {
-  const Shown* shown = replica_.shown(path);
-  if (shown == nullptr || shown->version.kind != Kind::file ||
-      shown->version.size <= options_.chunk_max) {
-    return std::nullopt;
-  }
-  return Base{shown->version.content, shown->version.size, shown->name, shown->signature};
 }
 
 /// The bytes are not where they are remembered, or what is remembered is out of date (an error kept
@@ -370,7 +359,10 @@ std::vector<Output> Node::Impl::finish(Instant now) {
                  return row->second.held.covers(dot) || dot.actor.node == peer;
                });
       },
-      [this](const Path& path) { return base_at(path); }, out_);
+      [this](const Need& need, const Path& path) {
+        return replica_.similar(path, need.size, options_.chunk_max);
+      },
+      out_);
   stuck_.forget_unneeded(needed_by_);
   drop_leftovers();
   gossip_.next(now, settled(), out_);

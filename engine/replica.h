@@ -84,6 +84,12 @@ class Replica {
   [[nodiscard]] bool available(const Version& version) const;
   /// Where the bytes are, best first: found, staged, at a name, kept. Nothing{} if nowhere.
   [[nodiscard]] Source source(const Version& version) const;
+  /// Contents of more than one chunk that are here and most likely have chunks in common with the
+  /// next version of the path, of that size: what stands there, its copies, what stood there
+  /// before. Who saves a file anew may have shown half of it in between, so the one of the most
+  /// similar size comes first.
+  [[nodiscard]] std::vector<Base> similar(const Path& path, std::uint64_t size,
+                                          std::uint32_t chunk_max) const;
   void add_staged(const Hash& content) { staged_.insert(content); }
   void drop_staged(const Hash& content) { staged_.erase(content); }
   [[nodiscard]] bool staged(const Hash& content) const { return staged_.contains(content); }

@@ -1,7 +1,14 @@
 // The part of the replica that knows where contents are on this disk.
 #include "engine/replica.h"
 
+#include <tuple>
+
 namespace p2psync::engine {
+namespace {
+
+constexpr std::size_t similar_max = 4;
+
+}  // namespace
 
 bool Replica::available(const Version& version) const {
   return version.kind != Kind::file || !std::holds_alternative<Nothing>(source(version));
@@ -25,6 +32,31 @@ Source Replica::source(const Version& version) const {
     return Kept{kept->second.back(), false};
   }
   return Nothing{};
+}
+
+std::vector<Base> Replica::similar(const Path& path, std::uint64_t size,
+                                   std::uint32_t chunk_max) const {
+  std::vector<Base> bases;
+  const auto add = [&](const Version& version, const std::string& name, bool kept) {
+    if (version.kind == Kind::file && version.size > chunk_max) {
+      bases.push_back({version.content, version.size, name, kept});
+    }
+  };
+  if (const Record* record = index_.find(path)) {
+    for (const Shown& shown : record->shown) {
+      add(shown.version, shown.name, false);
+    }
+  }
+  for (const auto& [file, kept] : kept_) {
+    if (kept.path == path) {
+      add(kept.version, file, true);
+    }
+  }
+  std::ranges::sort(bases, {}, [size](const Base& base) {
+    return std::tuple(std::max(base.size, size) - std::min(base.size, size), base.kept, base.name);
+  });
+  bases.resize(std::min(bases.size(), similar_max));
+  return bases;
 }
 
 void Replica::add_kept(KeptVersion kept) {

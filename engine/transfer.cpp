@@ -178,9 +178,7 @@ void Transfer::done_with(Want& want, std::size_t piece) {
   outstanding_ -= want.pieces.chunk(piece).length;
 }
 
-void Transfer::open(const Key& key, Want& want,
-                    const std::function<std::optional<Base>(const Path&)>& base,
-                    std::vector<Output>& out) {
+void Transfer::open(const Key& key, Want& want, const Bases& bases, std::vector<Output>& out) {
   active_.insert(key);
   if (!large(key)) {
     const Chunk whole{static_cast<std::uint32_t>(key.size), key.content};
@@ -195,8 +193,8 @@ void Transfer::open(const Key& key, Want& want,
   }
   ++large_active_;
   want.stage = Want::Stage::opening;
-  want.old = base(*want.paths.begin());
-  out.push_back(OpenStage{key.content, key.size, want.old, nullptr});
+  want.bases = bases(want.need, *want.paths.begin());
+  out.push_back(OpenStage{key.content, key.size, want.bases, nullptr, {}});
 }
 
 void Transfer::begin_anew(const Key key, Want& want) {
@@ -241,8 +239,7 @@ void Transfer::written(Want& want, std::size_t piece) {
   pending_bytes_ -= want.pieces.chunk(piece).length;
 }
 
-void Transfer::next(Instant now, const Likely& likely,
-                    const std::function<std::optional<Base>(const Path&)>& base,
+void Transfer::next(Instant now, const Likely& likely, const Bases& bases,
                     std::vector<Output>& out) {
   for (const Key& key : std::exchange(orphaned_, {})) {
     const auto want = wants_.find(key);
@@ -269,7 +266,7 @@ void Transfer::next(Instant now, const Likely& likely,
       break;  // all that follow are as large
     }
     waiting_.erase(waiting_.begin());
-    open(key, *want, base, out);
+    open(key, *want, bases, out);
   }
   for (const auto& [key, want] : troubled_) {
     std::erase_if(want->lacking, [now](const auto& item) { return item.second <= now; });
@@ -356,8 +353,9 @@ void Transfer::on_manifest(Want& want, NodeId peer, const Bytes& bytes, std::vec
   if (whole || absurd) {
     want.stage = Want::Stage::opening;
     out.push_back(OpenStage{
-        want.need.content, want.need.size, want.old,
-        std::make_shared<const std::vector<std::uint8_t>>(std::exchange(want.manifest, {}))});
+        want.need.content, want.need.size, want.bases,
+        std::make_shared<const std::vector<std::uint8_t>>(std::exchange(want.manifest, {})),
+        want.base});
   }
 }
 

@@ -45,6 +45,7 @@ class Transfer {
  public:
   /// Whether the peer holds this version, as far as is known.
   using Likely = std::function<bool(NodeId, const Need&)>;
+  using Bases = std::function<std::vector<Base>(const Need&, const Path&)>;
 
   /// Contents of at most `chunk_max` bytes are one chunk.
   Transfer(NodeId self, std::uint32_t chunk_max) : self_(self), chunk_max_(chunk_max) {}
@@ -61,10 +62,9 @@ class Transfer {
   /// The peer may have more now than when it said it had not.
   void peer_grew(NodeId peer);
 
-  /// Asks for as much as the bounds allow. `base(path)`: what is at this path now, if it may be
-  /// like what comes.
-  void next(Instant now, const Likely& likely,
-            const std::function<std::optional<Base>(const Path&)>& base, std::vector<Output>& out);
+  /// Asks for as much as the bounds allow. `bases(need, path)`: what is
+  /// here that may be like what comes, the likeliest first.
+  void next(Instant now, const Likely& likely, const Bases& bases, std::vector<Output>& out);
 
   /// False: it was not asked for (late or invented) and is ignored.
   bool on_block(Instant now, NodeId peer, Block block, std::vector<Output>& out);
@@ -117,7 +117,7 @@ class Transfer {
       fetching,
       finishing
     } stage = Stage::waiting;
-    std::optional<Base> old;  ///< what is at the path now
+    std::vector<Base> bases;  ///< what is here and may be like it
     Hash base;                ///< against which the manifest is asked for; zeros: nothing
     bool naming_asked = false;
     std::vector<std::uint8_t> manifest;
@@ -150,8 +150,7 @@ class Transfer {
   }
   [[nodiscard]] bool large(const Key& key) const { return key.size > chunk_max_; }
   void add(const Need& need, const Path& path);
-  void open(const Key& key, Want& want, const std::function<std::optional<Base>(const Path&)>& base,
-            std::vector<Output>& out);
+  void open(const Key& key, Want& want, const Bases& bases, std::vector<Output>& out);
   /// From the beginning, with what is on the disk by then.
   void begin_anew(Key key, Want& want);
   void set_pieces(Want& want, std::span<const Chunk> chunks, const std::vector<bool>& there);

@@ -17,38 +17,45 @@ namespace {
 
 constexpr std::size_t batch_bytes = 4 * 1024 * 1024;
 
-/// Where the chunks of the old version are, by their hashes.
-class OldVersion {
+/// Where the chunks of what is here already are, by their hashes.
+class OldVersions {
  public:
-  OldVersion(Fs& fs, const std::optional<engine::Base>& base) {
-    const auto manifest = base ? find_manifest(fs, base->content) : std::nullopt;
-    auto file = manifest ? fs.open_read(base->name)
-                         : std::unexpected(Error{ErrorCode::not_found, "open", "a base"});
-    if (!file) {
-      return;
-    }
-    file_ = std::move(*file);
-    std::uint64_t offset = 0;
-    for (const engine::Chunk& chunk : *manifest) {
-      places_.emplace_back(chunk.hash, offset);
-      offset += chunk.length;
+  OldVersions(Fs& fs, const std::vector<engine::Base>& bases) {
+    for (const engine::Base& base : bases) {
+      const auto manifest = find_manifest(fs, base.content);
+      auto file = manifest ? fs.open_read(path_of(base))
+                           : std::unexpected(Error{ErrorCode::not_found, "open", "a base"});
+      if (!file) {
+        continue;
+      }
+      std::uint64_t offset = 0;
+      for (const engine::Chunk& chunk : *manifest) {
+        places_.push_back({chunk.hash, files_.size(), offset});
+        offset += chunk.length;
+      }
+      files_.push_back(std::move(*file));
     }
     std::ranges::sort(places_);
   }
 
   /// False: there is no such chunk, or the file is shorter by now.
   bool read(const engine::Chunk& chunk, std::span<std::uint8_t> into) const {
-    const auto place = std::ranges::lower_bound(places_, chunk.hash, {}, &Place::first);
-    if (place == places_.end() || place->first != chunk.hash) {
+    const auto place = std::ranges::lower_bound(places_, chunk.hash, {}, &Place::hash);
+    if (place == places_.end() || place->hash != chunk.hash) {
       return false;
     }
-    const auto count = file_->read(place->second, into);
+    const auto count = files_[place->file]->read(place->offset, into);
     return count && *count == into.size();
   }
 
  private:
-  using Place = std::pair<engine::Hash, std::uint64_t>;
-  std::unique_ptr<File> file_;
+  struct Place {
+    engine::Hash hash;
+    std::size_t file;
+    std::uint64_t offset;
+    auto operator<=>(const Place&) const = default;
+  };
+  std::vector<std::unique_ptr<File>> files_;
   std::vector<Place> places_;
 };
 
@@ -77,7 +84,7 @@ std::vector<bool> check(const Batch& batch) {
 /// Copies from the old version, batch by batch.
 class Copying {
  public:
-  Copying(Fs& fs, std::string path, File& file, const OldVersion& old, std::vector<bool>& there)
+  Copying(Fs& fs, std::string path, File& file, const OldVersions& old, std::vector<bool>& there)
       : fs_(fs), path_(std::move(path)), file_(file), old_(old), there_(there) {}
 
   Result<void> add(std::size_t index, std::uint64_t offset, const engine::Chunk& chunk) {
@@ -153,7 +160,7 @@ class Copying {
   Fs& fs_;
   std::string path_;
   File& file_;
-  const OldVersion& old_;
+  const OldVersions& old_;
   std::vector<bool>& there_;
   Batch batch_;
   std::deque<std::unique_ptr<Batch>> at_work_;
@@ -183,7 +190,7 @@ Result<std::vector<bool>> gather(Fs& fs, const engine::OpenStage& request,
   if (auto resized = (*file)->resize(request.size); !resized) {
     return std::unexpected(resized.error());
   }
-  const OldVersion old(fs, request.base);
+  const OldVersions old(fs, request.bases);
   std::vector<bool> there(manifest.size(), false);
   Copying copying(fs, unfinished_path(request.content), **file, old, there);
   std::vector<std::uint8_t> bytes;

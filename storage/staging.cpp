@@ -80,6 +80,10 @@ std::string unfinished_path(const engine::Hash& content) {
   return staged_path(content) + std::string(unfinished_ending);
 }
 
+std::string path_of(const engine::Base& base) {
+  return base.kept ? engine::child_of(versions_directory, base.name) : base.name;
+}
+
 std::vector<engine::Hash> contents_in_staging(Fs& fs) {
   std::vector<engine::Hash> contents;
   if (const auto items = fs.list(staging_directory)) {
@@ -133,12 +137,17 @@ Result<engine::StageOpened> Staging::find(const engine::OpenStage& request) {
   }
   auto manifest = find_manifest(fs_, request.content);
   if (!manifest) {
-    const std::optional<Manifest> base = request.base ? manifest_of(*request.base) : std::nullopt;
     if (!request.manifest) {
       answer.state = StageState::incomplete;
-      answer.base = base ? std::optional(request.base->content) : std::nullopt;
+      const auto known = std::ranges::find_if(request.bases, [this](const engine::Base& base) {
+        return manifest_of(base).has_value();
+      });
+      if (known != request.bases.end()) {
+        answer.base = known->content;
+      }
       return answer;
     }
+    const auto base = find_manifest(fs_, request.against);
     manifest = apply_difference(base.value_or(Manifest{}), *request.manifest, request.size,
                                 fs_.chunk_sizes);
     if (!manifest || name_of(*manifest) != request.content) {
@@ -169,7 +178,7 @@ std::optional<Manifest> Staging::manifest_of(const engine::Base& base) {
   if (manifest) {
     return manifest;
   }
-  const auto file = fs_.open_read(base.name);
+  const auto file = fs_.open_read(path_of(base));
   if (!file) {
     return std::nullopt;
   }

@@ -29,6 +29,9 @@ inline constexpr std::string_view versions_directory = ".p2psync/versions";
 /// Where it stands while it is unfinished.
 [[nodiscard]] std::string unfinished_path(const engine::Hash& content);
 
+/// Where its bytes are.
+[[nodiscard]] std::string path_of(const engine::Base& base);
+
 /// The contents that stand there, whole or not: what an earlier run left. Empty if that cannot be
 /// read.
 [[nodiscard]] std::vector<engine::Hash> contents_in_staging(Fs& fs);

@@ -96,7 +96,7 @@ class Swarm {
   void step(NodeId id, Fetcher& fetcher) {
     fetcher.transfer.next(
         now_, [](NodeId peer, const Need&) { return peer == source; },
-        [](const Path&) { return std::nullopt; }, fetcher.out);
+        [](const Need&, const Path&) { return std::vector<Base>(); }, fetcher.out);
     while (!fetcher.out.empty()) {
       for (Output& output : std::exchange(fetcher.out, {})) {
         if (auto* send = std::get_if<Send>(&output)) {

@@ -15,8 +15,8 @@ TEST_CASE("transfer: a content that nobody can send keeps no other from being as
   const auto asked = [&] {
     std::vector<Output> out;
     transfer.next(
-        {}, [](NodeId, const Need&) { return true; }, [](const Path&) { return std::nullopt; },
-        out);
+        {}, [](NodeId, const Need&) { return true; },
+        [](const Need&, const Path&) { return std::vector<Base>(); }, out);
     std::vector<Get> asked;
     for (const Output& output : out) {
       asked.push_back(std::get<Get>(std::get<Send>(output).message));
@@ -54,7 +54,8 @@ TEST_CASE("transfer: says what is on its way, large before small, and then what 
   }
   std::vector<Output> out;
   transfer.next(
-      {}, [](NodeId, const Need&) { return true; }, [](const Path&) { return std::nullopt; }, out);
+      {}, [](NodeId, const Need&) { return true; },
+      [](const Need&, const Path&) { return std::vector<Base>(); }, out);
   const Chunk chunk{block_bytes, {}};
   std::ignore = transfer.on(Instant{},
                             {need(2, 0).content,
@@ -86,8 +87,8 @@ TEST_CASE("transfer: what is on its way for a path that is removed arrives for a
   const auto next = [&] {
     std::vector<Output> out;
     transfer.next(
-        {}, [](NodeId, const Need&) { return true; }, [](const Path&) { return std::nullopt; },
-        out);
+        {}, [](NodeId, const Need&) { return true; },
+        [](const Need&, const Path&) { return std::vector<Base>(); }, out);
     return out;
   };
   transfer.peer_up(2);

@@ -29,7 +29,7 @@ struct Fetch {
     std::vector<Output> out = std::exchange(made, {});
     transfer.next(
         now, [this](NodeId peer, const Need&) { return peer == likely; },
-        [this](const Path&) { return old; }, out);
+        [this](const Need&, const Path&) { return old; }, out);
     return out;
   }
   /// What was asked of whom.
@@ -64,7 +64,7 @@ struct Fetch {
   }
 
   Need need;
-  std::optional<Base> old;
+  std::vector<Base> old;
   NodeId likely = 2;
   std::vector<Output> made;
   Transfer transfer{1, 200};
@@ -74,19 +74,19 @@ struct Fetch {
 
 TEST_CASE("transfer: first what is here, then the manifest, then the chunks that are missing") {
   Fetch fetch;
-  fetch.old = Base{{}, 1000, path, {}};
-  fetch.old->content.bytes[0] = 9;
+  fetch.old = {{{}, 1000, path}};
+  fetch.old[0].content.bytes[0] = 9;
   auto out = fetch.next();
   REQUIRE(out.size() == 1);
-  CHECK(std::get<OpenStage>(out[0]).base->content == fetch.old->content);
+  CHECK(std::get<OpenStage>(out[0]).bases.at(0).content == fetch.old[0].content);
   CHECK(std::get<OpenStage>(out[0]).manifest == nullptr);
   CHECK(fetch.next().empty());
 
-  std::ignore = fetch.opened({{}, StageState::incomplete, fetch.old->content, {}, {}, {}});
+  std::ignore = fetch.opened({{}, StageState::incomplete, fetch.old[0].content, {}, {}, {}});
   auto gets = fetch.gets();
   REQUIRE(gets.size() == 1);
   CHECK(gets[0].first == 2);
-  CHECK(gets[0].second.manifest_against == fetch.old->content);
+  CHECK(gets[0].second.manifest_against == fetch.old[0].content);
   CHECK(gets[0].second.offset == 0);
   fetch.block(gets[0], bytes(block_bytes));  // there is more
   gets = fetch.gets();
@@ -96,6 +96,7 @@ TEST_CASE("transfer: first what is here, then the manifest, then the chunks that
   out = fetch.next();
   REQUIRE(out.size() == 1);
   CHECK(std::get<OpenStage>(out[0]).manifest->size() == block_bytes + 10);
+  CHECK(std::get<OpenStage>(out[0]).against == fetch.old[0].content);
 
   std::ignore = fetch.chunks_wanted({false, true, false});
   CHECK(fetch.transfer.pending_bytes() == 200);

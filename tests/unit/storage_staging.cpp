@@ -73,7 +73,7 @@ struct Stage : Folder {
   /// Stands in the tree; its manifest was made when it was looked at.
   [[nodiscard]] engine::Base base(const std::string& name, const Made& content) const {
     write(name, content.bytes);
-    return {content.hash, content.bytes.size(), name, fs->stat(name)->signature};
+    return {content.hash, content.bytes.size(), name};
   }
   [[nodiscard]] bool nothing_left() const { return fs->list(staging_directory)->empty(); }
   Staging staging{*fs};
@@ -194,12 +194,20 @@ TEST_CASE("staging: chunks of the old version are taken from there, if it is wha
   const Made old(50'000);
   const Made edited("in front " + old.bytes);
   auto opening = edited.opening(old.chunks);
-  opening.base = stage.base("name", old);
+  opening.bases = {stage.base("none", Made(30'000, 9)), stage.base("name", old)};
+  REQUIRE(stage.fs->unlink("none"));
   const auto manifest = std::exchange(opening.manifest, nullptr);
   CHECK(stage.staging.open(opening).base == old.hash);
   opening.manifest = manifest;
   CHECK(manifest->size() < 100);
+  opening.against = old.hash;
   SUBCASE("it is") {
+    SUBCASE("at its name") {}
+    SUBCASE("among the kept versions") {
+      REQUIRE(stage.fs->rename("name", ".p2psync/versions/kept", RenameMode::replace));
+      opening.bases[1].name = "kept";
+      opening.bases[1].kept = true;
+    }
     const auto opened = stage.staging.open(opening);
     REQUIRE(opened.chunks == edited.chunks);
     CHECK(count(opened.there) + 2 >= opened.there.size());
