@@ -3,8 +3,9 @@
 //
 // No clock, socket, file, thread or random source in here: equal inputs in equal order give equal
 // outputs. The driver (apps/p2psync, or the simulator) feeds inputs and performs outputs in order;
-// a Send after a Persist leaves once that is durable. Storage requests (Look, List, Apply, blocks)
-// may run at the same time and are answered by inputs; each is answered exactly once.
+// a Send after a Persist leaves once that is durable, unless it tells nothing (told.h). Storage
+// requests (Look, List, Apply, blocks) may run at the same time and are answered by inputs; each is
+// answered exactly once.
 //
 // Not thread safe: one thread steps it.
 #include <cstdint>
