@@ -44,7 +44,7 @@ class Window {
     taken_back(bytes);
     latest_ = after;
     shortest_ = std::min(shortest_, after);
-    patience_ = std::max<Duration>(patience_min, 4 * after);
+    patience_ = after < patience_min ? patience_min : patience_;
     if (after - shortest_ < queue_min) {
       bytes_ = std::min(bytes_ + bytes, bytes_max);
     } else if (after - shortest_ > queue_max) {
@@ -57,7 +57,7 @@ class Window {
     outstanding_ -= bytes;
   }
   /// It was waited for in vain. A link that needs longer than that for one block must not be asked
-  /// for it again and again.
+  /// for it again and again. (A slow answer is no reason to wait longer: its peer may have slept.)
   void late() { patience_ = std::min<Duration>(2 * patience_, patience_max); }
 
  private:

@@ -59,8 +59,8 @@ struct Fetch {
   Transfer::Outcome written(std::uint64_t offset, StageState state) {
     return transfer.on(start, StageWritten{need.content, offset, state, {}}, made);
   }
-  void block(const std::pair<NodeId, Get>& get, Bytes answer) {
-    REQUIRE(transfer.on_block(start, get.first, {get.second.request, std::move(answer)}, made));
+  void block(const std::pair<NodeId, Get>& get, Bytes answer, Instant now = start) {
+    REQUIRE(transfer.on_block(now, get.first, {get.second.request, std::move(answer)}, made));
   }
 
   Need need;
@@ -260,4 +260,21 @@ TEST_CASE("transfer: a chunk that stands in several places is asked for once") {
   std::ignore = fetch.written(200, StageState::incomplete);
   REQUIRE(fetch.made.size() == 1);
   CHECK(std::get<WriteBlock>(fetch.made[0]).last);
+}
+
+TEST_CASE("transfer: a lost answer costs no more than it would have after a quick one") {
+  using std::chrono::seconds;
+  Fetch fetch;
+  std::ignore = fetch.next();
+  std::ignore = fetch.chunks_wanted({false, false, true});
+  const auto gets = fetch.gets();
+  REQUIRE(gets.size() == 2);
+  fetch.block(gets[0], bytes(100), start + seconds(19));  // the peer slept
+  std::ignore = fetch.written(0, StageState::incomplete);
+  fetch.made.clear();
+  std::size_t again = 0;
+  for (int second = 19; second < 25; ++second) {
+    again += fetch.gets(start + seconds(second)).size();
+  }
+  CHECK(again == 1);
 }
