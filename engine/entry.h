@@ -18,7 +18,9 @@
 // Data Types, 2018 (causal contexts and dot stores).
 #include <array>
 #include <compare>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <vector>
@@ -34,6 +36,15 @@ struct Hash {
   /// As bytes. The first few nearly always tell, and hashes are the keys of many maps.
   std::strong_ordering operator<=>(const Hash& other) const {
     return bytes[0] != other.bytes[0] ? bytes[0] <=> other.bytes[0] : bytes <=> other.bytes;
+  }
+};
+
+/// For hash tables: any of its bytes are as good as random.
+struct HashOfHash {
+  std::size_t operator()(const Hash& hash) const {
+    std::size_t value = 0;
+    std::memcpy(&value, hash.bytes.data(), sizeof value);
+    return value;
   }
 };
 

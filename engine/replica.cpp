@@ -1,7 +1,6 @@
 #include "engine/replica.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace p2psync::engine {
 namespace {
@@ -64,12 +63,6 @@ std::vector<std::uint64_t> superseded_by_replacing(const Entry& entry, const std
 }
 
 }  // namespace
-
-std::size_t Replica::HashOfHash::operator()(const Hash& hash) const {
-  std::size_t value = 0;
-  std::memcpy(&value, hash.bytes.data(), sizeof value);
-  return value;
-}
 
 Replica::Replica(const NodeOptions& options, Loaded loaded)
     : self_(options.self),

@@ -191,9 +191,6 @@ class Replica {
   std::set<Dot> relearned_;  ///< live events of this node's that this index did not see it make
   Totals totals_;
 
-  struct HashOfHash {
-    std::size_t operator()(const Hash& hash) const;
-  };
   std::unordered_map<Hash, std::vector<Path>, HashOfHash> names_by_content_;
   std::vector<Hash> appeared_;
   std::unordered_map<std::uint64_t, Path> directories_by_inode_;  ///< the last shown with it

@@ -43,6 +43,7 @@ void Replica::load(Loaded loaded) {
     index_.put(path, std::move(*record));
     dirty_.push_back(std::move(dirty));
   }
+  appeared_ = {};  // nothing has been asked for yet
   batch_ = loaded.applied;
   std::erase_if(loaded.relaid, [&](const Relaid& step) { return step.batch <= loaded.applied; });
   for (const Relaid& step : loaded.relaid) {

@@ -1,7 +1,6 @@
 #include "engine/transfer.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace p2psync::engine {
 namespace {
@@ -12,12 +11,6 @@ constexpr Duration mismatch_for = std::chrono::seconds(10);
 constexpr std::size_t manifest_bytes_max = std::size_t{40} << 24;
 
 }  // namespace
-
-std::size_t Transfer::HashOfHash::operator()(const Hash& hash) const {
-  std::size_t value = 0;
-  std::memcpy(&value, hash.bytes.data(), sizeof value);
-  return value;
-}
 
 void Transfer::set_needs(const Path& path, const std::vector<Need>& needs) {
   const auto before = needs_.find(path);
@@ -65,13 +58,9 @@ void Transfer::add(const Need& need, const Path& path) {
   want->paths.insert(path);
 }
 
-const Transfer::Want* Transfer::find(const Hash& content) const {
+Transfer::Want* Transfer::find(const Hash& content) const {
   const auto place = by_content_.find(content);
   return place == by_content_.end() ? nullptr : place->second;
-}
-
-Transfer::Want* Transfer::find(const Hash& content) {
-  return const_cast<Want*>(std::as_const(*this).find(content));
 }
 
 void Transfer::drop(const Key key) {

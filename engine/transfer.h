@@ -62,8 +62,8 @@ class Transfer {
   /// The peer may have more now than when it said it had not.
   void peer_grew(NodeId peer);
 
-  /// Asks for as much as the bounds allow. `bases(need, path)`: what is
-  /// here that may be like what comes, the likeliest first.
+  /// Asks for as much as the bounds allow. `bases(need, path)`: what is here that may be like what
+  /// comes, the likeliest first.
   void next(Instant now, const Likely& likely, const Bases& bases, std::vector<Output>& out);
 
   /// False: it was not asked for (late or invented) and is ignored.
@@ -177,18 +177,14 @@ class Transfer {
   void tell_news(Want& want, std::vector<Output>& out);
   static void tell_all(Want& want, NodeId peer, bool anew, std::vector<Output>& out);
   [[nodiscard]] bool any_open() const;
-  [[nodiscard]] Want* find(const Hash& content);
+  [[nodiscard]] Want* find(const Hash& content) const;
   void drop(Key key);
-  [[nodiscard]] const Want* find(const Hash& content) const;
   void take_back_late(Instant now, const Likely& likely);
   [[nodiscard]] bool elsewhere(const Want& want, const Asked& asked, const Likely& likely) const;
 
   NodeId self_;
   std::uint32_t chunk_max_;
   std::uint64_t last_turn_ = 0;
-  struct HashOfHash {
-    std::size_t operator()(const Hash& hash) const;
-  };
   std::unordered_map<Hash, Want*, HashOfHash> by_content_;  ///< exactly what is in wants_
   std::map<Key, Want> wants_;
   std::map<Key, Want*> waiting_;   ///< exactly those of that stage

@@ -165,33 +165,31 @@ std::vector<std::pair<Hash, Path>> Transfer::nowhere(const std::set<NodeId>& mem
 /// Only who is not known to hold all of it may want to know.
 void Transfer::tell(Instant now, const Likely& likely, std::vector<Output>& out) {
   for (const auto& [key, want] : swarms_) {
-    std::set<NodeId> fellows;
-    for (const auto& [id, peer] : peers_) {
-      if (!likely(id, want->need)) {
-        fellows.insert(id);
-      }
-    }
-    if (!std::exchange(want->shared, true)) {
-      const auto before = std::distance(fellows.begin(), fellows.lower_bound(self_));
-      want->pieces.share(static_cast<std::size_t>(before), fellows.size() + 1);
-    }
-    std::erase_if(want->told, [&](NodeId id) { return !fellows.contains(id); });
+    std::erase_if(want->told, [&](NodeId id) { return likely(id, want->need); });
     if (want->tell_at && now >= *want->tell_at) {
       tell_news(*want, out);
       want->tell_at.reset();
       want->told_at = now;
     }
-    for (const NodeId id : fellows) {
-      if (want->told.insert(id).second) {
+    for (const auto& [id, peer] : peers_) {
+      if (!want->told.contains(id) && !likely(id, want->need)) {
+        want->told.insert(id);
         tell_all(*want, id, true, out);
       }
+    }
+    if (!std::exchange(want->shared, true)) {
+      const auto before = std::distance(want->told.begin(), want->told.lower_bound(self_));
+      want->pieces.share(static_cast<std::size_t>(before), want->told.size() + 1);
     }
   }
 }
 
 void Transfer::tell_news(Want& want, std::vector<Output>& out) {
   const std::vector<ChunkRange> news = want.pieces.take_news();
-  for (const NodeId id : news.empty() ? std::set<NodeId>() : want.told) {
+  if (news.empty()) {
+    return;
+  }
+  for (const NodeId id : want.told) {
     out.push_back(Send{id, Have{want.need.content, news}, Priority::control});
   }
 }

@@ -11,8 +11,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "engine/error.h"
-#include "engine/input.h"
+#include "engine/status.h"
 
 namespace p2psync::engine {
 

@@ -46,16 +46,6 @@ std::optional<std::uint64_t> take_number(std::span<const std::uint8_t>& bytes) {
   return std::nullopt;
 }
 
-struct HashOfChunk {
-  std::size_t operator()(const engine::Hash& hash) const {
-    std::size_t number = 0;
-    for (std::size_t i = 0; i < sizeof number; ++i) {
-      number = number << 8 | hash.bytes[i];
-    }
-    return number;
-  }
-};
-
 }  // namespace
 
 void store_manifest(Fs& fs, const engine::Hash& content, const Manifest& manifest) {
@@ -93,7 +83,7 @@ std::optional<Manifest> find_manifest(Fs& fs, const engine::Hash& content) {
 }
 
 std::vector<std::uint8_t> difference(const Manifest& base, const Manifest& manifest) {
-  std::unordered_map<engine::Hash, std::size_t, HashOfChunk> places;
+  std::unordered_map<engine::Hash, std::size_t, engine::HashOfHash> places;
   for (std::size_t i = base.size(); i-- > 0;) {
     places[base[i].hash] = i;
   }

@@ -8,6 +8,7 @@
 #include "storage/manifest.h"
 #include "storage/reserve.h"
 #include "storage/scanner.h"
+#include "storage/versions.h"
 
 namespace p2psync::storage {
 
@@ -59,7 +60,7 @@ std::optional<std::string> path_of(const engine::ReadBlock& request) {
     if (engine::path_problem(kept->file) || kept->file.contains('/')) {
       return std::nullopt;
     }
-    return engine::child_of(versions_directory, kept->file);
+    return kept_path(kept->file);
   }
   if (std::holds_alternative<engine::Staged>(request.source)) {
     return staged_path(request.content);
@@ -81,7 +82,7 @@ std::string unfinished_path(const engine::Hash& content) {
 }
 
 std::string path_of(const engine::Base& base) {
-  return base.kept ? engine::child_of(versions_directory, base.name) : base.name;
+  return base.kept ? kept_path(base.name) : base.name;
 }
 
 std::vector<engine::Hash> contents_in_staging(Fs& fs) {
@@ -286,8 +287,9 @@ engine::BlockRead Staging::read(const engine::ReadBlock& request) {
   if (!path || request.length > engine::block_bytes) {
     return answer;
   }
+  const bool unfinished = std::holds_alternative<engine::Unfinished>(request.source);
   auto file = fs_.open_read(*path);
-  if (!file && std::holds_alternative<engine::Unfinished>(request.source)) {
+  if (!file && unfinished) {
     file = fs_.open_read(staged_path(request.content));  // by now
   }
   if (!file) {
@@ -302,7 +304,6 @@ engine::BlockRead Staging::read(const engine::ReadBlock& request) {
   const auto after = (*file)->stat();
   // Changed while it was read: the receiver would find out, but only after fetching it. An
   // unfinished one changes all the time; a chunk that is in it does not.
-  const bool unfinished = std::holds_alternative<engine::Unfinished>(request.source);
   if (bytes && after && (unfinished || after->signature == before->signature)) {
     answer.bytes = std::make_shared<const std::vector<std::uint8_t>>(std::move(*bytes));
   }

@@ -151,16 +151,14 @@ void add_facts(Table& table, const Json& status, const TableStyle& style) {
              fmt::format("{}, {}, {}, {}", counted(status["files"].integer(), "file", "files"),
                          counted(status["directories"].integer(), "directory", "directories"),
                          counted(status["symlinks"].integer(), "symlink", "symlinks"),
-                         size_text(static_cast<std::uint64_t>(status["bytes"].integer()))));
+                         bytes_text(status["bytes"].integer())));
   const std::int64_t conflicts = status["conflicts"].integer();
   table.fact("conflicts", table.painted(counted(conflicts, "copy", "copies"),
                                         conflicts == 0 ? Colour::none : Colour::busy));
   table.fact("pending", pending_text(status["pending"], style));
-  table.fact(
-      "traffic",
-      fmt::format("{} sent, {} received",
-                  size_text(static_cast<std::uint64_t>(status["sent_bytes"].integer())),
-                  size_text(static_cast<std::uint64_t>(status["received_bytes"].integer()))));
+  table.fact("traffic",
+             fmt::format("{} sent, {} received", bytes_text(status["sent_bytes"].integer()),
+                         bytes_text(status["received_bytes"].integer())));
   table.fact("digest", status["root_digest"].text());
   std::string power = status["safe_to_power_off"].boolean()
                           ? "another member holds all that is here"

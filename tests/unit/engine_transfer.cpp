@@ -5,44 +5,49 @@
 
 using namespace p2psync::engine;
 
+namespace {
+
+Need need(std::uint8_t id, std::uint64_t size) {
+  Need need;
+  need.content.bytes[0] = id;
+  need.size = size;
+  return need;
+}
+
+/// Everybody has everything, and nothing here is like what comes.
+std::vector<Output> next(Transfer& transfer) {
+  std::vector<Output> out;
+  transfer.next(
+      {}, [](NodeId, const Need&) { return true; },
+      [](const Need&, const Path&) { return std::vector<Base>(); }, out);
+  return out;
+}
+
+}  // namespace
+
 TEST_CASE("transfer: a content that nobody can send keeps no other from being asked for") {
-  const auto need = [](std::uint8_t text) {
-    Need need;
-    need.content.bytes[0] = need.size = text;
-    return need;
-  };
   Transfer transfer(1, block_bytes);
   const auto asked = [&] {
-    std::vector<Output> out;
-    transfer.next(
-        {}, [](NodeId, const Need&) { return true; },
-        [](const Need&, const Path&) { return std::vector<Base>(); }, out);
     std::vector<Get> asked;
-    for (const Output& output : out) {
+    for (const Output& output : next(transfer)) {
       asked.push_back(std::get<Get>(std::get<Send>(output).message));
     }
     return asked;
   };
   transfer.peer_up(2);
-  transfer.set_needs("unreadable", {need(1)});
+  transfer.set_needs("unreadable", {need(1, 1)});
   const auto first = asked();
   REQUIRE(first.size() == 1);
   std::vector<Output> out;
   REQUIRE(transfer.on_block({}, 2, {first[0].request, nullptr}, out));
-  transfer.set_needs("larger", {need(2)});
+  transfer.set_needs("larger", {need(2, 2)});
   const auto second = asked();
   REQUIRE(second.size() == 1);
-  CHECK(second[0].content == need(2).content);
+  CHECK(second[0].content == need(2, 2).content);
 }
 
 TEST_CASE("transfer: says what is on its way, large before small, and then what waits") {
   constexpr std::uint64_t large = 3 * block_bytes;
-  const auto need = [](std::uint8_t id, std::uint64_t size) {
-    Need need;
-    need.content.bytes[0] = id;
-    need.size = size;
-    return need;
-  };
   Transfer transfer(1, block_bytes);
   CHECK(transfer.incoming().empty());
   transfer.peer_up(2);
@@ -52,10 +57,7 @@ TEST_CASE("transfer: says what is on its way, large before small, and then what 
   for (std::uint8_t id = 3; id < 3 + large_fetches_max; ++id) {
     transfer.set_needs("waits " + std::to_string(id), {need(id, large + id)});
   }
-  std::vector<Output> out;
-  transfer.next(
-      {}, [](NodeId, const Need&) { return true; },
-      [](const Need&, const Path&) { return std::vector<Base>(); }, out);
+  std::vector<Output> out = next(transfer);
   const Chunk chunk{block_bytes, {}};
   std::ignore = transfer.on(Instant{},
                             {need(2, 0).content,
@@ -80,38 +82,29 @@ TEST_CASE("transfer: says what is on its way, large before small, and then what 
 }
 
 TEST_CASE("transfer: what is on its way for a path that is removed arrives for another") {
-  Need need;
-  need.content.bytes[0] = 1;
-  need.size = 10;
+  const Need wanted = need(1, 10);
   Transfer transfer(1, block_bytes);
-  const auto next = [&] {
-    std::vector<Output> out;
-    transfer.next(
-        {}, [](NodeId, const Need&) { return true; },
-        [](const Need&, const Path&) { return std::vector<Base>(); }, out);
-    return out;
-  };
   transfer.peer_up(2);
-  transfer.set_needs("renamed", {need});
-  REQUIRE(next().size() == 1);
+  transfer.set_needs("renamed", {wanted});
+  REQUIRE(next(transfer).size() == 1);
   SUBCASE("in the same step") {
     transfer.set_needs("renamed", {});
-    transfer.set_needs("to this", {need});
-    CHECK(next().empty());
+    transfer.set_needs("to this", {wanted});
+    CHECK(next(transfer).empty());
     CHECK(transfer.pending_files() == 1);
   }
   SUBCASE("or is wanted no more") {
     transfer.set_needs("renamed", {});
-    const auto out = next();
+    const auto out = next(transfer);
     REQUIRE(out.size() == 1);
-    CHECK(std::get<DropStage>(out[0]).content == need.content);
+    CHECK(std::get<DropStage>(out[0]).content == wanted.content);
     CHECK(transfer.pending_files() == 0);
   }
   SUBCASE("or has turned up here") {
-    CHECK(transfer.abandon(need.content) == std::vector<Path>{"renamed"});
+    CHECK(transfer.abandon(wanted.content) == std::vector<Path>{"renamed"});
     CHECK(transfer.pending_files() == 0);
-    CHECK(next().size() == 1);
-    transfer.set_needs("renamed", {need});  // gone again
-    CHECK(next().size() == 1);
+    CHECK(next(transfer).size() == 1);
+    transfer.set_needs("renamed", {wanted});  // gone again
+    CHECK(next(transfer).size() == 1);
   }
 }

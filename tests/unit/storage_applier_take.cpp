@@ -224,19 +224,8 @@ TEST_CASE("take: after a crash the log tells what has been carried out") {
       CAPTURE(call);
       Renaming scene;
       sim::SimFs& disk = scene.disk.disk;
-      disk.before_call = [&](std::string_view, std::string_view) {
-        if (disk.calls == call) {
-          throw sim::Crash{};
-        }
-      };
       scene.apply.batch = 1;
-      try {
-        Applier applier(scene.disk.fs);
-        std::ignore = applier.apply(scene.apply);
-        over = true;
-      } catch (const sim::Crash&) {
-      }
-      disk.before_call = nullptr;
+      over = applied_before(disk, call, scene.apply);
       disk.restart();
       const bool laid = disk.exists("new");
       const bool removed = !disk.exists("old");

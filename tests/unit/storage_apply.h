@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "storage/applier.h"
@@ -142,6 +143,26 @@ inline std::size_t left_over(storage::Fs& fs) {
 
 inline std::optional<engine::Hash> nothing_recorded(const std::string& /*file*/) {
   return std::nullopt;
+}
+
+/// Applies in a process that ends at this system call of it, counted from 1. True: there was none
+/// such, and it came to its end.
+inline bool applied_before(sim::SimFs& disk, std::uint64_t call, const engine::Apply& apply) {
+  disk.calls = 0;
+  disk.before_call = [&disk, call](std::string_view, std::string_view) {
+    if (disk.calls == call) {
+      throw sim::Crash{};
+    }
+  };
+  bool over = false;
+  try {
+    storage::Applier applier(disk);
+    std::ignore = applier.apply(apply);
+    over = true;
+  } catch (const sim::Crash&) {
+  }
+  disk.before_call = nullptr;
+  return over;
 }
 
 /// The two twins, for tests that hold on both.

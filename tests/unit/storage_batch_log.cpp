@@ -77,18 +77,7 @@ TEST_CASE(
       REQUIRE(call < call_max);
       Scene scene(exchange);
       scene.apply.batch = 7;
-      scene.disk.before_call = [&](std::string_view, std::string_view) {
-        if (scene.disk.calls == call) {
-          throw sim::Crash{};
-        }
-      };
-      try {
-        Applier applier(scene.disk);
-        std::ignore = applier.apply(scene.apply);
-        over = true;
-      } catch (const sim::Crash&) {
-      }
-      scene.disk.before_call = nullptr;
+      over = applied_before(scene.disk, call, scene.apply);
       const std::string expected = changed_names(scene);
       for (int start = 0; start < 3; ++start) {
         INFO("crash at call " << call << ", exchange " << exchange << ", start " << start);
@@ -165,19 +154,7 @@ TEST_CASE("batch log: a copy that moves to the name is known to have moved") {
     Remove move = remove_at(disk.fs, "a.conflict-n");
     move.moved = Moved{"a", wanted_file("copy")};
     Apply apply = batch({{"a", {move}}});
-    disk.disk.calls = 0;
-    disk.disk.before_call = [&](std::string_view, std::string_view) {
-      if (disk.disk.calls == call) {
-        throw sim::Crash{};
-      }
-    };
-    try {
-      Applier applier(disk.fs);
-      std::ignore = applier.apply(apply);
-      over = true;
-    } catch (const sim::Crash&) {
-    }
-    disk.disk.before_call = nullptr;
+    over = applied_before(disk.disk, call, apply);
     const bool moved = disk.disk.exists("a");
     CHECK(moved != disk.disk.exists("a.conflict-n"));
     for (int start = 0; start < 2; ++start) {
@@ -239,19 +216,7 @@ TEST_CASE("batch log: without exchange a copy that a user has replaced since had
         put.moved = copy;
         step = put;
       }
-      disk.disk.calls = 0;
-      disk.disk.before_call = [&](std::string_view, std::string_view) {
-        if (disk.disk.calls == call) {
-          throw sim::Crash{};
-        }
-      };
-      try {
-        Applier applier(disk.fs);
-        std::ignore = applier.apply(batch({{"a", {step}}}));
-        over = true;
-      } catch (const sim::Crash&) {
-      }
-      disk.disk.before_call = nullptr;
+      over = applied_before(disk.disk, call, batch({{"a", {step}}}));
       const bool left = disk.disk.read("a") != "old";
       if (!left) {
         continue;
@@ -309,19 +274,7 @@ TEST_CASE("batch log: what it names after a crash no power cut takes back") {
       scene.apply.jobs.push_back(
           {"h", {put_at(scene.disk, "h", wanted_directory(0700), Nothing{})}});
       scene.disk.disk().sync_all();
-      scene.disk.calls = 0;
-      scene.disk.before_call = [&](std::string_view, std::string_view) {
-        if (scene.disk.calls == call) {
-          throw sim::Crash{};
-        }
-      };
-      try {
-        Applier applier(scene.disk);
-        std::ignore = applier.apply(scene.apply);
-        over = true;
-      } catch (const sim::Crash&) {
-      }
-      scene.disk.before_call = nullptr;
+      over = applied_before(scene.disk, call, scene.apply);
       scene.disk.restart();
       Applier applier(scene.disk);
       REQUIRE(applier.recover(nothing_recorded).has_value());
