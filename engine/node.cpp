@@ -238,6 +238,9 @@ void Node::Impl::on(Instant now, const ApplyDone& event) {
   for (const Path& name : outcome.look) {
     scan_.touch(name);
   }
+  for (const Path& name : outcome.unproven) {
+    scan_.look_later(now, name);
+  }
   for (const Path& directory : outcome.list) {
     scan_.list(directory, false);
   }

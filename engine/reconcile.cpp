@@ -273,6 +273,9 @@ void Reconciler::laid(const Path& path, const Plan::Effect& effect, const Step& 
     if (place.version.kind == Kind::directory) {
       shown.version.mode = done.signature->mode;  // not the wanted one: then that is what is left
     }
+    if (shown.signature.unproven()) {
+      outcome.unproven.push_back(place.name);
+    }
     replica_.show(path, std::move(shown));
     if (place.version.kind == Kind::directory && !effect.before) {
       outcome.list.push_back(place.name);  // what users do in it is to be watched from now on
@@ -281,6 +284,9 @@ void Reconciler::laid(const Path& path, const Plan::Effect& effect, const Step& 
     replica_.unshow(path, effect.name);
   }
   if (effect.moved && done.moved) {
+    if (done.moved->unproven()) {
+      outcome.unproven.push_back(effect.moved->name);
+    }
     replica_.show(path,
                   {effect.moved->name, effect.moved->dots, effect.moved->version, *done.moved});
   } else if (effect.moved) {

@@ -67,6 +67,7 @@ class Reconciler {
   /// Results of the batch; gives the names to look at again.
   struct Outcome {
     std::vector<Path> look;
+    std::vector<Path> unproven;  ///< laid, and to be looked at when the clock has gone on
     std::vector<Path> list;
     std::vector<Hash> staged_used;  ///< moved to their names
   };

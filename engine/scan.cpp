@@ -5,7 +5,6 @@
 namespace p2psync::engine {
 namespace {
 
-constexpr Duration fresh_wait = std::chrono::milliseconds(50);
 constexpr Duration unstable_wait = std::chrono::milliseconds(50);
 constexpr Duration error_wait = std::chrono::seconds(2);
 constexpr Duration retry_longest = std::chrono::seconds(30);

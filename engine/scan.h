@@ -25,12 +25,17 @@ inline constexpr std::uint64_t unlisted_bytes = look_bytes_max / 128;
 inline constexpr std::size_t looks_in_flight_max = 2;
 inline constexpr std::size_t lists_in_flight_max = 4;
 inline constexpr Duration absence_wait = std::chrono::seconds(2);
+/// Until a change must show in the signature of what has changed just now.
+inline constexpr Duration fresh_wait = std::chrono::milliseconds(50);
 
 class Scan {
  public:
   explicit Scan(Replica& replica) : replica_(replica) {}
 
   void touch(const Path& name, std::uint64_t bytes = unlisted_bytes);
+  /// What was laid so close to its own time that the signature proves nothing: is read once more
+  /// as soon as it can. The next full scan would else come upon it, long after all is at rest.
+  void look_later(Instant now, const Path& name) { retry(now, name, fresh_wait); }
   /// Lists a directory, and with `deep` everything below it.
   void list(const Path& directory, bool deep);
   void on(Instant now, const Listed& listed);

@@ -138,6 +138,24 @@ TEST_CASE("reconcile: trouble with a copy is over when it is laid, whatever its 
   CHECK(reconciler.problems().empty());
 }
 
+TEST_CASE("reconcile: what was laid within the clock's grain is to be looked at again") {
+  Replica replica(options(), {});
+  const Version wanted = version(1, 10, "beta");
+  receive(replica, {{{peer, 1}}, {{{peer, 1}, wanted}}, {}});
+  replica.add_staged(wanted.content);
+  Reconciler reconciler(replica);
+  REQUIRE(next(reconciler, replica));
+  Signature laid{Kind::file, 0644, 7, 1, 10, 9};
+  SUBCASE("its signature proves nothing") {
+    laid.ctime = 0;
+    const auto outcome = reconciler.done({}, {{{"f", {Done{laid, {}, {}}}}}});
+    CHECK(outcome.unproven == std::vector<Path>{"f"});
+  }
+  SUBCASE("or does") {
+    CHECK(reconciler.done({}, {{{"f", {Done{laid, {}, {}}}}}}).unproven.empty());
+  }
+}
+
 TEST_CASE("reconcile: what a path has missed is not held before the path is laid") {
   // Its second event comes alone and brings knowledge of the first, which nobody needs any more.
   Replica replica(options(), {});

@@ -36,6 +36,23 @@ TEST_CASE("scan: what changed within the clock's grain is read again, whatever s
   CHECK(pair.run_until([&] { return pair.tree(2) == pair.tree(1); }));
 }
 
+TEST_CASE("scan: what is to be proven is looked at when the clock has gone on") {
+  Replica replica(alone(), {});
+  Scan scan(replica);
+  const Instant now{};
+  scan.look_later(now, "f");
+  CHECK(scan.idle());
+  const auto names_at = [&](Instant when) {
+    std::vector<Output> out;
+    scan.next(when, [](const Path&) { return false; }, out);
+    return out.size();
+  };
+  CHECK(names_at(now) == 0);
+  REQUIRE(scan.wake_at());
+  CHECK(*scan.wake_at() > now);
+  CHECK(names_at(*scan.wake_at()) == 1);
+}
+
 TEST_CASE("scan: a name counts as gone when nothing else is left to look at") {
   Replica replica(alone(), {});
   Seen seen;
