@@ -109,8 +109,10 @@ Result<std::size_t> PosixFile::read(std::uint64_t offset, std::span<std::uint8_t
 Result<void> PosixFile::write(std::uint64_t offset, std::span<const std::uint8_t> bytes) {
   std::size_t done = 0;
   while (done < bytes.size()) {
+    const std::size_t up_to_boundary = write_bytes_max - (offset + done) % write_bytes_max;
+    const std::size_t piece = std::min(bytes.size() - done, up_to_boundary);
     const ssize_t count = uninterrupted([&] {
-      return ::pwrite(descriptor_.get(), bytes.data() + done, bytes.size() - done,
+      return ::pwrite(descriptor_.get(), bytes.data() + done, piece,
                       static_cast<off_t>(offset + done));
     });
     if (count < 0) {

@@ -8,8 +8,11 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <fstream>
+#include <string>
 #include <thread>
 
+#include "storage/posix_file.h"
 #include "storage/posix_fs.h"
 #include "storage/staging.h"
 #include "storage_folder.h"
@@ -26,6 +29,19 @@ constexpr Resolution resolutions[] = {Resolution::openat2, Resolution::walk};
 ErrorCode code_of(const auto& result) {
   REQUIRE_FALSE(result.has_value());
   return result.error().code;
+}
+
+/// The write calls that this thread has made; nothing where the kernel does not count them.
+std::optional<std::uint64_t> write_calls() {
+  std::ifstream counters("/proc/thread-self/io");
+  for (std::string name; counters >> name;) {
+    std::uint64_t count = 0;
+    counters >> count;
+    if (name == "syscw:") {
+      return count;
+    }
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -60,6 +76,25 @@ TEST_CASE("posix fs: a file is created, written, read back and described") {
     REQUIRE(folder.fs->sync_all());
     REQUIRE(folder.fs->unlink("a/f"));
     CHECK(code_of(folder.fs->stat("a/f")) == ErrorCode::not_found);
+  }
+}
+
+TEST_CASE("posix fs: much is written in pieces that end where pages of a file do") {
+  const Folder folder(Resolution::openat2);
+  const auto file = folder.fs->create("f");
+  REQUIRE(file);
+  const std::string head(1000, 'h');
+  std::string body;
+  for (std::size_t i = 0; i < 16 * write_bytes_max; ++i) {
+    body += static_cast<char>('a' + i % 23);
+  }
+  REQUIRE((*file)->write(0, bytes_of(head)));
+  const auto before = write_calls();
+  REQUIRE((*file)->write(head.size(), bytes_of(body)));
+  const auto after = write_calls();
+  CHECK(folder.content("f") == head + body);
+  if (before && after) {
+    CHECK(*after - *before == 17);  // the first and the last are parts of one
   }
 }
 
