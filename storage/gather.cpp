@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <deque>
 #include <future>
+#include <memory>
 #include <thread>
 #include <utility>
 
@@ -63,20 +64,24 @@ class OldVersions {
 struct Batch {
   struct Found {
     std::size_t index;
-    std::size_t at;  ///< in `bytes`
+    std::size_t at;  ///< in the buffer
     engine::Chunk chunk;
   };
   std::uint64_t offset = 0;  ///< of the first
   std::vector<Found> found;
-  std::vector<std::uint8_t> bytes;
+  /// Room for all of it from the beginning: to make room by and by is to copy and to clear it.
+  std::unique_ptr<std::uint8_t[]> buffer;
+  std::size_t size = 0;
+  [[nodiscard]] std::span<std::uint8_t> at(std::size_t begin, std::size_t length) const {
+    return {buffer.get() + begin, length};
+  }
   std::future<std::vector<bool>> right;
 };
 
 std::vector<bool> check(const Batch& batch) {
   std::vector<bool> right;
   for (const Batch::Found& found : batch.found) {
-    const auto bytes = std::span(batch.bytes).subspan(found.at, found.chunk.length);
-    right.push_back(sha256(bytes) == found.chunk.hash);
+    right.push_back(sha256(batch.at(found.at, found.chunk.length)) == found.chunk.hash);
   }
   return right;
 }
@@ -84,23 +89,30 @@ std::vector<bool> check(const Batch& batch) {
 /// Copies from the old version, batch by batch.
 class Copying {
  public:
-  Copying(Fs& fs, std::string path, File& file, const OldVersions& old, std::vector<bool>& there)
-      : fs_(fs), path_(std::move(path)), file_(file), old_(old), there_(there) {}
+  /// `longest`: no chunk is longer.
+  Copying(Fs& fs, const engine::OpenStage& request, File& file, const OldVersions& old,
+          std::size_t longest, std::vector<bool>& there)
+      : fs_(fs),
+        path_(unfinished_path(request.content)),
+        file_(file),
+        old_(old),
+        room_(std::max<std::size_t>(longest, std::min<std::uint64_t>(request.size, batch_bytes))),
+        there_(there) {}
 
   Result<void> add(std::size_t index, std::uint64_t offset, const engine::Chunk& chunk) {
-    const bool follows = batch_.offset + batch_.bytes.size() == offset;
-    if (!follows || batch_.bytes.size() + chunk.length > batch_bytes) {
+    const bool follows = batch_.offset + batch_.size == offset;
+    if (!follows || batch_.size + chunk.length > room_) {
       if (auto done = hand_over(); !done) {
         return done;
       }
       batch_.offset = offset;
     }
-    const std::size_t at = batch_.bytes.size();
-    batch_.bytes.resize(at + chunk.length);
-    if (old_.read(chunk, std::span(batch_.bytes).subspan(at))) {
-      batch_.found.push_back({index, at, chunk});
-    } else {
-      batch_.bytes.resize(at);
+    if (batch_.buffer == nullptr) {
+      batch_.buffer = std::make_unique_for_overwrite<std::uint8_t[]>(room_);
+    }
+    if (old_.read(chunk, batch_.at(batch_.size, chunk.length))) {
+      batch_.found.push_back({index, batch_.size, chunk});
+      batch_.size += chunk.length;
     }
     return {};
   }
@@ -116,14 +128,12 @@ class Copying {
  private:
   Result<void> hand_over() {
     if (batch_.found.empty()) {
-      batch_ = {};
       return {};
     }
     Batch& batch = *at_work_.emplace_back(std::make_unique<Batch>(std::exchange(batch_, {})));
     // A thread of its own is worth it for much.
-    const auto policy = batch.bytes.size() < batch_bytes / 4
-                            ? std::launch::deferred
-                            : std::launch::async | std::launch::deferred;
+    const auto policy = batch.size < batch_bytes / 4 ? std::launch::deferred
+                                                     : std::launch::async | std::launch::deferred;
     batch.right = std::async(policy, [&batch] { return check(batch); });
     return at_work_.size() > std::max(1U, std::thread::hardware_concurrency()) ? write()
                                                                                : Result<void>();
@@ -142,8 +152,7 @@ class Copying {
       if (end > i) {
         const std::size_t begin = batch->found[i].at;
         const Batch::Found& last = batch->found[end - 1];
-        const auto bytes =
-            std::span(batch->bytes).subspan(begin, last.at + last.chunk.length - begin);
+        const auto bytes = batch->at(begin, last.at + last.chunk.length - begin);
         if (auto left = leave_reserve(fs_, path_, bytes.size()); !left) {
           return left;
         }
@@ -161,6 +170,7 @@ class Copying {
   std::string path_;
   File& file_;
   const OldVersions& old_;
+  std::size_t room_;
   std::vector<bool>& there_;
   Batch batch_;
   std::deque<std::unique_ptr<Batch>> at_work_;
@@ -192,7 +202,8 @@ Result<std::vector<bool>> gather(Fs& fs, const engine::OpenStage& request,
   }
   const OldVersions old(fs, request.bases);
   std::vector<bool> there(manifest.size(), false);
-  Copying copying(fs, unfinished_path(request.content), **file, old, there);
+  const auto longest = std::ranges::max_element(manifest, {}, &engine::Chunk::length);
+  Copying copying(fs, request, **file, old, longest == manifest.end() ? 0 : longest->length, there);
   std::vector<std::uint8_t> bytes;
   auto data = extents->begin();
   std::uint64_t offset = 0;

@@ -233,6 +233,29 @@ TEST_CASE("staging: chunks of the old version are taken from there, if it is wha
   }
 }
 
+TEST_CASE("staging: of a large old version all is taken but what was changed in it") {
+  Stage stage;
+  const Made old(10'000'000);  // read and checked in several goes
+  Made edited("in front " + old.bytes);
+  edited.bytes.replace(5'000'000, 4, "edit");
+  edited = Made(edited.bytes);
+  auto opening = edited.opening(old.chunks);
+  opening.bases = {stage.base("name", old)};
+  store_manifest(*stage.fs, old.hash, old.chunks);
+  opening.against = old.hash;
+  const std::string rotten = "rotten";
+  REQUIRE(stage.fs->open_write("name").value()->write(8'000'000, tests::bytes_of(rotten)));
+  const auto opened = stage.staging.open(opening);
+  REQUIRE(opened.chunks == edited.chunks);
+  CHECK(count(opened.there) + 6 >= opened.there.size());
+  const std::string found = stage.content(unfinished_path(edited.hash));
+  std::size_t offset = 0;
+  for (std::size_t i = 0; i < opened.there.size(); offset += edited.chunks[i++].length) {
+    const std::string_view part = std::string_view(found).substr(offset, edited.chunks[i].length);
+    CHECK(opened.there[i] == (part == edited.bytes.substr(offset, part.size())));
+  }
+}
+
 TEST_CASE("staging: bytes that do not match their hash are not written") {
   Stage stage;
   SUBCASE("one chunk") {
