@@ -179,8 +179,13 @@ void Oracle::disk_changed(std::uint64_t host, const Tree& before, const Tree& af
       continue;
     }
     std::vector<Event>& events = lineages_[lineage_of(name)];
-    const bool torn = !known(node);
-    contents_.insert(key(node));
+    const bool torn = contents_.insert(key(node)).second;
+    if (torn) {
+      torn_.insert(key(node));
+    }
+    if (torn_.contains(key(node))) {
+      written_at_[{lineage_of(name), key(node)}].emplace(name);  // two can be torn alike: empty
+    }
     events.push_back({key(node), node.mode, node.mtime, torn ? State::live : State::ambiguous, 0});
   }
 }

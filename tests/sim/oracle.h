@@ -78,6 +78,7 @@ class Oracle {
 
   std::map<std::string, std::vector<Event>> lineages_;
   std::set<std::string> contents_;
+  std::set<std::string> torn_;  ///< of these: no user wrote them
   std::map<std::pair<std::string, std::string>, std::set<std::string, std::less<>>> written_at_;
   std::map<std::uint64_t, bool> index_lost_at_;
 };
