@@ -6,6 +6,7 @@
 
 #include "engine/path.h"
 #include "storage/apply_batch.h"
+#include "storage/naming.h"
 #include "storage/scanner.h"
 #include "storage/staging.h"
 
@@ -41,6 +42,10 @@ Result<std::vector<engine::Surfaced>> Applier::recover(const Recorded& recorded)
   if (!kept->empty()) {
     names_.start_after(kept->back().name);
   }
+  for (const LoggedStep& step : log_) {
+    // A slot that is gone says something; no other may take its name while that is on record.
+    number_ = std::max(number_, number_in("slot-", engine::name_of(step.place)).value_or(0));
+  }
   std::vector<std::string> slots;
   // The newest first: of two intents that speak of one file, the newer one moved it last.
   std::set<std::uint64_t, std::greater<>> intents;
@@ -66,6 +71,7 @@ Result<std::vector<engine::Surfaced>> Applier::recover(const Recorded& recorded)
       return std::unexpected(std::move(done.error()));
     }
   }
+  forget_naming(fs_);
   return limbo_.revisit();
 }
 

@@ -21,9 +21,10 @@
 // next look at the name finds the user's write. Steps after the first that is not Done may have
 // been carried out all the same; bytes that they displaced unexpectedly come out of revisit().
 //
-// Where the disk has no exchange (NFS), the old file is linked to where it goes and then renamed
-// over: an editor that saves by rename between these two calls loses that version. The owner is
-// warned.
+// Where the disk has no exchange (NFS), the old file is linked to where it is kept and then renamed
+// over: an editor that saves by rename between the look and that rename loses that version. The
+// owner is warned. A loser goes on from there to its conflict name (naming.h), so there, too, no
+// inode has two names in the tree.
 //
 // One thread at a time. recover() once before the first apply(); an apply() begins when the answers
 // of the one before are on record, durably. Errors: ENOSPC and EIO come back as Error of the steps,

@@ -148,6 +148,9 @@ void ApplyBatch::stage(Work& work) {
   if (const auto* gone = std::get_if<Remove>(work.step)) {
     if (gone->expected.kind != Kind::directory) {
       work.item = {gone->name, "", 0, names_.next(), gone->expected, gone->expected_content};
+      if (gone->moved && !exchange_) {
+        stage_passage(work);
+      }
     }
     return;
   }
@@ -170,6 +173,9 @@ void ApplyBatch::stage(Work& work) {
     work.item = {put->name, "", 0, names_.next(), *put->expected, put->expected_content};
   }
   if (put->wanted.kind == Kind::directory && (!displaces || !exchange_)) {
+    if (put->moved && displaces) {
+      stage_passage(work);
+    }
     return;  // made in its place
   }
   auto slot = make_slot(fs_, *put, next_number_(), replaced, sync_each_);
@@ -181,6 +187,20 @@ void ApplyBatch::stage(Work& work) {
     work.item->slot = slot->path;
     work.item->slot_inode = slot->signature.inode;
   }
+  work.slot = std::move(*slot);
+}
+
+/// Where nothing can be exchanged, a loser that no slot takes the place of goes to its new name by
+/// way of a slot of its own: one that holds it says that it has left the old name, and one that is
+/// gone says that it has the new one, whatever users do to either.
+void ApplyBatch::stage_passage(Work& work) {
+  auto slot = make_placeholder(fs_, next_number_());
+  if (!slot) {
+    work.result = std::move(slot.error());
+    return;
+  }
+  work.item->slot = slot->path;
+  work.item->slot_inode = slot->signature.inode;
   work.slot = std::move(*slot);
 }
 
@@ -205,8 +225,20 @@ void ApplyBatch::log(const Job& job, const Work& work) {
     gone.name = name;
     gone.inode = expected.inode;
     gone.place = work.item ? kept_path(work.item->file) : std::string();
-    gone.from = work.taken_by != nullptr ? work.item->slot : std::string();
+    gone.from = work.item ? work.item->slot : std::string();
     log_.push_back(std::move(gone));
+  };
+  const auto log_passage = [&](const engine::Moved& moved, const engine::Path& from,
+                               const engine::Signature& expected) {
+    log_removal(from, expected);
+    LoggedStep put = step;
+    put.name = moved.name;
+    put.from = kept_path(work.item->file);
+    put.place = work.slot->path;
+    put.inode = work.slot->signature.inode;
+    put.ctime = work.slot->signature.ctime;
+    put.wanted = moved.wanted;
+    log_.push_back(std::move(put));
   };
   if (const auto* put = std::get_if<Put>(work.step)) {
     const bool onto_directory = put->expected && put->expected->kind == Kind::directory;
@@ -214,14 +246,17 @@ void ApplyBatch::log(const Job& job, const Work& work) {
     if (onto_directory && put->wanted.kind != Kind::directory) {
       log_removal(put->name, *put->expected);
     }
-    if (put->moved) {
+    const bool in_place = put->wanted.kind == Kind::directory && !exchange_;
+    if (put->moved && in_place) {
+      log_passage(*put->moved, put->name, *put->expected);
+    } else if (put->moved) {
       log_move(*put->moved, put->name, *put->expected);
-    } else if (work.item && put->wanted.kind == Kind::directory && !exchange_) {
+    } else if (work.item && in_place) {
       log_removal(put->name, *put->expected);
     }
     step.name = put->name;
     step.wanted = put->wanted;
-    if (work.slot) {
+    if (work.slot && !in_place) {
       step.place = work.slot->path;
       step.inode = work.slot->signature.inode;
       step.ctime = work.slot->signature.ctime;
@@ -231,7 +266,9 @@ void ApplyBatch::log(const Job& job, const Work& work) {
     }
     log_.push_back(std::move(step));
   } else if (const auto* gone = std::get_if<Remove>(work.step)) {
-    if (gone->moved && work.item) {
+    if (gone->moved && work.item && !exchange_) {
+      log_passage(*gone->moved, gone->name, gone->expected);
+    } else if (gone->moved && work.item) {
       log_move(*gone->moved, gone->name, gone->expected);
     } else {
       log_removal(gone->name, gone->expected);
@@ -350,6 +387,9 @@ void ApplyBatch::sync_touched() {
       }
       if (work.laid && work.takes != nullptr) {
         touched[std::string(staging_directory)].push_back(&work);  // it has left the slot
+      }
+      if (work.moved && !exchange_) {
+        touched[std::string(staging_directory)].push_back(&work);  // as well
       }
       if (work.moved_in) {
         touched[std::string(versions_directory)].push_back(&work);

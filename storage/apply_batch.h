@@ -58,6 +58,7 @@ class ApplyBatch {
   void stage();
   void stage(Work& work);
   [[nodiscard]] bool ready_to_take(Work& work);
+  void stage_passage(Work& work);
   [[nodiscard]] Result<void> sync_slots();
   [[nodiscard]] Result<void> intend();
   void log(const Job& job, const Work& work);
@@ -65,7 +66,6 @@ class ApplyBatch {
   void discard_slot(Work& work);
   void advance(Job& job, bool removals);
   Outcome carry_out(Work& work);
-  Outcome unlinked_if_failed(Work& work, Outcome outcome);
   Outcome put(Work& work, const engine::Put& put);
   Outcome remove(Work& work, const engine::Remove& remove);
   Outcome lay_in_place(Work& work, const engine::Put& put);
@@ -74,6 +74,11 @@ class ApplyBatch {
   void set_mode(Work& work, const engine::Put& put);
   Outcome replace_without_exchange(Work& work, const engine::Put& put, const Stat& now);
   Outcome move(Work& work, const engine::Remove& remove, const Stat& now);
+  Outcome take_away(Work& work, const engine::Path& name,
+                    const std::optional<engine::Moved>& moved);
+  [[nodiscard]] Result<void> name_it(const std::string& from, const engine::Path& name);
+  [[nodiscard]] Result<void> not_moved(const Work& work);
+  Outcome look_at(Work& work, const std::string& at, const std::optional<engine::Moved>& moved);
   Outcome keep(Work& work, const std::string& from, const Stat& out,
                const std::optional<engine::Moved>& moved);
   Outcome settle(Work& work);
@@ -81,12 +86,8 @@ class ApplyBatch {
   engine::StepResult displace_taken(Work& old, const std::string& at, const Result<Stat>& out);
   [[nodiscard]] Lease lease_on(const std::string& path);
   Outcome came_out_wrong(Work& work, const std::string& at);
-  Stepped<void> link(Work& work, const engine::Path& from, const engine::Moved& moved,
-                     const Stat& now);
-  void take_link_back(const engine::Path& from, const engine::Path& name, std::uint64_t inode);
   [[nodiscard]] Stepped<Stat> check(const engine::Path& name, const engine::Signature& expected,
                                     const engine::Hash& content);
-  [[nodiscard]] bool shows_kept(const Work& work);
   [[nodiscard]] RenameMode aside() const;
   static void laid(Work& work, const engine::Path& name, const engine::Signature& signature);
   void consume_slot(Work& work);

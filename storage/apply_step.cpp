@@ -5,6 +5,7 @@
 
 #include "engine/path.h"
 #include "storage/apply_batch.h"
+#include "storage/naming.h"
 #include "storage/scanner.h"
 #include "storage/staging.h"
 
@@ -31,6 +32,13 @@ bool is_file_like(const Stat& stat) {
   return !stat.special && stat.signature.kind != Kind::directory;
 }
 
+/// What has the name is a loser, that is to be shown under another one.
+bool is_to_move(const engine::Step& step) {
+  const auto* put = std::get_if<Put>(&step);
+  const auto* gone = std::get_if<engine::Remove>(&step);
+  return (put != nullptr && put->moved) || (gone != nullptr && gone->moved);
+}
+
 std::string parent(const engine::Path& name) {
   return std::string(engine::parent_of(name));
 }
@@ -45,7 +53,7 @@ std::unexpected<engine::StepResult> obstructed_or(const Error& error) {
 ApplyBatch::Outcome ApplyBatch::carry_out(Work& work) {
   if (const auto* wanted = std::get_if<Put>(work.step)) {
     work.touched = parent(wanted->name);
-    return unlinked_if_failed(work, put(work, *wanted));
+    return put(work, *wanted);
   }
   if (const auto* same = std::get_if<engine::Check>(work.step)) {
     const auto now = check(same->name, same->expected, same->expected_content);
@@ -59,16 +67,7 @@ ApplyBatch::Outcome ApplyBatch::carry_out(Work& work) {
     return because(Obstructed{});  // its put was not reached: again, when that is planned anew
   }
   work.touched = parent(gone.name);
-  return unlinked_if_failed(work, remove(work, gone));
-}
-
-/// Without exchange the second name comes first: it goes when the old one stays.
-ApplyBatch::Outcome ApplyBatch::unlinked_if_failed(Work& work, Outcome outcome) {
-  if (!outcome && work.moved && !std::holds_alternative<engine::Unsure>(outcome.error())) {
-    take_link_back(work.item->name, work.moved->name, work.moved->signature.inode);
-    work.moved.reset();
-  }
-  return outcome;
+  return remove(work, gone);
 }
 
 ApplyBatch::Outcome ApplyBatch::put(Work& work, const Put& put) {
@@ -189,17 +188,8 @@ ApplyBatch::Outcome ApplyBatch::came_out_wrong(Work& work, const std::string& at
 ApplyBatch::Outcome ApplyBatch::replace_without_exchange(Work& work, const Put& put,
                                                          const Stat& now) {
   const std::string kept = kept_path(work.item->file);
-  if (put.moved) {
-    if (auto linked = link(work, put.name, *put.moved, now); !linked) {
-      return because(std::move(linked.error()));
-    }
-  }
   if (put.wanted.kind == Kind::directory) {
-    if (const auto moved = fs_.rename(put.name, kept, RenameMode::replace); !moved) {
-      return obstructed_or(moved.error());
-    }
-    work.moved_in = true;
-    auto out = settle(work);
+    auto out = take_away(work, put.name, put.moved);
     if (!out) {
       if (auto* unknown = std::get_if<engine::Unsure>(&out.error())) {
         unknown->emptied = true;
@@ -216,8 +206,17 @@ ApplyBatch::Outcome ApplyBatch::replace_without_exchange(Work& work, const Put& 
   if (const auto linked = fs_.link(put.name, kept); !linked) {
     return obstructed_or(linked.error());
   }
+  // A loser has nothing but this in a moment: a power cut must not leave it without.
+  if (put.moved) {
+    if (const auto synced = fs_.sync_directory(versions_directory); !synced) {
+      std::ignore = fs_.unlink(kept);
+      return because(synced.error());
+    }
+  }
   const auto aside = fs_.stat(kept);
-  if (!aside || !same_but_ctime(aside->signature, now.signature)) {
+  const auto there = fs_.stat(put.name);
+  if (!aside || !there || !same_but_ctime(aside->signature, now.signature) ||
+      !same_but_ctime(there->signature, now.signature)) {
     std::ignore = fs_.unlink(kept);  // still at its name, or superseded there by its own user
     return because(Obstructed{});
   }
@@ -228,59 +227,7 @@ ApplyBatch::Outcome ApplyBatch::replace_without_exchange(Work& work, const Put& 
   laid(work, put.name, work.slot->signature);
   consume_slot(work);
   work.moved_in = true;
-  return settle(work);
-}
-
-/// Where nothing can be exchanged: a second name first, then what has the old one goes.
-Stepped<void> ApplyBatch::link(Work& work, const engine::Path& from, const engine::Moved& moved,
-                               const Stat& now) {
-  if (const auto done = fs_.link(from, moved.name); !done) {
-    return obstructed_or(done.error());
-  }
-  const auto out = fs_.stat(moved.name);
-  if (!out) {
-    take_link_back(from, moved.name, now.signature.inode);
-    return obstructed_or(out.error());
-  }
-  if (out->special || !same_but_ctime(out->signature, now.signature)) {
-    take_link_back(from, moved.name, out->signature.inode);
-    return because(Obstructed{});
-  }
-  // Durable before the old name goes: a power cut must not leave it without one.
-  if (const auto synced = fs_.sync_directory(parent(moved.name)); !synced) {
-    take_link_back(from, moved.name, out->signature.inode);
-    return because(synced.error());
-  }
-  work.moved = Laid{moved.name, out->signature};
-  return {};
-}
-
-/// The link caught something that a user had just written, which has its own name. What is not
-/// surely that second name of it is a user's and stays.
-void ApplyBatch::take_link_back(const engine::Path& from, const engine::Path& name,
-                                std::uint64_t inode) {
-  const auto caught = [&](std::string_view path) {
-    const auto stat = fs_.stat(path);
-    return stat && stat->signature.inode == inode;
-  };
-  if (!caught(from)) {
-    return;
-  }
-  const std::string file = names_.next();
-  const std::string kept = kept_path(file);
-  if (!fs_.rename(name, kept, aside())) {
-    return;
-  }
-  if (caught(kept)) {
-    if (caught(from)) {
-      std::ignore = fs_.unlink(kept);
-    }
-  } else if (!fs_.rename(kept, name, aside())) {
-    const IntentItem item{name, "", 0, file, {}, {}};
-    if (auto out = limbo_.settle(item, intent_)) {
-      limbo_.surface({name, file, std::move(out->seen), {}});
-    }
-  }
+  return put.moved ? look_at(work, kept, put.moved) : settle(work);
 }
 
 ApplyBatch::Outcome ApplyBatch::remove(Work& work, const engine::Remove& remove) {
@@ -298,25 +245,36 @@ ApplyBatch::Outcome ApplyBatch::remove(Work& work, const engine::Remove& remove)
   if (remove.moved && exchange_) {
     return move(work, remove, *now);
   }
-  if (remove.moved) {
-    if (auto linked = link(work, remove.name, *remove.moved, *now); !linked) {
-      return because(std::move(linked.error()));
-    }
+  if (remove.moved && fs_.stat(remove.moved->name)) {
+    return because(Obstructed{});  // a user's: it stays where it is
   }
-  const std::string kept = kept_path(work.item->file);
-  if (const auto moved = fs_.rename(remove.name, kept, aside()); !moved) {
-    return obstructed_or(moved.error());
+  return take_away(work, remove.name, remove.moved);
+}
+
+/// Out of the tree, where no user comes between the look and what follows.
+ApplyBatch::Outcome ApplyBatch::take_away(Work& work, const engine::Path& name,
+                                          const std::optional<engine::Moved>& moved) {
+  const std::string to = work.slot ? work.slot->path : kept_path(work.item->file);
+  if (const auto done = fs_.rename(name, to, aside()); !done) {
+    return obstructed_or(done.error());
   }
-  work.moved_in = true;
-  const auto out = fs_.stat(kept);
-  if (!out) {
-    limbo_.keep_stray(*work.item, intent_, kept);
-    return unsure(out.error());
+  work.moved_in = !work.slot;
+  work.slot.reset();  // it is no slot to be dropped any more
+  return look_at(work, to, moved);
+}
+
+ApplyBatch::Outcome ApplyBatch::look_at(Work& work, const std::string& at,
+                                        const std::optional<engine::Moved>& moved) {
+  const auto out = fs_.stat(at);
+  if (out && is_file_like(*out)) {
+    return moved ? keep(work, at, *out, moved) : settle(work);
   }
-  if (!is_file_like(*out)) {
-    return came_out_wrong(work, kept);
+  const auto struck = moved ? not_moved(work) : Result<void>();
+  if (!out || !struck) {
+    limbo_.keep_stray(*work.item, intent_, at);
+    return unsure(out ? struck.error() : out.error());
   }
-  return settle(work);
+  return came_out_wrong(work, at);
 }
 
 /// In one call, so that no user ever sees it under two names. What a user wrote just before moves
@@ -338,29 +296,50 @@ ApplyBatch::Outcome ApplyBatch::move(Work& work, const engine::Remove& remove, c
 /// the kept versions.
 ApplyBatch::Outcome ApplyBatch::keep(Work& work, const std::string& from, const Stat& out,
                                      const std::optional<engine::Moved>& moved) {
-  if (moved && same_but_ctime(out.signature, work.item->expected) &&
-      fs_.rename(from, moved->name, RenameMode::no_replace)) {
+  if (moved && same_but_ctime(out.signature, work.item->expected) && name_it(from, moved->name)) {
     work.moved = Laid{moved->name, out.signature};
     return Done{};
   }
-  if (const auto done = fs_.rename(from, kept_path(work.item->file), aside()); !done) {
-    limbo_.keep_stray(*work.item, intent_, from);
-    return unsure(done.error());
+  if (moved) {
+    if (auto struck = not_moved(work); !struck) {
+      limbo_.keep_stray(*work.item, intent_, from);
+      return unsure(struck.error());
+    }
+  }
+  if (from != kept_path(work.item->file)) {
+    if (const auto done = fs_.rename(from, kept_path(work.item->file), aside()); !done) {
+      limbo_.keep_stray(*work.item, intent_, from);
+      return unsure(done.error());
+    }
   }
   work.moved_in = true;
   return settle(work);
 }
 
+Result<void> ApplyBatch::name_it(const std::string& from, const engine::Path& name) {
+  return exchange_ ? fs_.rename(from, name, RenameMode::no_replace) : give_name(fs_, from, name);
+}
+
+/// What it displaced is kept instead, and may leave from there one day: to the log, what is not
+/// where it waited is what has moved.
+Result<void> ApplyBatch::not_moved(const Work& work) {
+  using What = LoggedStep::What;
+  const std::string kept = kept_path(work.item->file);
+  const auto by_slot = std::erase_if(
+      log_, [&](const LoggedStep& step) { return step.what == What::put && step.from == kept; });
+  std::erase_if(
+      log_, [&](const LoggedStep& step) { return step.what == What::move && step.place == kept; });
+  return by_slot > 0 && is_logged(fs_, batch_) ? write_batch_log(fs_, batch_, log_)
+                                               : Result<void>();
+}
+
 ApplyBatch::Outcome ApplyBatch::settle(Work& work) {
-  if (shows_kept(work)) {
-    std::ignore = fs_.unlink(kept_path(work.item->file));
-    return Done{};
-  }
   auto out = limbo_.settle(*work.item, intent_);
   if (!out) {
     return unsure(out.error());
   }
-  if (!options_.keep && out->as_expected && !out->still_open && fs_.unlink(kept_path(out->file))) {
+  const bool goes = !options_.keep && !is_to_move(*work.step);
+  if (goes && out->as_expected && !out->still_open && fs_.unlink(kept_path(out->file))) {
     return Done{};
   }
   return Done{std::nullopt, std::move(*out), std::nullopt};
@@ -389,16 +368,6 @@ Stepped<Stat> ApplyBatch::check(const engine::Path& name, const engine::Signatur
     }
   }
   return *now;
-}
-
-/// Without exchange: what was kept is there a second time, under its new name.
-bool ApplyBatch::shows_kept(const Work& work) {
-  if (!work.moved) {
-    return false;
-  }
-  const auto kept = fs_.stat(kept_path(work.item->file));
-  const auto there = fs_.stat(work.moved->name);
-  return kept && there && kept->signature.inode == there->signature.inode;
 }
 
 RenameMode ApplyBatch::aside() const {

@@ -126,9 +126,7 @@ ApplyBatch::Outcome ApplyBatch::take(Work& work, const Put& put) {
 /// It stays removed, but was not laid elsewhere: to the kept versions with it.
 engine::StepResult ApplyBatch::displace_taken(Work& old, const std::string& at,
                                               const Result<Stat>& out) {
-  // To the log a slot that is not there is one that was laid.
-  std::erase_if(log_, [&](const LoggedStep& step) { return step.place == at; });
-  auto written = is_logged(fs_, batch_) ? write_batch_log(fs_, batch_, log_) : Result<void>();
+  const auto written = not_moved(old);
   if (!written || !out) {
     limbo_.keep_stray(*old.item, intent_, at);
     return engine::Unsure{written ? out.error() : written.error()};

@@ -12,6 +12,7 @@
 #include "engine/path.h"
 #include "storage/fields.h"
 #include "storage/hash.h"
+#include "storage/naming.h"
 #include "storage/slot.h"
 #include "storage/staging.h"
 
@@ -77,9 +78,9 @@ Result<bool> is_there(Fs& fs, const std::string& path) {
 
 /// What it took from another name left the slot for its name, and was not displaced instead.
 Result<bool> was_laid_from_slot(Fs& fs, const LoggedStep& step) {
-  const auto waits = is_there(fs, step.place);
-  if (!waits || *waits) {
-    return waits ? Result<bool>(false) : waits;
+  const auto left = was_named(fs, step.place, step.inode, step.name, step.wanted);
+  if (!left || !*left) {
+    return left;
   }
   const auto displaced = is_there(fs, step.from);
   return displaced ? !*displaced : displaced;
@@ -112,37 +113,14 @@ Result<bool> was_put(Fs& fs, const LoggedStep& step) {
   return there ? *there || (!fs.can_exchange() && slot->signature.ctime > step.ctime) : there;
 }
 
-/// Where nothing can be exchanged, it was linked to its new name before it left the old one. It has
-/// neither now, but the name that it is kept under, or none: then a user acted on the new one.
-Result<bool> had_new_name(Fs& fs, const LoggedStep& step, const LoggedStep* put) {
-  const auto stays = is_at(fs, step.from, step.inode);
-  if (!stays || *stays) {
-    return stays ? Result<bool>(false) : stays;
-  }
-  const auto kept = is_at(fs, step.place, step.inode);
-  if (!kept || *kept) {
-    return kept;
-  }
-  if (put != nullptr) {
-    const auto replaced = was_put(fs, *put);
-    if (!replaced || *replaced) {
-      return replaced;
-    }
-    const auto users = is_there(fs, step.from);
-    if (!users || *users) {
-      return users ? Result<bool>(false) : users;  // who replaced it before it was linked
-    }
-  }
-  // Or it was the user who took it away. But nobody else gives anything that very name.
-  return is_there(fs, step.name);
-}
-
 /// `put`: what took the place of what moved, if anything.
 Result<bool> was_moved(Fs& fs, const LoggedStep& step, const LoggedStep* put) {
-  const auto there = is_at(fs, step.name, step.inode);
-  if (there && !*there && !fs.can_exchange()) {
-    return had_new_name(fs, step, put);
+  if (!fs.can_exchange() && put != nullptr) {
+    // It is linked to where it is kept, replaced, and then named from there.
+    const auto replaced = was_put(fs, *put);
+    return replaced && *replaced ? was_named(fs, step.place, 0, step.name, step.wanted) : replaced;
   }
+  const auto there = is_at(fs, step.name, step.inode);
   if (!there || *there || put == nullptr) {
     return there;
   }
@@ -340,7 +318,7 @@ Result<CarriedOut> carried_out(Fs& fs) {
     done.push_back(step);
     const bool removed = step.what == LoggedStep::What::remove;
     if (step.what == LoggedStep::What::move) {
-      // Without exchange it is linked to its new name before the old one goes.
+      // A power cut can leave both names, as of a file that was removed.
       const auto stays = is_at(fs, step.from, step.inode);
       if (!stays) {
         return std::unexpected(stays.error());

@@ -16,7 +16,13 @@
 // a move; of a removal whose file a put takes, the slot that it passes through, and of that put the
 // kept file that it else becomes), place (the slot, else the kept file), inode (of the slot, or of
 // what is moved or removed), ctime (of the slot; it tells a link where the disk has no exchange),
-// kind, mode, mtime, size, content, target. What a put moves stands in the line before it.
+// kind, mode, mtime, size, content, target. What a put moves stands in the line before it; but what
+// no slot takes the place of, where there is no exchange, moves as if a put took it.
+//
+// What each instant of a loser's move means there, whatever a user did to either name since:
+//   its old name   a put's slot is where it was, or its own slot is the placeholder that it was
+//   none           it is in the kept file, or in its own slot: it is named anew, later
+//   its new name   it is neither, or its new name has it as well, or naming.h tells that it had
 #include <string>
 #include <vector>
 

@@ -164,23 +164,47 @@ TEST_CASE("apply: without exchange what a user puts there before the link stays 
   }
 }
 
-TEST_CASE("apply: a link is taken back, but not what a user has put in its place") {
-  OnPlainDisk disk;
-  make_file(disk.fs, "a", "old");
-  Put put = put_file(disk.fs, "a", "new");
-  put.moved = Moved{"a.conflict-n", wanted_file("old")};
-  disk.disk.before_call = [&](std::string_view operation, std::string_view path) {
-    if (operation == "link") {
-      REQUIRE(disk.disk.save_file("a", "first"));
-    } else if (operation == "rename" && path.starts_with(storage::versions_directory)) {
-      REQUIRE(disk.disk.save_file("a.conflict-n", "second"));
+TEST_CASE("apply: without exchange a user may take a loser's conflict name at any call") {
+  for (const bool keep : {true, false}) {
+    for (const bool replaced : {true, false}) {
+      int kept = 0;
+      bool reached = true;
+      for (std::uint64_t call = 1; reached; ++call) {
+        REQUIRE(call < call_max);
+        INFO("call " << call << ", keep " << keep << ", replaced " << replaced);
+        OnPlainDisk disk;
+        make_file(disk.fs, "a", "old");
+        const Moved copy{"a.conflict-n", wanted_file("old")};
+        Put put = put_file(disk.fs, "a", "new");
+        put.moved = copy;
+        Remove remove = remove_at(disk.fs, "a");
+        remove.moved = copy;
+        reached = false;
+        bool was_free = false;
+        disk.disk.calls = 0;
+        disk.disk.before_call = [&](std::string_view, std::string_view) {
+          if (disk.disk.calls == call) {
+            reached = true;
+            was_free = !disk.disk.exists("a.conflict-n");
+            REQUIRE(disk.disk.save_file("a.conflict-n", "a user's"));
+          }
+        };
+        Applier applier(disk.fs, {.keep = keep});
+        const auto results = apply_one(applier, {replaced ? Step(put) : Step(remove)});
+        disk.disk.before_call = nullptr;
+        CHECK(disk.disk.read("a.conflict-n") == (reached ? "a user's" : "old"));
+        CHECK(left_over(disk.fs) == (exists(disk.fs, "a") && disk.disk.read("a") == "new" ? 0 : 1));
+        if (reached && was_free && disk.disk.read("a") != "old") {
+          const auto& done = std::get<Done>(results.at(0));
+          REQUIRE(done.displaced);
+          CHECK(done.displaced->as_expected);
+          CHECK(content_of(disk.fs, storage::kept_path(done.displaced->file)) == "old");
+          ++kept;
+        }
+      }
+      CHECK(kept > 0);
     }
-  };
-  Applier applier(disk.fs);
-  const auto results = apply_one(applier, {put});
-  CHECK(only<Obstructed>(results));
-  CHECK(disk.disk.read("a") == "first");
-  CHECK(disk.disk.read("a.conflict-n") == "second");
+  }
 }
 
 TEST_CASE("apply: a process that holds a file open writes at any call, and after it") {
