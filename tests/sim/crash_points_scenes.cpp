@@ -82,6 +82,17 @@ void both_edit(World& w) {
   w.write({p, "a"}, "a of n2", late);
 }
 
+void directory_wins(World& w) {
+  w.write({s, "a"}, "a of n1", early);
+  w.mkdir({p, "a"});
+  w.write({p, "a/b"}, "a/b, new");
+}
+
+void copy_wins(World& w) {
+  w.write({s, "a.conflict-n1"}, "a of n1, edited", later_still);
+  w.remove({p, "a"});
+}
+
 void many_jobs(World& w) {
   write_a(w);
   w.remove({p, "b"});
@@ -278,21 +289,8 @@ const auto scenes = std::to_array<CrashScene>({
            w.write({s, "a"}, "a of n1", late);
            w.write({p, "a"}, "a of n2", early);
          }},
-    {.name = "loser-moves-for-directory",
-     .before = nothing,
-     .meanwhile =
-         [](World& w) {
-           w.write({s, "a"}, "a of n1", early);
-           w.mkdir({p, "a"});
-           w.write({p, "a/b"}, "a/b, new");
-         }},
-    {.name = "loser-moves-by-removal",
-     .before = conflict,
-     .meanwhile =
-         [](World& w) {
-           w.write({s, "a.conflict-n1"}, "a of n1, edited", later_still);
-           w.remove({p, "a"});
-         }},
+    {.name = "loser-moves-for-directory", .before = nothing, .meanwhile = directory_wins},
+    {.name = "loser-moves-by-removal", .before = conflict, .meanwhile = copy_wins},
     {.name = "three-siblings",
      .before = file_a,
      .meanwhile =
@@ -380,6 +378,14 @@ const auto scenes = std::to_array<CrashScene>({
     {.name = "no-exchange-loser-moves",
      .before = file_a,
      .meanwhile = both_edit,
+     .exchange = false},
+    {.name = "no-exchange-loser-moves-for-directory",
+     .before = nothing,
+     .meanwhile = directory_wins,
+     .exchange = false},
+    {.name = "no-exchange-loser-moves-by-removal",
+     .before = conflict,
+     .meanwhile = copy_wins,
      .exchange = false},
     {.name = "no-exchange-many-jobs", .before = files, .meanwhile = many_jobs, .exchange = false},
     {.name = "sqlite-replace",
