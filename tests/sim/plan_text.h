@@ -10,9 +10,9 @@
 //   safety 12.500000000             seconds of the phase in which users act and faults strike
 //   rescan 10.000000000             seconds between full scans
 //   faults net.loss crash           those in play; what is not named is forgiven nothing
-//   canary overwritten-write        or forgotten-commit: a bug planted in the simulator; often
-//   absent rate loss 3                     rate_table() has the names; what is left out is 0 host
-//   n1 clock 0 grain 1 exchange       seconds off, ns of a timestamp; or no-exchange
+//   canary overwritten-write        or forgotten-commit: a bug planted here; or no such line
+//   rate loss 3                     rate_table() has the names; what is left out is 0
+//   host n1 clock 0 grain 1 exchange       seconds off, ns of a timestamp; or no-exchange
 //   move 3.250000000 n2 user seed 12       a user's act, drawn when it comes to it
 //   move 3.250000000 n2 user seed 12 write d/b        or remove, remove-tree, rename FROM TO,
 //                                   metadata, link, kind, mkdir
