@@ -62,7 +62,10 @@ void Scan::on(Instant now, const Listed& listed) {
     const Shown* shown = replica_.shown(path);
     if (item.signature.kind != Kind::directory) {
       if (shown == nullptr || shown->signature != item.signature) {
-        touch(path, item.signature.size);
+        // What has moved with its directory is not read, so it takes no room in a look. In one with
+        // all the others its old name and its new one are told together, and peers move it too.
+        const std::optional<Seen> moved = known(path);
+        touch(path, moved && moved->signature == item.signature ? 0 : item.signature.size);
       }
       continue;
     }

@@ -124,6 +124,36 @@ TEST_CASE("scan: what is in a renamed directory is known by its old name") {
   CHECK(!known(out[0], 2));
 }
 
+TEST_CASE("scan: large files of a renamed directory are looked at all at once: none is read") {
+  Replica replica(alone(), {});
+  Seen directory;
+  directory.signature = {Kind::directory, 0755, 7, 0, 0, 5};
+  replica.observe("old", directory);
+  std::vector<Listing> items;
+  for (std::uint8_t i = 0; i < 4; ++i) {
+    Seen file;
+    file.signature = {Kind::file, 0644, 10U + i, look_bytes_max, 10, 11};
+    file.content.bytes[0] = i;
+    const std::string name{static_cast<char>('a' + i)};
+    replica.observe("old/" + name, file);
+    items.push_back({name, false, file.signature});
+  }
+  Scan scan(replica);
+  const auto next = [&] {
+    std::vector<Output> out;
+    scan.next({}, [](const Path&) { return false; }, out);
+    return out;
+  };
+  scan.touch("new");
+  REQUIRE(next().size() == 1);
+  scan.on({}, LookDone{{{"new", directory}}});
+  REQUIRE(next().size() == 1);
+  scan.on({}, Listed{"new", items});
+  const auto out = next();
+  REQUIRE(out.size() == 1);
+  CHECK(std::get<Look>(out[0]).names.size() == items.size());
+}
+
 TEST_CASE("scan: a name is not looked at while it is laid") {
   Replica replica(alone(), {});
   Scan scan(replica);
