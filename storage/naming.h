@@ -9,7 +9,8 @@
 // file systems with a journal keep a link and the ctime that it leaves together.
 //
 // What this cannot tell, and then the file is named once more: all of it happened within one tick
-// of a coarse clock; or a power cut took the note and left the link, and a user took that.
+// of a coarse clock; or a power cut took the note and left the link, and a user took that. And what
+// only changes the ctime before the next start, like a chown, looks like a name that a user took.
 #include "storage/fs.h"
 
 namespace p2psync::storage {
