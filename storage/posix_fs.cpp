@@ -4,13 +4,10 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
-#include <ctime>
 #include <filesystem>
 #include <tuple>
 
@@ -25,11 +22,12 @@ constexpr int open_always = O_CLOEXEC | O_NOFOLLOW;
 constexpr int open_file_always = open_always | O_NONBLOCK | O_NOCTTY;
 /// openat2 says EAGAIN when a rename or mount elsewhere disturbed it.
 constexpr int open_attempts_max = 1000;
-constexpr std::string_view probe_directory = ".p2psync/tmp";
+constexpr mode_t file_mode = 0600;  ///< of a new file
 
 int open_beneath(int directory, const char* path, int flags) {
   struct open_how how{};
   how.flags = static_cast<std::uint64_t>(flags);
+  how.mode = (flags & O_CREAT) != 0 ? file_mode : 0;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
   for (int attempt = 1;; ++attempt) {
     const long descriptor = ::syscall(SYS_openat2, directory, path, &how, sizeof how);
@@ -226,29 +224,46 @@ Result<std::vector<DirItem>> PosixFs::list(std::string_view directory) {
   return items;
 }
 
-Result<std::unique_ptr<File>> PosixFs::open_file(std::string_view path, int flags) {
+/// In one call where the kernel resolves paths. It says ELOOP of a link at any place: then the
+/// directory is opened by itself, which tells a link that is no file from one that is no directory.
+Result<Descriptor> PosixFs::open_name(std::string_view path, int flags) {
+  const auto refused = [&]() -> std::unexpected<Error> {
+    // ELOOP: a symbolic link; ENXIO: a socket, or a FIFO without a reader.
+    return errno == ELOOP || errno == ENXIO || errno == ENODEV
+               ? std::unexpected(not_regular(path))
+               : failed((flags & O_CREAT) != 0 ? "create" : "open", path);
+  };
+  if (resolution_ == Resolution::openat2 && well_formed(path)) {
+    const std::string text(path);
+    Descriptor opened(open_beneath(root_.get(), text.c_str(), flags | open_file_always));
+    if (opened || errno != ELOOP) {
+      return opened ? Result<Descriptor>(std::move(opened)) : refused();
+    }
+  }
   const auto place = place_of("open", path);
   if (!place) {
     return std::unexpected(place.error());
   }
   Descriptor opened(uninterrupted([&] {
-    return ::openat(place->directory, place->name.c_str(), flags | open_file_always, 0600);
+    return ::openat(place->directory, place->name.c_str(), flags | open_file_always, file_mode);
   }));
+  return opened ? Result<Descriptor>(std::move(opened)) : refused();
+}
+
+Result<std::unique_ptr<File>> PosixFs::open_file(std::string_view path, int flags) {
+  auto opened = open_name(path, flags);
   if (!opened) {
-    // ELOOP: a symbolic link; ENXIO: a socket, or a FIFO without a reader.
-    return errno == ELOOP || errno == ENXIO || errno == ENODEV
-               ? std::unexpected(not_regular(path))
-               : failed((flags & O_CREAT) != 0 ? "create" : "open", path);
+    return std::unexpected(std::move(opened.error()));
   }
   struct ::statx raw{};
   const bool made = (flags & O_CREAT) != 0;  // so it is a regular file
-  if (const int number = made ? 0 : stat_at(opened.get(), "", raw); number != 0) {
+  if (const int number = made ? 0 : stat_at(opened->get(), "", raw); number != 0) {
     return std::unexpected(system_error("stat", path, number));
   }
   if (!made && !S_ISREG(raw.stx_mode)) {
     return std::unexpected(not_regular(path));
   }
-  return std::make_unique<PosixFile>(std::move(opened), std::string(path));
+  return std::make_unique<PosixFile>(std::move(*opened), std::string(path));
 }
 
 Result<std::unique_ptr<File>> PosixFs::open_read(std::string_view path) {
@@ -427,47 +442,6 @@ Result<void> PosixFs::sync_directory(std::string_view directory) {
 
 Result<void> PosixFs::sync_all() {
   return done_or(uninterrupted([&] { return ::syncfs(root_.get()); }), "sync", folder_);
-}
-
-Space PosixFs::space() {
-  struct statvfs found{};
-  if (::fstatvfs(root_.get(), &found) != 0 || found.f_blocks == 0) {
-    return {};
-  }
-  return {found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize};
-}
-
-std::int64_t PosixFs::wall_time() {
-  struct timespec now{};
-  invariant(::clock_gettime(CLOCK_REALTIME, &now) == 0, "there is a clock");
-  return now.tv_sec * 1'000'000'000 + now.tv_nsec;
-}
-
-bool PosixFs::can_exchange() {
-  if (exchange_ == Exchange::untried) {
-    if (!stat(probe_directory)) {
-      return true;
-    }
-    exchange_ = try_exchange() ? Exchange::works : Exchange::missing;
-  }
-  return exchange_ == Exchange::works;
-}
-
-// False only if the file system says so: a full disk is no reason to give the exchange up.
-bool PosixFs::try_exchange() {
-  static std::atomic<unsigned> attempts = 0;
-  const std::string base = std::string(probe_directory) + "/exchange-" +
-                           std::to_string(::getpid()) + '-' + std::to_string(++attempts);
-  const std::string a = base + "-a";
-  const std::string b = base + "-b";
-  bool works = true;
-  if (create(a) && create(b)) {
-    const auto result = rename(a, b, RenameMode::exchange);
-    works = result || result.error().code != ErrorCode::unsupported;
-  }
-  std::ignore = unlink(a);
-  std::ignore = unlink(b);
-  return works;
 }
 
 Result<Descriptor> PosixFs::open_directory(std::string_view path) {

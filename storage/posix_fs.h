@@ -2,10 +2,11 @@
 // PosixFs: the synchronised directory on a real file system, reached by descriptors only.
 //
 // The folder is opened once. Every call opens the parent with openat2(RESOLVE_BENEATH |
-// RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS) and does one *at call with the last component, so no
-// symbolic link is followed and nothing outside is reached, whatever users rename meanwhile. Where
-// openat2 is missing (ENOSYS) or filtered (EPERM: old container run-times), each component is
-// opened with O_NOFOLLOW instead, which promises the same at more system calls.
+// RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS) and does one *at call with the last component; a
+// file is opened, or made, by such an openat2 itself. So no symbolic link is followed and nothing
+// outside is reached, whatever users rename meanwhile. Where openat2 is missing (ENOSYS) or
+// filtered (EPERM: old container run-times), each component is opened with O_NOFOLLOW instead,
+// which promises the same at more system calls.
 //
 // Limits: paths up to 4095 bytes. Paths with empty, "." or ".." components or NUL bytes are refused
 // (invalid). A symbolic link or file where a directory is needed: not_found. What is not a regular
@@ -82,6 +83,7 @@ class PosixFs final : public Fs {
   PosixFs(std::string folder, Descriptor root, Resolution resolution);
   Result<Place> place_of(std::string_view operation, std::string_view path);
   Result<Descriptor> resolve(std::string_view operation, std::string_view path, int flags);
+  Result<Descriptor> open_name(std::string_view path, int flags);
   Result<std::unique_ptr<File>> open_file(std::string_view path, int flags);
   bool try_exchange();
 

@@ -114,6 +114,10 @@ TEST_CASE("posix fs: a symbolic link in the middle of a path is never followed")
           ErrorCode::not_found);
     CHECK(code_of(folder.fs->set_directory_mode("out", 0700)) == ErrorCode::not_found);
     CHECK(code_of(folder.fs->open_read("link")) == ErrorCode::changed);
+    CHECK(code_of(folder.fs->open_write("link")) == ErrorCode::changed);
+    CHECK(code_of(folder.fs->create("link")) == ErrorCode::changed);
+    CHECK(code_of(folder.fs->open_write("real/f/g")) == ErrorCode::not_found);
+    CHECK(code_of(folder.fs->create("real/f/g")) == ErrorCode::not_found);
     CHECK(folder.fs->stat("link")->signature.kind == engine::Kind::symlink);
     CHECK(folder.fs->stat("link")->signature.size == 0);
     CHECK(folder.fs->read_link("out").value() == "/etc");
