@@ -92,7 +92,7 @@ class Copying {
   /// `longest`: no chunk is longer.
   Copying(Fs& fs, const engine::OpenStage& request, File& file, const OldVersions& old,
           std::size_t longest, std::vector<bool>& there)
-      : fs_(fs),
+      : reserve_(fs),
         path_(unfinished_path(request.content)),
         file_(file),
         old_(old),
@@ -153,7 +153,7 @@ class Copying {
         const std::size_t begin = batch->found[i].at;
         const Batch::Found& last = batch->found[end - 1];
         const auto bytes = batch->at(begin, last.at + last.chunk.length - begin);
-        if (auto left = leave_reserve(fs_, path_, bytes.size()); !left) {
+        if (auto left = reserve_.leave(path_, bytes.size()); !left) {
           return left;
         }
         if (auto written = file_.write(batch->offset + begin, bytes); !written) {
@@ -166,7 +166,7 @@ class Copying {
     return {};
   }
 
-  Fs& fs_;
+  Reserve reserve_;
   std::string path_;
   File& file_;
   const OldVersions& old_;

@@ -6,7 +6,6 @@
 #include "storage/gather.h"
 #include "storage/hash.h"
 #include "storage/manifest.h"
-#include "storage/reserve.h"
 #include "storage/scanner.h"
 #include "storage/versions.h"
 
@@ -215,7 +214,7 @@ Result<StageState> Staging::put(const engine::WriteBlock& request) {
     if (!bytes.empty() && sha256(bytes) != request.chunk) {
       return StageState::mismatch;
     }
-    if (auto left = leave_reserve(fs_, path, bytes.size()); !left) {
+    if (auto left = reserve_.leave(path, bytes.size()); !left) {
       return std::unexpected(left.error());
     }
     // One of several chunks goes only to a file that open() has made: the others are in it.

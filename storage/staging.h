@@ -13,11 +13,13 @@
 // durable before it gives it a name.
 //
 // Threads: different contents may be handled at the same time; calls for one content may not
-// overlap. No state beside the files. Zero-size contents are complete as soon as they are opened.
+// overlap. No state beside the files, but for what was known of the disk's room. Zero-size contents
+// are complete as soon as they are opened.
 #include <string>
 #include <vector>
 
 #include "storage/content.h"
+#include "storage/reserve.h"
 
 namespace p2psync::storage {
 
@@ -42,7 +44,7 @@ inline constexpr std::string_view versions_directory = ".p2psync/versions";
 
 class Staging {
  public:
-  explicit Staging(Fs& fs) : fs_(fs) {}
+  explicit Staging(Fs& fs) : fs_(fs), reserve_(fs) {}
 
   /// Takes from the base, and from what an earlier run left, whatever chunks are there. Once no
   /// more is wanted the content is complete under staged_path. Reads all that it takes.
@@ -66,6 +68,7 @@ class Staging {
   Result<bool> holds(const std::string& path, const engine::Hash& content, std::uint64_t size);
 
   Fs& fs_;
+  Reserve reserve_;
 };
 
 }  // namespace p2psync::storage

@@ -23,6 +23,7 @@ class SpyFs final : public storage::Fs {
   int files_synced = 0;
   int directories_synced = 0;
   int all_synced = 0;
+  int asked_for_room = 0;
 
   Result<storage::Stat> stat(std::string_view path) override { return fs_.stat(path); }
   Result<std::vector<storage::DirItem>> list(std::string_view path) override {
@@ -76,7 +77,10 @@ class SpyFs final : public storage::Fs {
     ++all_synced;
     return on_sync_all ? on_sync_all() : fs_.sync_all();
   }
-  storage::Space space() override { return free_space; }
+  storage::Space space() override {
+    ++asked_for_room;
+    return free_space;
+  }
   std::int64_t wall_time() override { return fs_.wall_time() + clock_offset; }
   bool can_exchange() override { return fs_.can_exchange(); }
 

@@ -346,6 +346,33 @@ TEST_CASE("staging: contents leave the last part of the disk to what keeps a nod
   }
 }
 
+TEST_CASE("staging: the file system is not asked for its room at every write") {
+  Stage stage;
+  SpyFs spy(*stage.fs);
+  spy.chunk_sizes = small;
+  Staging staging(spy);
+  const Made content(20'000);
+  REQUIRE(staging.open(content.opening()).state == StageState::incomplete);
+  const auto write = [&] { return staging.write(content.chunk(0)).state; };
+  // What may be written unasked is no more than a part of the reserve.
+  constexpr std::uint64_t reserve = 16ULL << 20;
+  spy.free_space = {1ULL << 40, 1ULL << 39};
+  REQUIRE(write() == StageState::incomplete);
+  spy.free_space.free_bytes = 0;
+  std::uint64_t unasked = 0;
+  for (; write() == StageState::incomplete; ++unasked) {
+    REQUIRE(spy.asked_for_room == 1);
+  }
+  CHECK(unasked > 100);
+  CHECK(unasked * content.chunk(0).bytes->size() <= reserve / 16);
+  // With little room left each write asks.
+  spy.free_space.free_bytes = 2 * reserve - 1;
+  spy.asked_for_room = 0;
+  REQUIRE(write() == StageState::incomplete);
+  REQUIRE(write() == StageState::incomplete);
+  CHECK(spy.asked_for_room == 2);
+}
+
 TEST_CASE("staging: a chunk outside of its content is refused") {
   Stage stage;
   const Made content(8192);
