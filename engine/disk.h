@@ -95,7 +95,8 @@ struct Chunk {
   bool operator==(const Chunk&) const = default;
 };
 
-struct Staged {};      ///< complete in `.p2psync/tmp` under its hash; laying it moves it
+struct Staged {};  ///< complete in `.p2psync/tmp` under its hash; laying it moves it: until then
+                   ///< nothing else is asked of this content's staging
 struct Unfinished {};  ///< in there too, and not all of it yet: only to read a chunk that is there
 struct AtName {        ///< a synchronised file; copied (reflinked where the disk can), hash checked
   Path name;

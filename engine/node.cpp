@@ -247,7 +247,9 @@ void Node::Impl::on(Instant now, const ApplyDone& event) {
 }
 
 void Node::Impl::staged(const Hash& content, bool complete, const Transfer::Outcome& outcome) {
-  if (complete && outcome.paths.empty()) {
+  if (complete && outcome.stale) {
+    // Was dropped when the attempt was given up; the next one speaks for itself.
+  } else if (complete && outcome.paths.empty()) {
     out_.push_back(DropStage{content});
   } else if (complete) {
     stuck_.whole(content);

@@ -82,8 +82,31 @@ void Transfer::drop(const Key key) {
     --large_active_;
   }
   pending_bytes_ -= want->second.left;
+  if (const auto at_disk = at_disk_.find(key.content); at_disk != at_disk_.end()) {
+    at_disk->second.stale = at_disk->second.all;
+  }
   by_content_.erase(key.content);
   wants_.erase(want);
+}
+
+template <class Work>
+void Transfer::to_disk(Work work, std::vector<Output>& out) {
+  ++at_disk_[work.content].all;
+  out.push_back(std::move(work));
+}
+
+bool Transfer::is_stale(const Hash& content) {
+  const auto place = at_disk_.find(content);
+  if (place == at_disk_.end()) {
+    return false;
+  }
+  AtDisk& at_disk = place->second;
+  const bool stale = at_disk.stale > 0;
+  at_disk.stale -= stale ? 1 : 0;
+  if (--at_disk.all == 0) {
+    at_disk_.erase(place);
+  }
+  return stale;
 }
 
 std::vector<Path> Transfer::abandon(const Hash& content) {
@@ -175,15 +198,16 @@ void Transfer::open(const Key& key, Want& want, const Bases& bases, std::vector<
     if (key.size == 0) {  // nobody need be asked
       want.pieces.set(0, Pieces::State::writing);
       want.stage = Want::Stage::finishing;
-      out.push_back(WriteBlock{key.content, 0, 0, key.content,
-                               std::make_shared<const std::vector<std::uint8_t>>(), true});
+      to_disk(WriteBlock{key.content, 0, 0, key.content,
+                         std::make_shared<const std::vector<std::uint8_t>>(), true},
+              out);
     }
     return;
   }
   ++large_active_;
   want.stage = Want::Stage::opening;
   want.bases = bases(want.need, *want.paths.begin());
-  out.push_back(OpenStage{key.content, key.size, want.bases, nullptr, {}});
+  to_disk(OpenStage{key.content, key.size, want.bases, nullptr, {}}, out);
 }
 
 void Transfer::begin_anew(const Key key, Want& want) {
@@ -327,8 +351,9 @@ void Transfer::write(Want& want, NodeId peer, std::size_t piece, const Bytes& by
   if (last) {
     want.stage = Want::Stage::finishing;
   }
-  out.push_back(WriteBlock{want.need.content, want.need.size, want.pieces.offset(piece), chunk.hash,
-                           bytes, last});
+  to_disk(WriteBlock{want.need.content, want.need.size, want.pieces.offset(piece), chunk.hash,
+                     bytes, last},
+          out);
 }
 
 void Transfer::on_manifest(Want& want, NodeId peer, const Bytes& bytes, std::vector<Output>& out) {
@@ -341,24 +366,25 @@ void Transfer::on_manifest(Want& want, NodeId peer, const Bytes& bytes, std::vec
   const bool absurd = want.manifest.size() > manifest_bytes_max;
   if (whole || absurd) {
     want.stage = Want::Stage::opening;
-    out.push_back(OpenStage{
-        want.need.content, want.need.size, want.bases,
-        std::make_shared<const std::vector<std::uint8_t>>(std::exchange(want.manifest, {})),
-        want.base});
+    to_disk(OpenStage{want.need.content, want.need.size, want.bases,
+                      std::make_shared<const std::vector<std::uint8_t>>(
+                          std::exchange(want.manifest, {})),
+                      want.base},
+            out);
   }
 }
 
 Transfer::Outcome Transfer::on(Instant now, StageOpened opened, std::vector<Output>& out) {
   Outcome outcome;
-  Want* wanted = find(opened.content);
+  outcome.stale = is_stale(opened.content);
+  Want* wanted = outcome.stale ? nullptr : find(opened.content);
   if (wanted == nullptr || wanted->stage != Want::Stage::opening) {
     return outcome;
   }
   Want& want = *wanted;
   switch (opened.state) {
     case StageState::failed: begin_anew(want.key, want); break;
-    case StageState::complete:
-      return on(now, StageWritten{opened.content, 0, StageState::complete, std::nullopt}, out);
+    case StageState::complete: return complete(want, 0, out);
     case StageState::mismatch:
       for (const NodeId peer : std::exchange(want.named_by, {})) {
         outcome.blamed.push_back(peer);
@@ -380,23 +406,29 @@ Transfer::Outcome Transfer::on(Instant now, StageOpened opened, std::vector<Outp
   return outcome;
 }
 
+Transfer::Outcome Transfer::complete(Want& want, std::uint64_t offset, std::vector<Output>& out) {
+  if (const std::optional<std::size_t> piece = want.pieces.at(offset);
+      piece && want.pieces.state(*piece) == Pieces::State::writing) {
+    written(want, *piece);
+  }
+  tell_news(want, out);
+  Outcome outcome;
+  outcome.paths.assign(want.paths.begin(), want.paths.end());
+  drop(want.key);
+  return outcome;
+}
+
 Transfer::Outcome Transfer::on(Instant now, const StageWritten& written, std::vector<Output>& out) {
   Outcome outcome;
-  Want* wanted = find(written.content);
+  outcome.stale = is_stale(written.content);
+  Want* wanted = outcome.stale ? nullptr : find(written.content);
   if (wanted == nullptr) {
     return outcome;
   }
   Want& want = *wanted;
   const Key key = want.key;
   if (written.state == StageState::complete) {
-    if (const std::optional<std::size_t> piece = want.pieces.at(written.offset);
-        piece && want.pieces.state(*piece) == Pieces::State::writing) {
-      this->written(want, *piece);
-    }
-    tell_news(want, out);
-    outcome.paths.assign(want.paths.begin(), want.paths.end());
-    drop(key);
-    return outcome;
+    return complete(want, written.offset, out);
   }
   const auto server = want.writing.find(written.offset);
   if (server == want.writing.end()) {
@@ -416,8 +448,8 @@ Transfer::Outcome Transfer::on(Instant now, const StageWritten& written, std::ve
       want.tell_at = want.tell_at.value_or(std::max(now, want.told_at + have_interval));
       if (want.pieces.unwritten() == 0) {
         want.stage = Want::Stage::finishing;
-        out.push_back(
-            WriteBlock{written.content, want.need.size, want.need.size, {}, nullptr, true});
+        to_disk(WriteBlock{written.content, want.need.size, want.need.size, {}, nullptr, true},
+                out);
       }
       break;
     case StageState::mismatch:

@@ -75,6 +75,7 @@ class Transfer {
   struct Outcome {
     std::vector<Path> paths;     ///< that need this content, which is complete
     std::vector<NodeId> blamed;  ///< who served bytes that are not what their hash says
+    bool stale = false;          ///< of an attempt that was given up: it says nothing of the next
   };
   [[nodiscard]] Outcome on(Instant now, StageOpened opened, std::vector<Output>& out);
   [[nodiscard]] Outcome on(Instant now, const StageWritten& written, std::vector<Output>& out);
@@ -162,6 +163,16 @@ class Transfer {
   bool ask_for_pieces(Instant now, Want& want, const Likely& likely, std::vector<Output>& out);
   Get& send_get(Instant now, NodeId peer, Want& want, std::optional<std::size_t> piece,
                 std::vector<Output>& out);
+  /// What storage is asked for and has not answered; it answers in order.
+  struct AtDisk {
+    std::size_t all = 0;
+    std::size_t stale = 0;  ///< the first of them: asked for by attempts that were given up
+  };
+  template <class Work>
+  void to_disk(Work work, std::vector<Output>& out);
+  /// Whether the answer that has come now is one of those.
+  [[nodiscard]] bool is_stale(const Hash& content);
+  [[nodiscard]] Outcome complete(Want& want, std::uint64_t offset, std::vector<Output>& out);
   [[nodiscard]] std::uint64_t bytes_of(const Asked& asked) const;
   void unask(std::uint64_t request);
   void answered(std::map<std::uint64_t, Asked>::iterator place);
@@ -199,6 +210,7 @@ class Transfer {
   std::uint64_t last_request_ = 0;
   std::uint64_t pending_bytes_ = 0;
   std::uint64_t outstanding_ = 0;
+  std::map<Hash, AtDisk> at_disk_;
   std::vector<Key> orphaned_;  ///< no path needed them a moment ago; another may by now
   std::vector<Hash> unwanted_;
   Instant paused_until_{};

@@ -108,3 +108,36 @@ TEST_CASE("transfer: what is on its way for a path that is removed arrives for a
     CHECK(next(transfer).size() == 1);
   }
 }
+
+TEST_CASE("transfer: what storage answers to an attempt that was given up does not end the next") {
+  const Need wanted = need(1, 10);
+  Transfer transfer(1, block_bytes);
+  transfer.peer_up(2);
+  transfer.set_needs("path", {wanted});
+  std::vector<Output> out;
+  const auto fetched = [&] {
+    const auto asked = next(transfer);
+    const Get get = std::get<Get>(std::get<Send>(asked.back()).message);
+    out.clear();
+    REQUIRE(transfer.on_block(
+        {}, 2, {get.request, std::make_shared<const std::vector<std::uint8_t>>(10)}, out));
+    REQUIRE(std::get<WriteBlock>(out.at(0)).last);
+  };
+  const auto written = [&] {
+    return transfer.on({}, {wanted.content, 0, StageState::complete, std::nullopt}, out);
+  };
+  fetched();
+  REQUIRE(transfer.abandon(wanted.content).size() == 1);  // it stands here
+  CHECK(next(transfer).size() == 1);                      // DropStage
+  transfer.set_needs("path", {wanted});                   // gone again
+  fetched();
+  // The first is written, and dropped, before the second is: laid now, it would be taken away.
+  const auto first = written();
+  CHECK(first.stale);
+  CHECK(first.paths.empty());
+  CHECK(transfer.pending_files() == 1);
+  const auto second = written();
+  CHECK(!second.stale);
+  CHECK(second.paths == std::vector<Path>{"path"});
+  CHECK(transfer.pending_files() == 0);
+}
