@@ -219,18 +219,18 @@ Result<StageState> Staging::put(const engine::WriteBlock& request) {
     }
     // One of several chunks goes only to a file that open() has made: the others are in it.
     auto file = whole ? fs_.create(path) : fs_.open_write(path);
-    const bool left = whole && !file && file.error().code == ErrorCode::changed;
-    if (left) {
-      file = fs_.open_write(path);  // by an attempt that was cut off
+    if (whole && !file && file.error().code == ErrorCode::changed) {
+      // Left by a crash. Not to be written to: its mode may forbid it, and where names are given by
+      // links the same file may stand in the tree.
+      if (auto removed = unlink_if_there(fs_, path); !removed) {
+        return std::unexpected(removed.error());
+      }
+      file = fs_.create(path);
     }
     if (!file) {
       return std::unexpected(file.error());
     }
-    auto written = (*file)->write(request.offset, bytes);
-    if (written && left) {
-      written = (*file)->resize(request.size);
-    }
-    if (!written) {
+    if (auto written = (*file)->write(request.offset, bytes); !written) {
       return std::unexpected(written.error());
     }
     // It will be synced, and the disk has nothing to do meanwhile.
@@ -264,7 +264,8 @@ Result<bool> Staging::holds(const std::string& path, const engine::Hash& content
   if (!about) {
     return std::unexpected(about.error());
   }
-  if (about->signature.size != size) {
+  // With two names it stands in the tree as well: a crash came between a link and the unlink.
+  if (about->signature.size != size || about->links != 1) {
     return false;
   }
   const auto found = read_content(**file, size, fs_.chunk_sizes);

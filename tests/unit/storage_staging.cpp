@@ -285,6 +285,29 @@ TEST_CASE("staging: a damaged complete content is not believed after a restart")
   CHECK(stage.fs->stat(staged_path(content.hash)).error().code == ErrorCode::not_found);
 }
 
+TEST_CASE("staging: what a crash left with a second name is not used, and not written to") {
+  for (const std::size_t size : {5'000U, 20'000U}) {
+    CAPTURE(size);
+    Stage stage;
+    const Made content(size);
+    stage.write("user's", content.bytes);
+    REQUIRE(stage.fs->link("user's", staged_path(content.hash)));
+    const auto inode = [&](const std::string& path) {
+      return stage.fs->stat(path)->signature.inode;
+    };
+    if (content.chunks.size() > 1) {
+      REQUIRE(stage.staging.open(content.opening()).state == StageState::incomplete);
+      for (std::size_t i = 0; i < content.chunks.size(); ++i) {
+        std::ignore = stage.staging.write(content.chunk(i, i + 1 == content.chunks.size()));
+      }
+    } else {
+      REQUIRE(stage.staging.write(content.chunk(0, true)).state == StageState::complete);
+    }
+    CHECK(stage.content(staged_path(content.hash)) == content.bytes);
+    CHECK(inode(staged_path(content.hash)) != inode("user's"));
+  }
+}
+
 TEST_CASE("staging: an unfinished file that somebody took away is not made anew by a chunk") {
   Stage stage;
   const Made content(20'000);
