@@ -3,8 +3,9 @@
 // meanwhile.
 //
 // A batch goes through these phases, every job's steps in their order:
-//   1. stage     each content to be laid becomes a slot, `.p2psync/tmp/slot-<n>`, with its mode,
-//                time and owner; the whole batch is made durable, once
+//   1. stage     each content to be laid becomes a slot, `.p2psync/tmp/slot-<n>` (or stays where it
+//                was staged, for a free name), with its mode, time and owner; the whole batch is
+//                made durable, once
 //   2. intend    what will be displaced is written down, durably (intent.h)
 //   3. lay       puts: into a free name by a rename that replaces nothing, else by
 //                RENAME_EXCHANGE, so readers never see the name missing. What came out is looked

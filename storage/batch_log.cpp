@@ -76,6 +76,13 @@ Result<bool> is_there(Fs& fs, const std::string& path) {
   return stat.has_value();
 }
 
+/// It is what was made ready, and not the same content staged anew, in an inode that was free
+/// again.
+bool is_as_ready(const engine::Signature& there, const LoggedStep& step) {
+  const bool written_since = there.mtime > step.ctime && there.mtime <= there.ctime;
+  return there.inode == step.inode && !written_since;
+}
+
 /// What it took from another name left the slot for its name, and was not displaced instead.
 Result<bool> was_laid_from_slot(Fs& fs, const LoggedStep& step) {
   const auto left = was_named(fs, step.place, step.inode, step.name, step.wanted);
@@ -104,7 +111,7 @@ Result<bool> was_put(Fs& fs, const LoggedStep& step) {
   if (!slot && slot.error().code != ErrorCode::not_found) {
     return std::unexpected(slot.error());
   }
-  if (!slot || slot->signature.inode != step.inode) {
+  if (!slot || !is_as_ready(slot->signature, step)) {
     return true;
   }
   // Without exchange it is linked to its name before the slot goes: a link that a user has replaced

@@ -9,7 +9,9 @@
 // `.p2psync/tmp/batch-log` stays until the next batch replaces it: results that the index does hold
 // are recognised by the batch's number. Steps of an earlier batch whose path is in doubt are
 // carried over from log to log. A step that failed is struck out before its slot goes, so that a
-// slot that is gone, or holds another inode, means: carried out.
+// slot that is gone, or holds another inode, means: carried out. Names of slots do not come again,
+// but for those of staged contents that lie ready under their hash: there, a file whose bytes are
+// younger than the slot is another one too, whatever its inode.
 //
 // Format: a line "p2psync batch 3 <number>", one line for each step, "end". Fields are divided by
 // single blanks, written as in intents: path, name, what (put, move, remove), from (the old name of

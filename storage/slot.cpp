@@ -59,7 +59,7 @@ Stepped<Slot> dressed(Fs& fs, const Put& put, std::string path, const std::optio
                       bool sync) {
   const auto file = fs.open_read(path);
   if (!file) {
-    return because(file.error());
+    return gone_or(file.error());
   }
   auto done = dress(**file, put.wanted, replaced);
   if (done && sync) {
@@ -120,6 +120,11 @@ Stepped<void> copy(Fs& fs, const std::string& from, const std::string& to,
 
 std::string slot_path(std::uint64_t number) {
   return engine::child_of(staging_directory, fmt::format("slot-{}", number));
+}
+
+/// It has the name of its content and no number.
+bool is_staged(const std::string& path) {
+  return from_hex(engine::name_of(path)).has_value();
 }
 
 Stepped<Slot> make_found(Fs& fs, const Put& put, const std::string& file, bool sync) {
@@ -216,10 +221,14 @@ Stepped<Slot> make_slot(Fs& fs, const Put& put, std::uint64_t number,
   } else if (put.wanted.kind == Kind::symlink) {
     slot = make_link(fs, put, path, replaced);
   } else if (std::holds_alternative<engine::Staged>(put.source) && put.wanted.size != 0) {
-    path += '-' + to_hex(put.wanted.content);
-    if (const auto moved = fs.rename(staged_path(put.wanted.content), path, RenameMode::replace);
-        !moved) {
-      return gone_or(moved.error());
+    const std::string staged = staged_path(put.wanted.content);
+    if (!put.expected) {
+      path = staged;  // nothing comes out in its place
+    } else {
+      path += '-' + to_hex(put.wanted.content);
+      if (const auto moved = fs.rename(staged, path, RenameMode::replace); !moved) {
+        return gone_or(moved.error());
+      }
     }
     slot = dressed(fs, put, path, replaced, sync);
   } else {
@@ -246,7 +255,7 @@ Result<Slot> make_placeholder(Fs& fs, std::uint64_t number) {
 }
 
 void drop_slot(Fs& fs, const Slot& slot) {
-  if (!slot.found.empty()) {
+  if (!slot.found.empty() || is_staged(slot.path)) {
     return;  // it is where it was
   }
   if (const auto content = staged_in(engine::name_of(slot.path))) {
@@ -257,9 +266,9 @@ void drop_slot(Fs& fs, const Slot& slot) {
 }
 
 void discard_slot(Fs& fs, const std::string& path) {
-  if (!fs.unlink(path) && staged_in(engine::name_of(path))) {
-    // Neither we nor the next start may take it for that content again.
-    const std::string plain = path.substr(0, path.rfind('-'));
+  if (!fs.unlink(path) && (is_staged(path) || staged_in(engine::name_of(path)))) {
+    // Neither we nor the next start may take it for that content again. Slots count from 1.
+    const std::string plain = slot_path(0);
     if (fs.rename(path, plain, RenameMode::replace)) {
       std::ignore = fs.unlink(plain);
     }

@@ -2,7 +2,8 @@
 // Slots: contents made ready in `.p2psync/tmp`, one exchange away from their name.
 //
 // `slot-<n>` is a copy, a symlink, a directory or a placeholder; `slot-<n>-<hash>` was staged under
-// that hash and goes back there if it is not laid. A content that was found (Kept with move) is
+// that hash and goes back there if it is not laid. Where it is to have a free name it keeps that of
+// its hash: nothing else can come there on its way. A content that was found (Kept with move) is
 // made ready where it is, below `.p2psync/versions`, since that very inode is somebody's only copy.
 #include <expected>
 #include <optional>

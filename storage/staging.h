@@ -13,8 +13,9 @@
 // durable before it gives it a name.
 //
 // Threads: different contents may be handled at the same time; calls for one content may not
-// overlap. No state beside the files, but for what was known of the disk's room. Zero-size contents
-// are complete as soon as they are opened.
+// overlap, with each other or with an apply that lays it, which takes it from here. No state beside
+// the files, but for what was known of the disk's room. Zero-size contents are complete as soon as
+// they are opened.
 #include <string>
 #include <vector>
 

@@ -48,6 +48,27 @@ TEST_CASE("apply: on a real disk a save between the check and the exchange is fo
   }
 }
 
+TEST_CASE("apply: a staged content gets a free name in one rename, and goes by a slot to others") {
+  OnRealDisk disk;
+  make_file(disk.fs, "b", "old");
+  SpyFs spy(disk.fs);
+  std::vector<std::string> renames;
+  spy.before_rename = [&](std::string_view from, std::string_view to) {
+    if (!to.contains("batch-log")) {
+      renames.push_back(from == storage::staged_path(wanted_file("new").content)
+                            ? std::string(to.starts_with("a") ? "staged to a" : "staged to slot")
+                            : std::string("other"));
+    }
+  };
+  Applier applier(spy);
+  CHECK(only<Done>(apply_one(applier, {put_file(spy, "a", "new")})) != nullptr);
+  CHECK(renames == std::vector<std::string>{"staged to a"});
+  CHECK(left_over(spy) == 0);
+  renames.clear();
+  CHECK(only<Done>(apply_one(applier, {put_file(spy, "b", "new")})) != nullptr);
+  CHECK(renames == std::vector<std::string>{"staged to slot", "other", "other"});
+}
+
 TEST_CASE("apply: on a real disk an editor that holds the old file open is watched") {
   OnRealDisk disk;
   if (!leases_prove_something(disk)) {

@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "storage/slot.h"
+#include "storage/staging.h"
 #include "tests/unit/storage_apply_scene.h"
 
 namespace p2psync::tests {
@@ -172,8 +173,9 @@ TEST_CASE("batch log: without exchange a link that a user has replaced since was
     OnPlainDisk disk;
     const Apply apply = batch({{"a", {put_file(disk.fs, "a", "new")}}});
     const std::string_view last = made ? "unlink" : "link";
+    const std::string staged = storage::staged_path(wanted_file("new").content);
     disk.disk.before_call = [&](std::string_view operation, std::string_view path) {
-      if (operation == last && (path == "a" || path.contains("slot-"))) {
+      if (operation == last && (path == "a" || path == staged)) {
         throw sim::Crash{};
       }
     };
@@ -188,6 +190,29 @@ TEST_CASE("batch log: without exchange a link that a user has replaced since was
     REQUIRE(applier.recover(nothing_recorded).has_value());
     CHECK(applier.relaid().size() == (made ? 1U : 0U));
     CHECK(disk.disk.read("a") == "user's");
+  }
+}
+
+TEST_CASE("batch log: a content that was staged anew, in the inode of before, was laid") {
+  for (const bool anew : {false, true}) {
+    OnSimDisk disk;
+    const Apply apply = batch({{"a", {put_file(disk.fs, "a", "new")}}});
+    const std::string staged = storage::staged_path(wanted_file("new").content);
+    storage::LoggedStep step{
+        "a", "a", storage::LoggedStep::What::put, "", staged, 0, 0, wanted_file("new")};
+    auto file = disk.fs.open_write(staged);
+    REQUIRE((*file)->set_mtime(step.wanted.mtime));
+    step.inode = signature_of(disk.fs, staged).inode;
+    step.ctime = signature_of(disk.fs, staged).ctime;
+    if (anew) {  // its user has removed `a`, and the disk gives its number to the next file
+      REQUIRE((*file)->write(0, bytes_of("new")));
+    }
+    file->reset();
+    REQUIRE(storage::write_batch_log(disk.fs, 1, {step}));
+    Applier applier(disk.fs);
+    REQUIRE(applier.recover(nothing_recorded).has_value());
+    CHECK(applier.relaid().size() == (anew ? 1U : 0U));
+    CHECK(exists(disk.fs, staged));
   }
 }
 

@@ -314,11 +314,12 @@ TEST_CASE("apply: bytes that a sync did not make durable are not laid later, wha
       }
       bool failed = false;
       disk.disk.fault = [&](std::string_view operation, std::string_view path) {
-        if (!failed && (operation == "sync_all" || path.contains("/slot-"))) {
+        const bool ready = path.starts_with(storage::staging_directory);
+        if (!failed && (operation == "sync_all" || ready)) {
           failed = operation == "sync_all" || operation == "File::sync";
           return failed ? EIO : 0;
         }
-        return operation == "unlink" && path.contains("/slot-") ? EIO : 0;
+        return operation == "unlink" && ready ? EIO : 0;
       };
       Applier applier(disk.fs);
       std::ignore = applier.apply(many);
