@@ -385,6 +385,7 @@ TEST_CASE("staging: the file system is not asked for its room at every write") {
   std::uint64_t unasked = 0;
   for (; write() == StageState::incomplete; ++unasked) {
     REQUIRE(spy.asked_for_room == 1);
+    REQUIRE(unasked < reserve / content.chunk(0).bytes->size());
   }
   CHECK(unasked > 100);
   CHECK(unasked * content.chunk(0).bytes->size() <= reserve / 16);
