@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <unordered_set>
 
 #include "engine/gossip.h"
 #include "engine/reconcile.h"
@@ -160,7 +161,8 @@ class Node::Impl {
 
   const NodeOptions options_;
   std::set<NodeId> others_;  ///< all members but this node
-  std::set<Hash> in_tmp_;    ///< contents in `.p2psync/tmp` that may be wanted by nobody any more
+  /// Contents in `.p2psync/tmp` that may be wanted by nobody any more.
+  std::unordered_set<Hash, HashOfHash> in_tmp_;
   Replica replica_;
   Reconciler reconciler_;
   Scan scan_;
@@ -296,10 +298,13 @@ void Node::Impl::drop_leftovers() {
   if (in_tmp_.empty() || scanning_ || !settled() || transfer_.pending_files() > 0) {
     return;
   }
-  for (const Hash& content : std::exchange(in_tmp_, {})) {
+  std::vector<Hash> leftovers(in_tmp_.begin(), in_tmp_.end());
+  std::ranges::sort(leftovers);  // else runs with one seed would differ from library to library
+  for (const Hash& content : leftovers) {
     replica_.drop_staged(content);
     out_.push_back(DropStage{content});
   }
+  in_tmp_.clear();
 }
 
 /// Contents that were announced before this node's index was lost, and that nobody has any more.
@@ -323,8 +328,8 @@ std::vector<Output> Node::Impl::finish(Instant now) {
   for (int round = 0; round < 4; ++round) {
     use_appeared();
     std::vector<Dirty> dirty = replica_.take_dirty();
-    for (const Dirty& path : dirty) {
-      reconciler_.add(path);
+    for (Dirty& path : dirty) {
+      reconciler_.add(std::move(path));
     }
     std::optional<Apply> apply = reconciler_.next(
         now, [this](const Path& name) { return scan_.holds(name); },

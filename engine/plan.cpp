@@ -33,14 +33,15 @@ std::optional<Path> shown_below(const Index& index, const Path& path) {
 class Planner {
  public:
   Planner(const Replica& replica, const Path& path, const std::set<Path>& coming)
-      : replica_(replica), path_(path), coming_(coming), places_(replica.layout(path)) {
-    if (const Record* record = replica.index().find(path)) {
-      shown_ = record->shown;
-    }
-  }
+      : replica_(replica),
+        path_(path),
+        coming_(coming),
+        record_(replica.record(path)),
+        places_(replica.layout(path, record_)),
+        shown_(record_.shown) {}
 
   Plan make() {
-    if (replica_.in_doubt(path_)) {
+    if (!record_.doubts.empty()) {
       plan_.waits = true;  // for the look that says what stands there
       return std::move(plan_);
     }
@@ -85,8 +86,8 @@ class Planner {
         return;
       }
     }
-    if (now == nullptr && replica_.shown(place.name) != nullptr) {
-      wait_for(replica_.owner(place.name));  // another path still stands under this name
+    if (now == nullptr && stands_for_another(place.name)) {
+      wait_for(replica_.owner(place.name));
       return;
     }
     const bool emptied = now != nullptr && now->version.kind == Kind::directory &&
@@ -97,7 +98,7 @@ class Planner {
     if (moves(place)) {
       return;
     }
-    const Source source = replica_.source(place.version);
+    Source source = replica_.source(place.version);
     if (place.version.kind == Kind::file && std::holds_alternative<Nothing>(source)) {
       plan_.needs.push_back(
           {place.version.content, place.version.size, place.version.label, place.dots});
@@ -110,22 +111,29 @@ class Planner {
       put.moved = moved_from(place.name);
     }
     add(std::move(put), {place.name, now == nullptr ? std::nullopt : std::optional(*now), place,
-                         target(place.name)});
+                         target(place.name), std::move(source)});
+  }
+
+  [[nodiscard]] bool stands_for_another(const Path& name) const {
+    return replica_.owner(name) != path_ && replica_.shown(name) != nullptr;
   }
 
   /// Right on the disk already; what it stands for may have changed.
   void confirm(const Shown& now, Place place) {
     if (now.dots != place.dots || now.version != place.version) {
       add(Check{now.name, now.signature, now.version.content},
-          {now.name, now, std::move(place), {}});
+          {now.name, now, std::move(place), {}, {}});
     }
   }
 
   /// A free name that shall show what another name of this path shows, and that goes away or is
   /// replaced in this very plan: then it moves.
   void find_moves() {
+    if (shown_.empty()) {
+      return;
+    }
     for (const Place& place : places_) {
-      if (shown_at(shown_, place.name) != nullptr || replica_.shown(place.name) != nullptr ||
+      if (shown_at(shown_, place.name) != nullptr || stands_for_another(place.name) ||
           place.version.kind == Kind::directory) {
         continue;
       }
@@ -159,7 +167,7 @@ class Planner {
       return;
     }
     add(Remove{shown.name, shown.signature, shown.version.content, moved_from(shown.name)},
-        {shown.name, shown, std::nullopt, target(shown.name)});
+        {shown.name, shown, std::nullopt, target(shown.name), {}});
   }
 
   void wait_for(Path path) {
@@ -183,8 +191,9 @@ class Planner {
   const Replica& replica_;
   const Path& path_;
   const std::set<Path>& coming_;
+  const Record& record_;
   std::vector<Place> places_;
-  std::vector<Shown> shown_;
+  const std::vector<Shown>& shown_;
   std::map<Path, Place> moves_;  ///< by the old name
   Plan plan_;
 };

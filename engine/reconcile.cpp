@@ -19,18 +19,40 @@ bool only_removes(const Plan& made) {
       made.effects, [](const Plan::Effect& effect) { return !effect.after && !effect.moved; });
 }
 
+/// All that was planned stands, just as it was wanted, and nothing is left to plan.
+bool settled(const Plan& made, const std::vector<StepResult>& results) {
+  if (made.waits || !made.needs.empty() || results.size() != made.effects.size()) {
+    return false;
+  }
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    const auto* done = std::get_if<Done>(&results[i]);
+    const Plan::Effect& effect = made.effects[i];
+    const bool plain =
+        done != nullptr && !done->displaced && !effect.before && !effect.moved && effect.after;
+    if (!plain || !done->signature || done->signature->mode != effect.after->version.mode) {
+      return false;
+    }
+  }
+  return true;
+}
+
 bool lays_directory(const Plan::Effect& effect, const Path& path) {
   return effect.name == path && effect.after && effect.after->version.kind == Kind::directory;
 }
 
 }  // namespace
 
-void Reconciler::add(const Dirty& dirty) {
-  Pending& pending = pending_[dirty.path];
+void Reconciler::add(Dirty dirty) {
+  auto& floors = pending_[dirty.path].floor;
+  if (floors.empty()) {
+    floors = std::move(dirty.floor);
+  }
   for (const auto& [actor, floor] : dirty.floor) {
-    const auto [place, fresh] = pending.floor.emplace(actor, floor);
-    if (!fresh) {
-      place->second = std::min(place->second, floor);
+    const auto known = std::ranges::find(floors, actor, &std::pair<Actor, std::uint64_t>::first);
+    if (known == floors.end()) {
+      floors.emplace_back(actor, floor);
+    } else {
+      known->second = std::min(known->second, floor);
     }
   }
   if (const auto trouble = troubles_.find(dirty.path);
@@ -95,7 +117,7 @@ std::optional<Apply> Reconciler::next(
   Apply batch;
   std::vector<Path> later;
   std::vector<ApplyJob> removals;
-  std::set<Hash> staged_taken;
+  std::unordered_set<Hash, HashOfHash> staged_taken;
   coming_.clear();
   more_ = false;
   for (std::size_t planned = 0; !ready_.empty() && flight_.size() < apply_jobs_max; ++planned) {
@@ -126,12 +148,10 @@ std::optional<Apply> Reconciler::next(
       blocked = held_up(effect.name) || (effect.moved && held_up(effect.moved->name));
       // A staged or found content is moved to its name: it serves one put, the others then copy
       // from there.
-      if (const auto* put = std::get_if<Put>(&made.steps[i])) {
-        const bool moves =
-            std::holds_alternative<Staged>(put->source) ||
-            (std::holds_alternative<Kept>(put->source) && std::get<Kept>(put->source).move);
-        blocked = blocked || (moves && !staged_taken.insert(put->wanted.content).second);
-      }
+      const auto* kept = std::get_if<Kept>(&effect.source);
+      const bool moves =
+          std::holds_alternative<Staged>(effect.source) || (kept != nullptr && kept->move);
+      blocked = blocked || (moves && !staged_taken.insert(effect.after->version.content).second);
     }
     if (blocked) {
       later.push_back(path);
@@ -151,7 +171,7 @@ std::optional<Apply> Reconciler::next(
       coming_.insert(path);
       ready_below(path);
     }
-    (only_removes(made) ? removals : batch.jobs).push_back({path, made.steps});
+    (only_removes(made) ? removals : batch.jobs).push_back({path, std::exchange(made.steps, {})});
     flight_.emplace(path, std::move(made));
   }
   ready_.insert(later.begin(), later.end());
@@ -176,20 +196,25 @@ Reconciler::Outcome Reconciler::done(Instant now, const ApplyDone& results) {
   for (const Applied& applied : results.jobs) {
     const auto job = flight.find(applied.path);
     invariant(job != flight.end(), "a result belongs to a job in flight");
-    const Plan& made = job->second;
-    invariant(applied.results.size() <= made.steps.size(), "at most one result a step");
+    Plan& made = job->second;
+    invariant(applied.results.size() <= made.effects.size(), "at most one result a step");
+    const bool all = settled(made, applied.results);
     for (std::size_t i = 0; i < applied.results.size(); ++i) {
-      take(applied.path, made.effects[i], made.steps[i], applied.results[i], now, outcome);
+      take(applied.path, made.effects[i], applied.results[i], now, outcome);
     }
-    ready(applied.path);
+    if (all && !ready_.contains(applied.path)) {
+      pending_.erase(applied.path);  // to plan it again would find nothing
+    } else {
+      ready(applied.path);
+    }
   }
   return outcome;
 }
 
-void Reconciler::take(const Path& path, const Plan::Effect& effect, const Step& step,
-                      const StepResult& result, Instant now, Outcome& outcome) {
+void Reconciler::take(const Path& path, Plan::Effect& effect, const StepResult& result, Instant now,
+                      Outcome& outcome) {
   if (const auto* done = std::get_if<Done>(&result)) {
-    laid(path, effect, step, *done, outcome);
+    laid(path, effect, *done, outcome);
     troubles_.erase(path);
   } else if (std::holds_alternative<Obstructed>(result)) {
     outcome.look.push_back(effect.name);
@@ -204,14 +229,15 @@ void Reconciler::take(const Path& path, const Plan::Effect& effect, const Step& 
     outcome.list.push_back(effect.name);
     fail(path, {ErrorCode::changed, "remove directory", effect.name, ENOTEMPTY}, now);
   } else if (std::holds_alternative<SourceGone>(result)) {
-    if (const auto* put = std::get_if<Put>(&step)) {
-      if (const auto* from = std::get_if<AtName>(&put->source)) {
+    if (effect.after) {
+      const Hash& content = effect.after->version.content;
+      if (const auto* from = std::get_if<AtName>(&effect.source)) {
         outcome.look.push_back(from->name);
-      } else if (const auto* kept = std::get_if<Kept>(&put->source)) {
+      } else if (const auto* kept = std::get_if<Kept>(&effect.source)) {
         replica_.drop_kept_source(kept->file);
-        replica_.drop_found(put->wanted.content);
+        replica_.drop_found(content);
       } else {
-        replica_.drop_staged(put->wanted.content);
+        replica_.drop_staged(content);
       }
     }
     fail(path, {ErrorCode::changed, "copy to", effect.name, 0}, now);
@@ -221,7 +247,7 @@ void Reconciler::take(const Path& path, const Plan::Effect& effect, const Step& 
     if (effect.after && !unsure->emptied) {
       stands = Shown{effect.name, effect.after->dots, effect.after->version, {}};
       stands->signature.kind = stands->version.kind;
-      source_used(step, outcome);
+      source_used(effect, outcome);
     }
     replica_.doubt(path, effect.name, std::move(stands));
     outcome.look.push_back(effect.name);
@@ -240,25 +266,24 @@ void Reconciler::take(const Path& path, const Plan::Effect& effect, const Step& 
   }
 }
 
-void Reconciler::source_used(const Step& step, Outcome& outcome) {
-  const auto* put = std::get_if<Put>(&step);
-  if (put == nullptr) {
+void Reconciler::source_used(const Plan::Effect& effect, Outcome& outcome) {
+  if (!effect.after) {
     return;
   }
-  if (std::holds_alternative<Staged>(put->source)) {
-    replica_.drop_staged(put->wanted.content);
-    if (put->wanted.size > 0) {  // an empty one is made anew
-      outcome.staged_used.push_back(put->wanted.content);
+  const Version& version = effect.after->version;
+  if (std::holds_alternative<Staged>(effect.source)) {
+    replica_.drop_staged(version.content);
+    if (version.size > 0) {  // an empty one is made anew
+      outcome.staged_used.push_back(version.content);
     }
-  } else if (const auto* kept = std::get_if<Kept>(&put->source); kept != nullptr && kept->move) {
-    replica_.drop_found(put->wanted.content);
+  } else if (const auto* kept = std::get_if<Kept>(&effect.source); kept != nullptr && kept->move) {
+    replica_.drop_found(version.content);
     replica_.forget_kept(kept->file);
   }
 }
 
-void Reconciler::laid(const Path& path, const Plan::Effect& effect, const Step& step,
-                      const Done& done, Outcome& outcome) {
-  source_used(step, outcome);
+void Reconciler::laid(const Path& path, Plan::Effect& effect, const Done& done, Outcome& outcome) {
+  source_used(effect, outcome);
   if (done.displaced) {
     const Displaced& displaced = *done.displaced;
     if (!displaced.as_expected) {
@@ -268,18 +293,20 @@ void Reconciler::laid(const Path& path, const Plan::Effect& effect, const Step& 
     }
   }
   if (effect.after && done.signature) {
-    const Place& place = *effect.after;
-    Shown shown{place.name, place.dots, place.version, *done.signature};
-    if (place.version.kind == Kind::directory) {
+    Place& place = *effect.after;
+    Shown shown{std::move(place.name), std::move(place.dots), std::move(place.version),
+                *done.signature};
+    const bool directory = shown.version.kind == Kind::directory;
+    if (directory) {
       shown.version.mode = done.signature->mode;  // not the wanted one: then that is what is left
     }
     if (shown.signature.unproven()) {
-      outcome.unproven.push_back(place.name);
+      outcome.unproven.push_back(shown.name);
+    }
+    if (directory && !effect.before) {
+      outcome.list.push_back(shown.name);  // what users do in it is to be watched from now on
     }
     replica_.show(path, std::move(shown));
-    if (place.version.kind == Kind::directory && !effect.before) {
-      outcome.list.push_back(place.name);  // what users do in it is to be watched from now on
-    }
   } else if (!effect.after) {
     replica_.unshow(path, effect.name);
   }
@@ -287,8 +314,9 @@ void Reconciler::laid(const Path& path, const Plan::Effect& effect, const Step& 
     if (done.moved->unproven()) {
       outcome.unproven.push_back(effect.moved->name);
     }
-    replica_.show(path,
-                  {effect.moved->name, effect.moved->dots, effect.moved->version, *done.moved});
+    Place& place = *effect.moved;
+    replica_.show(path, {std::move(place.name), std::move(place.dots), std::move(place.version),
+                         *done.moved});
   } else if (effect.moved) {
     outcome.look.push_back(effect.moved->name);
   }

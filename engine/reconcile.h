@@ -15,6 +15,8 @@
 // name never shows nothing; when it goes, it moves, and is never under two names.
 #include <map>
 #include <set>
+#include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "engine/output.h"
@@ -40,6 +42,7 @@ struct Plan {
     std::optional<Shown> before;
     std::optional<Place> after;
     std::optional<Place> moved;  ///< what was there, and under which name it is shown then
+    Source source;               ///< what a put is made of
   };
   std::vector<Step> steps;
   std::vector<Effect> effects;  ///< one a step
@@ -56,7 +59,7 @@ class Reconciler {
  public:
   explicit Reconciler(Replica& replica) : replica_(replica) {}
 
-  void add(const Dirty& dirty);
+  void add(Dirty dirty);
   /// The bytes of a content are here now, or can no longer be had where they were thought to be.
   void content_changed(const Path& path) { ready(path); }
   /// Plans what is ready; gives a batch if none is in flight. `held_up(name)`: a look at it is
@@ -90,7 +93,7 @@ class Reconciler {
 
  private:
   struct Pending {
-    std::map<Actor, std::uint64_t> floor;
+    std::vector<std::pair<Actor, std::uint64_t>> floor;  ///< each actor once
   };
   struct Trouble {
     Error error;
@@ -105,18 +108,17 @@ class Reconciler {
   void ready_below(const Path& directory);
   void ready_awaited(const Plan& made);
   void fail(const Path& path, const Error& error, Instant now);
-  void take(const Path& path, const Plan::Effect& effect, const Step& step,
-            const StepResult& result, Instant now, Outcome& outcome);
-  void laid(const Path& path, const Plan::Effect& effect, const Step& step, const Done& done,
+  void take(const Path& path, Plan::Effect& effect, const StepResult& result, Instant now,
             Outcome& outcome);
-  void source_used(const Step& step, Outcome& outcome);
+  void laid(const Path& path, Plan::Effect& effect, const Done& done, Outcome& outcome);
+  void source_used(const Plan::Effect& effect, Outcome& outcome);
 
   Replica& replica_;
   std::map<Path, Pending, PathLess> pending_;
   std::set<Path, PathLess> ready_;
-  std::map<Path, Plan> flight_;
+  std::map<Path, Plan> flight_;  ///< without their steps
   std::uint64_t batch_in_flight_ = 0;
-  std::set<Path> busy_names_;
+  std::unordered_set<Path> busy_names_;
   /// Directories that the last batch lays: what is below them is planned already.
   std::set<Path> coming_;
   bool more_ = false;  ///< the last call stopped at its limit, not at the end

@@ -112,12 +112,15 @@ const Shown* Replica::shown(const Path& name) const {
   return place == record->shown.end() ? nullptr : &*place;
 }
 
-std::vector<Place> Replica::layout(const Path& path) const {
-  static const Entry nothing;
+const Record& Replica::record(const Path& path) const {
+  static const Record nothing;
   const Record* record = index_.find(path);
+  return record == nullptr ? nothing : *record;
+}
+
+std::vector<Place> Replica::layout(const Path& path, const Record& record) const {
   return engine::layout(
-      path, record == nullptr ? nothing : record->entry, index_.any_live_below(path),
-      [this](std::string_view name) {
+      path, record.entry, index_.any_live_below(path), [this](std::string_view name) {
         const Record* other = index_.find(name);
         const bool stands =
             other != nullptr &&
@@ -369,14 +372,17 @@ void Replica::show(const Path& path, Shown shown) {
   }
   index_.update(path, [&](Record& record) {
     const auto place = std::ranges::lower_bound(record.shown, shown.name, {}, &Shown::name);
-    if (place != record.shown.end() && place->name == shown.name) {
+    const bool again = place != record.shown.end() && place->name == shown.name;
+    if (again) {
       count(path, *place, false);
-      *place = shown;
+    }
+    count(path, shown, true);
+    if (again) {
+      *place = std::move(shown);
     } else {
-      record.shown.insert(place, shown);
+      record.shown.insert(place, std::move(shown));
     }
   });
-  count(path, shown, true);
   changed_records_.insert(path);
 }
 

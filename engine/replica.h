@@ -14,6 +14,7 @@
 #include <set>
 #include <span>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "engine/index.h"
@@ -54,7 +55,12 @@ class Replica {
   [[nodiscard]] const Shown* shown(const Path& name) const;
   /// Under which name a directory with this inode was shown last; null: none is.
   [[nodiscard]] const Path* directory_with(std::uint64_t inode) const;
-  [[nodiscard]] std::vector<Place> layout(const Path& path) const;
+  /// What is known of a path; empty where that is nothing.
+  [[nodiscard]] const Record& record(const Path& path) const;
+  [[nodiscard]] std::vector<Place> layout(const Path& path) const {
+    return layout(path, record(path));
+  }
+  [[nodiscard]] std::vector<Place> layout(const Path& path, const Record& record) const;
   /// A look found this at the name: an event if it is news, nothing if it is what was shown or is
   /// wanted.
   void observe(const Path& name, const Seen& seen);
@@ -196,7 +202,7 @@ class Replica {
   std::unordered_map<std::uint64_t, Path> directories_by_inode_;  ///< the last shown with it
   std::map<std::string, KeptVersion> kept_;
   std::unordered_map<Hash, std::vector<std::string>, HashOfHash> kept_by_content_;
-  std::set<Hash> staged_;
+  std::unordered_set<Hash, HashOfHash> staged_;
   std::map<Hash, std::string> found_;
 
   std::uint64_t batch_ = 0;  ///< the last given out

@@ -11,7 +11,9 @@ constexpr std::size_t similar_max = 4;
 }  // namespace
 
 bool Replica::available(const Version& version) const {
-  return version.kind != Kind::file || !std::holds_alternative<Nothing>(source(version));
+  return version.kind != Kind::file || found_.contains(version.content) ||
+         staged_.contains(version.content) || names_by_content_.contains(version.content) ||
+         kept_by_content_.contains(version.content);
 }
 
 Source Replica::source(const Version& version) const {

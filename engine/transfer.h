@@ -204,7 +204,7 @@ class Transfer {
   std::map<Key, Want*> troubled_;  ///< somebody is, or was, not to be asked
   std::map<Key, Want*> swarms_;    ///< exactly those of several pieces
   std::size_t large_active_ = 0;
-  std::map<Path, std::vector<Hash>> needs_;
+  std::unordered_map<Path, std::vector<Hash>> needs_;
   std::map<NodeId, Window> peers_;
   std::map<std::uint64_t, Asked> asked_;
   std::uint64_t last_request_ = 0;
