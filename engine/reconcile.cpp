@@ -60,6 +60,9 @@ void Reconciler::add(Dirty dirty) {
     troubles_.erase(trouble);  // news: it may be about what was in the way
   }
   ready(dirty.path);
+  if (in_flight()) {
+    news_.insert(dirty.path);
+  }
 }
 
 void Reconciler::ready(const Path& path) {
@@ -96,9 +99,36 @@ void Reconciler::retry(const Path& name) {
   ready(path);
 }
 
-std::optional<Apply> Reconciler::next(
-    Instant now, const std::function<bool(const Path&)>& held_up,
-    const std::function<void(const Path&, std::vector<Need>)>& need) {
+/// Nothing when there is nothing to carry out, or not yet.
+std::optional<Plan> Reconciler::plan_next(const Path& path, const Tell& need) {
+  if (const auto trouble = troubles_.find(path);
+      trouble != troubles_.end() && !trouble->second.due) {
+    return std::nullopt;
+  }
+  Plan made = plan(replica_, path, coming_);
+  need(path, made.needs);
+  ready_awaited(made);
+  if (made.done()) {
+    pending_.erase(path);
+    troubles_.erase(path);
+  }
+  return made.steps.empty() ? std::nullopt : std::optional(std::move(made));
+}
+
+/// Steps found now would have to be planned again when their turn comes: what they rest on may
+/// change with this very batch.
+void Reconciler::plan_ahead(const Tell& need) {
+  for (std::size_t planned = 0; !news_.empty() && planned < plans_a_step_max; ++planned) {
+    const Path path = *news_.begin();
+    news_.erase(news_.begin());
+    if (!flight_.contains(path) && !plan_next(path, need)) {
+      ready_.erase(path);
+    }
+  }
+}
+
+std::optional<Apply> Reconciler::next(Instant now, const std::function<bool(const Path&)>& held_up,
+                                      const Tell& need) {
   std::erase_if(troubles_, [this](const auto& item) { return !pending_.contains(item.first); });
   for (auto& [path, trouble] : troubles_) {
     if (!trouble.due && trouble.retry <= now) {
@@ -111,7 +141,11 @@ std::optional<Apply> Reconciler::next(
       ready_below(directory);
     }
   }
-  if (!flight_.empty() || ready_.empty()) {
+  if (in_flight()) {
+    plan_ahead(need);
+    return std::nullopt;
+  }
+  if (ready_.empty()) {
     return std::nullopt;
   }
   Apply batch;
@@ -127,21 +161,12 @@ std::optional<Apply> Reconciler::next(
     }
     const Path path = *ready_.begin();
     ready_.erase(ready_.begin());
-    if (const auto trouble = troubles_.find(path);
-        trouble != troubles_.end() && !trouble->second.due) {
+    news_.erase(path);
+    std::optional<Plan> steps = plan_next(path, need);
+    if (!steps) {
       continue;
     }
-    Plan made = plan(replica_, path, coming_);
-    need(path, made.needs);
-    ready_awaited(made);
-    if (made.done()) {
-      pending_.erase(path);
-      troubles_.erase(path);
-      continue;
-    }
-    if (made.steps.empty()) {
-      continue;
-    }
+    Plan& made = *steps;
     bool blocked = held_up(path);
     for (std::size_t i = 0; i < made.steps.size() && !blocked; ++i) {
       const Plan::Effect& effect = made.effects[i];
@@ -362,7 +387,7 @@ bool Reconciler::disk_full() const {
 }
 
 std::optional<Instant> Reconciler::wake_at() const {
-  if (more_ && flight_.empty()) {
+  if (in_flight() ? !news_.empty() : more_) {
     return Instant{};
   }
   std::optional<Instant> earliest;

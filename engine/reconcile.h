@@ -62,11 +62,12 @@ class Reconciler {
   void add(Dirty dirty);
   /// The bytes of a content are here now, or can no longer be had where they were thought to be.
   void content_changed(const Path& path) { ready(path); }
+  using Tell = std::function<void(const Path&, std::vector<Need>)>;
   /// Plans what is ready; gives a batch if none is in flight. `held_up(name)`: a look at it is
   /// under way. `need` is told what each planned path needs (an empty list: nothing any more).
-  [[nodiscard]] std::optional<Apply> next(
-      Instant now, const std::function<bool(const Path&)>& held_up,
-      const std::function<void(const Path&, std::vector<Need>)>& need);
+  [[nodiscard]] std::optional<Apply> next(Instant now,
+                                          const std::function<bool(const Path&)>& held_up,
+                                          const Tell& need);
   /// Results of the batch; gives the names to look at again.
   struct Outcome {
     std::vector<Path> look;
@@ -104,6 +105,8 @@ class Reconciler {
     bool due = false;    ///< its time has come; it is tried as soon as nothing holds it up
   };
 
+  void plan_ahead(const Tell& need);
+  [[nodiscard]] std::optional<Plan> plan_next(const Path& path, const Tell& need);
   void ready(const Path& path);
   void ready_below(const Path& directory);
   void ready_awaited(const Plan& made);
@@ -116,6 +119,9 @@ class Reconciler {
   Replica& replica_;
   std::map<Path, Pending, PathLess> pending_;
   std::set<Path, PathLess> ready_;
+  /// Those of them that have changed since a batch is in flight: what they need is found out
+  /// meanwhile, so that it is on its way when the batch comes back.
+  std::set<Path, PathLess> news_;
   std::map<Path, Plan> flight_;  ///< without their steps
   std::uint64_t batch_in_flight_ = 0;
   std::unordered_set<Path> busy_names_;

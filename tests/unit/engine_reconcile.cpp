@@ -165,3 +165,63 @@ TEST_CASE("reconcile: what a path has missed is not held before the path is laid
   replica.learn({peer, 0, 2});
   CHECK(reconciler.held().at(peer) == 0);
 }
+
+TEST_CASE(
+    "reconcile: what stands as it was planned is done with, unless it has changed meanwhile") {
+  Replica replica(options(), {});
+  receive(replica, {{{peer, 1}}, {{{peer, 1}, version(1, 10, "beta")}}, {}});
+  replica.add_staged(version(1, 10, "beta").content);
+  Reconciler reconciler(replica);
+  REQUIRE(next(reconciler, replica));
+  Signature laid{Kind::file, 0644, 7, 1, 10, 9};
+  SUBCASE("nothing has") {
+    std::ignore = reconciler.done({}, {{{"f", {Done{laid, {}, {}}}}}});
+    CHECK(reconciler.idle());
+    CHECK(reconciler.held().at(peer) == replica.knowledge().at(peer));
+  }
+  SUBCASE("its entry has") {
+    receive(replica, {{{peer, 2}}, {{{peer, 2}, version(2, 20, "beta")}}, {}});
+    replica.learn({peer, 0, 2});
+    CHECK_FALSE(next(reconciler, replica));
+    std::ignore = reconciler.done({}, {{{"f", {Done{laid, {}, {}}}}}});
+    CHECK_FALSE(reconciler.idle());
+    CHECK(reconciler.held().at(peer) == 0);
+  }
+  SUBCASE("the disk could not have it just so") {
+    laid.mode = 0600;
+    std::ignore = reconciler.done({}, {{{"f", {Done{laid, {}, {}}}}}});
+    CHECK_FALSE(reconciler.idle());
+  }
+}
+
+TEST_CASE(
+    "reconcile: what is needed is told while a batch is in flight, what is here waits for it") {
+  Replica replica(options(), {});
+  const Version here = version(1, 10, "beta");
+  const Version missing = version(2, 10, "beta");
+  replica.add_staged(here.content);
+  replica.merge({"a", {{{peer, 1}}, {{{peer, 1}, here}}, {}}}, {});
+  Reconciler reconciler(replica);
+  REQUIRE(next(reconciler, replica));
+  replica.merge({"b", {{{peer, 2}}, {{{peer, 2}, missing}}, {}}}, {});
+  replica.merge({"c", {{{peer, 3}}, {{{peer, 3}, here}}, {}}}, {});
+  for (const Dirty& dirty : replica.take_dirty()) {
+    reconciler.add(dirty);
+  }
+  CHECK(reconciler.wake_at() == Instant{});
+  std::vector<Path> told;
+  const auto tell = [&](const Path& path, const std::vector<Need>& needs) {
+    if (!needs.empty()) {
+      told.push_back(path);
+    }
+  };
+  CHECK_FALSE(reconciler.next({}, [](const Path&) { return false; }, tell));
+  CHECK(told == std::vector<Path>{"b"});
+  CHECK_FALSE(reconciler.wake_at());
+  const Signature laid{Kind::file, 0644, 7, 1, 10, 9};
+  std::ignore = reconciler.done({}, {{{"a", {Done{laid, {}, {}}}}}});
+  const auto batch = next(reconciler, replica);
+  REQUIRE(batch);
+  REQUIRE(batch->jobs.size() == 1);
+  CHECK(batch->jobs[0].path == "c");
+}
