@@ -121,6 +121,7 @@ void Scan::touch_below(const Path& directory) {
 
 void Scan::on(Instant now, const LookDone& done) {
   --looks_;
+  gather_until_ = now + look_gather_wait;
   for (const Looked& looked : done.names) {
     in_flight_.erase(looked.name);
     if (auto again = held_up_.extract(looked.name)) {
@@ -265,7 +266,7 @@ void Scan::next(Instant now, const std::function<bool(const Path&)>& busy,
     listing_.insert(*first);
     lists_.erase(first);
   }
-  while (looks_ < looks_in_flight_max && !queue_.empty()) {
+  while (looks_ < looks_in_flight_max && !queue_.empty() && !gathers(now)) {
     Look look;
     std::uint64_t bytes = 0;
     while (!queue_.empty() && look.names.size() < look_names_max && bytes < look_bytes_max) {
@@ -310,6 +311,9 @@ std::optional<Instant> Scan::wake_at() const {
   const auto sooner = [&earliest](Instant when) {
     earliest = earliest ? std::min(*earliest, when) : when;
   };
+  if (!queue_.empty() && !listing_.empty() && looks_ < looks_in_flight_max) {
+    sooner(gather_until_);
+  }
   for (const auto& [name, again] : retries_) {
     sooner(again.at);
   }

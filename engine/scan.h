@@ -25,6 +25,9 @@ inline constexpr std::uint64_t unlisted_bytes = look_bytes_max / 128;
 inline constexpr std::size_t looks_in_flight_max = 2;
 inline constexpr std::size_t lists_in_flight_max = 4;
 inline constexpr Duration absence_wait = std::chrono::seconds(2);
+/// While directories are being listed, a look waits so long after the one before for all the names
+/// that fit.
+inline constexpr Duration look_gather_wait = std::chrono::milliseconds(50);
 /// Until a change must show in the signature of what has changed just now.
 inline constexpr Duration fresh_wait = std::chrono::milliseconds(50);
 
@@ -75,6 +78,10 @@ class Scan {
   void retry(Instant now, const Path& name, Duration first);
   void list_again(Instant now, const Path& directory, bool deep);
   void act_on_absences(Instant now);
+  [[nodiscard]] bool gathers(Instant now) const {
+    return (!lists_.empty() || !listing_.empty()) && queue_.size() < look_names_max &&
+           now < gather_until_;
+  }
   void note_rename(const Path& directory, std::uint64_t inode);
   [[nodiscard]] std::optional<Seen> known(const Path& name) const;
 
@@ -84,6 +91,7 @@ class Scan {
   Queue held_up_;  ///< by a look under way, or by the apply that is
   std::set<Path> in_flight_;
   std::size_t looks_ = 0;
+  Instant gather_until_{};  ///< since a look came back
   std::map<Path, bool, PathLess> lists_;
   std::map<Path, bool> listing_;
   struct ListAgain {

@@ -166,3 +166,40 @@ TEST_CASE("scan: a name is not looked at while it is laid") {
   scan.next({}, [](const Path&) { return false; }, out);
   CHECK(out.size() == 1);
 }
+
+TEST_CASE("scan: while directories are listed a look gathers; the first goes at once") {
+  Replica replica(alone(), {});
+  Scan scan(replica);
+  const Instant now{std::chrono::hours(1)};
+  const auto looked_at = [&](Instant when) {
+    std::vector<Output> out;
+    scan.next(when, [](const Path&) { return false; }, out);
+    std::size_t names = 0;
+    for (const Output& output : out) {
+      if (const auto* look = std::get_if<Look>(&output)) {
+        names += look->names.size();
+      }
+    }
+    return names;
+  };
+  scan.list("d", true);
+  scan.touch("a");
+  CHECK(looked_at(now) == 1);
+  scan.on(now, LookDone{{{"a", Absent()}}});
+  scan.touch("b");
+  CHECK(looked_at(now) == 0);
+  CHECK(scan.wake_at() == now + look_gather_wait);
+  SUBCASE("for a while") {
+    CHECK(looked_at(now + look_gather_wait) == 1);
+  }
+  SUBCASE("until there is enough") {
+    for (std::size_t i = 1; i < look_names_max; ++i) {
+      scan.touch("c" + std::to_string(i), 0);
+    }
+    CHECK(looked_at(now) == look_names_max);
+  }
+  SUBCASE("until all are listed") {
+    scan.on(now, Listed{"d", std::vector<Listing>()});
+    CHECK(looked_at(now) == 1);
+  }
+}
