@@ -335,7 +335,8 @@ std::vector<Output> Node::Impl::finish(Instant now) {
         now, [this](const Path& name) { return scan_.holds(name); },
         [this](const Path& path, const std::vector<Need>& needs) {
           transfer_.set_needs(path, needs);
-        });
+        },
+        transfer_.coming());
     if (apply) {
       out_.push_back(std::move(*apply));
     }

@@ -60,9 +60,7 @@ void Reconciler::add(Dirty dirty) {
     troubles_.erase(trouble);  // news: it may be about what was in the way
   }
   ready(dirty.path);
-  if (in_flight()) {
-    news_.insert(dirty.path);
-  }
+  news_.insert(std::move(dirty.path));
 }
 
 void Reconciler::ready(const Path& path) {
@@ -128,7 +126,7 @@ void Reconciler::plan_ahead(const Tell& need) {
 }
 
 std::optional<Apply> Reconciler::next(Instant now, const std::function<bool(const Path&)>& held_up,
-                                      const Tell& need) {
+                                      const Tell& need, bool coming) {
   std::erase_if(troubles_, [this](const auto& item) { return !pending_.contains(item.first); });
   for (auto& [path, trouble] : troubles_) {
     if (!trouble.due && trouble.retry <= now) {
@@ -141,7 +139,10 @@ std::optional<Apply> Reconciler::next(Instant now, const std::function<bool(cons
       ready_below(directory);
     }
   }
-  if (in_flight()) {
+  if (!coming || now >= gather_until_ || ready_.size() >= gathered_jobs) {
+    gather_until_.reset();
+  }
+  if (in_flight() || gather_until_) {
     plan_ahead(need);
     return std::nullopt;
   }
@@ -217,6 +218,7 @@ Reconciler::Outcome Reconciler::done(Instant now, const ApplyDone& results) {
   Outcome outcome;
   std::map<Path, Plan> flight = std::exchange(flight_, {});
   busy_names_.clear();
+  gather_until_ = now + gather_wait;
   replica_.applied(batch_in_flight_);
   for (const Applied& applied : results.jobs) {
     const auto job = flight.find(applied.path);
@@ -387,10 +389,11 @@ bool Reconciler::disk_full() const {
 }
 
 std::optional<Instant> Reconciler::wake_at() const {
-  if (in_flight() ? !news_.empty() : more_) {
+  const bool ahead = in_flight() || gather_until_;
+  if (ahead ? !news_.empty() : more_) {
     return Instant{};
   }
-  std::optional<Instant> earliest;
+  std::optional<Instant> earliest = ready_.empty() ? std::nullopt : gather_until_;
   for (const auto& [path, trouble] : troubles_) {
     if (!trouble.due && (!earliest || trouble.retry < *earliest)) {
       earliest = trouble.retry;

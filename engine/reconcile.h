@@ -25,6 +25,10 @@
 namespace p2psync::engine {
 
 inline constexpr std::size_t apply_jobs_max = 4000;
+/// While contents come in, a batch waits so long after the one before for so many jobs: one of a
+/// few files costs nearly as many syncs, and what it costs slows down what comes.
+inline constexpr Duration gather_wait = std::chrono::milliseconds(50);
+inline constexpr std::size_t gathered_jobs = 1000;
 inline constexpr std::size_t plans_a_step_max = 4000;
 
 /// Bytes that a path needs and that are not on this disk.
@@ -65,9 +69,10 @@ class Reconciler {
   using Tell = std::function<void(const Path&, std::vector<Need>)>;
   /// Plans what is ready; gives a batch if none is in flight. `held_up(name)`: a look at it is
   /// under way. `need` is told what each planned path needs (an empty list: nothing any more).
+  /// `coming`: contents are on their way in.
   [[nodiscard]] std::optional<Apply> next(Instant now,
                                           const std::function<bool(const Path&)>& held_up,
-                                          const Tell& need);
+                                          const Tell& need, bool coming);
   /// Results of the batch; gives the names to look at again.
   struct Outcome {
     std::vector<Path> look;
@@ -119,10 +124,11 @@ class Reconciler {
   Replica& replica_;
   std::map<Path, Pending, PathLess> pending_;
   std::set<Path, PathLess> ready_;
-  /// Those of them that have changed since a batch is in flight: what they need is found out
-  /// meanwhile, so that it is on its way when the batch comes back.
+  /// Those of them that have changed since they were planned: what they need is found out while a
+  /// batch is in flight or gathers, so that it is on its way meanwhile.
   std::set<Path, PathLess> news_;
-  std::map<Path, Plan> flight_;  ///< without their steps
+  std::optional<Instant> gather_until_;  ///< since a batch came back
+  std::map<Path, Plan> flight_;          ///< without their steps
   std::uint64_t batch_in_flight_ = 0;
   std::unordered_set<Path> busy_names_;
   /// Directories that the last batch lays: what is below them is planned already.

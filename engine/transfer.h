@@ -89,6 +89,8 @@ class Transfer {
   /// A path that needs this content; null if none does any more.
   [[nodiscard]] const Path* needed_by(const Hash& content) const;
 
+  /// Something was asked for, or is being written.
+  [[nodiscard]] bool coming() const { return outstanding_ > 0; }
   [[nodiscard]] std::uint64_t pending_bytes() const { return pending_bytes_; }
   [[nodiscard]] std::uint64_t pending_files() const { return wants_.size(); }
   [[nodiscard]] std::optional<Instant> wake_at() const;

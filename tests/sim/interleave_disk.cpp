@@ -121,7 +121,7 @@ void ModelNode::settle(const Scene& scene, Log* log) {
         }
       }
     };
-    const auto batch = reconciler.next(now, [](const Path&) { return false; }, need);
+    const auto batch = reconciler.next(now, [](const Path&) { return false; }, need, false);
     for (const Path& path : fed) {
       reconciler.content_changed(path);
     }

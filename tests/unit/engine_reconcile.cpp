@@ -41,13 +41,13 @@ void show(Replica& replica, const Path& name, const Dot& dot, const Version& ver
 
 /// The next batch, from what has changed in the replica.
 std::optional<Apply> next(Reconciler& reconciler, Replica& replica, const Path& held_up = {},
-                          Instant now = {}) {
+                          Instant now = {}, bool coming = false) {
   for (const Dirty& dirty : replica.take_dirty()) {
     reconciler.add(dirty);
   }
   return reconciler.next(
       now, [&](const Path& name) { return name == held_up; },
-      [](const Path&, const std::vector<Need>&) {});
+      [](const Path&, const std::vector<Need>&) {}, coming);
 }
 
 }  // namespace
@@ -215,7 +215,7 @@ TEST_CASE(
       told.push_back(path);
     }
   };
-  CHECK_FALSE(reconciler.next({}, [](const Path&) { return false; }, tell));
+  CHECK_FALSE(reconciler.next({}, [](const Path&) { return false; }, tell, false));
   CHECK(told == std::vector<Path>{"b"});
   CHECK_FALSE(reconciler.wake_at());
   const Signature laid{Kind::file, 0644, 7, 1, 10, 9};
@@ -224,4 +224,37 @@ TEST_CASE(
   REQUIRE(batch);
   REQUIRE(batch->jobs.size() == 1);
   CHECK(batch->jobs[0].path == "c");
+}
+
+TEST_CASE("reconcile: while contents come in, a batch gathers; the first goes at once") {
+  Replica replica(options(), {});
+  const auto arrive = [&](const Path& path, std::uint8_t number) {
+    const Version one = version(number, 10, "beta");
+    replica.add_staged(one.content);
+    replica.merge({path, {{{peer, number}}, {{{peer, number}, one}}, {}}}, {});
+  };
+  Reconciler reconciler(replica);
+  const Instant start{std::chrono::hours(1)};
+  arrive("a", 1);
+  REQUIRE(next(reconciler, replica, {}, start, true));
+  arrive("b", 2);
+  const Signature laid{Kind::file, 0644, 7, 1, 10, 9};
+  std::ignore = reconciler.done(start, {{{"a", {Done{laid, {}, {}}}}}});
+  SUBCASE("for a while") {
+    CHECK_FALSE(next(reconciler, replica, {}, start, true));
+    CHECK(reconciler.wake_at() == start + gather_wait);
+    const auto batch = next(reconciler, replica, {}, start + gather_wait, true);
+    REQUIRE(batch);
+    CHECK(batch->jobs[0].path == "b");
+  }
+  SUBCASE("until there is enough") {
+    CHECK_FALSE(next(reconciler, replica, {}, start, true));
+    for (std::size_t i = 1; i < gathered_jobs; ++i) {
+      arrive("c" + std::to_string(i), static_cast<std::uint8_t>(3 + i % 200));
+    }
+    CHECK(next(reconciler, replica, {}, start, true));
+  }
+  SUBCASE("until nothing more is on its way") {
+    CHECK(next(reconciler, replica, {}, start, false));
+  }
 }
