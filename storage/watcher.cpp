@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "storage/posix_file.h"
+#include "storage/staging.h"
 
 namespace p2psync::storage {
 
@@ -61,6 +62,9 @@ void Watcher::add(std::string_view directory) {
     remember_uncovered(directory, errno != EACCES);
     return;
   }
+  if (directory.empty()) {
+    watch_staging();
+  }
   uncovered_.erase(engine::Path(directory));
   const auto there = watches_.find(directory);
   if (there != watches_.end() && there->second == watch) {
@@ -75,6 +79,15 @@ void Watcher::add(std::string_view directory) {
     ::inotify_rm_watch(inotify_.get(), replaced);
   }
   by_watch_[watch] = watches_.emplace(directory, watch).first;
+}
+
+/// Without it all is as it should be, but for needless looks at what was laid.
+void Watcher::watch_staging() {
+  if (const auto opened = fs_.open_directory(staging_directory)) {
+    const std::string through = "/proc/self/fd/" + std::to_string(opened->get());
+    staging_watch_ =
+        ::inotify_add_watch(inotify_.get(), through.c_str(), IN_MOVED_FROM | IN_ONLYDIR);
+  }
 }
 
 Watcher::Events Watcher::read() {
@@ -94,7 +107,7 @@ Watcher::Events Watcher::read() {
       struct inotify_event event{};
       std::memcpy(&event, buffer.data() + at, sizeof event);
       const char* const name = buffer.data() + at + sizeof event;
-      handle(event.wd, event.mask, {name, ::strnlen(name, event.len)}, touched, events);
+      handle(event, {name, ::strnlen(name, event.len)}, touched, events);
       at += sizeof event + event.len;
     }
   }
@@ -105,13 +118,22 @@ Watcher::Events Watcher::read() {
   return events;
 }
 
-void Watcher::handle(int watch, std::uint32_t mask, std::string_view name, Names& touched,
+void Watcher::handle(const inotify_event& event, std::string_view name, Names& touched,
                      Events& events) {
+  const std::uint32_t mask = event.mask;
   if ((mask & IN_Q_OVERFLOW) != 0) {
     events.overflow = true;
     return;
   }
-  const auto found = by_watch_.find(watch);
+  if (event.wd == staging_watch_) {
+    if ((mask & IN_MOVED_FROM) != 0) {
+      own_move_ = event.cookie;
+    } else if ((mask & IN_IGNORED) != 0) {
+      staging_watch_ = -1;
+    }
+    return;
+  }
+  const auto found = by_watch_.find(event.wd);
   if (found == by_watch_.end()) {
     return;  // of a watch that was given up; what it was for is touched by that
   }
@@ -122,7 +144,7 @@ void Watcher::handle(int watch, std::uint32_t mask, std::string_view name, Names
     events.folder_in_doubt = true;
   }
   if ((mask & IN_IGNORED) != 0) {
-    forget_watch(watch);  // deleted or unmounted
+    forget_watch(event.wd);  // deleted or unmounted
     if (!root) {
       touched.insert(directory);
     }
@@ -135,6 +157,10 @@ void Watcher::handle(int watch, std::uint32_t mask, std::string_view name, Names
     return;
   }
   if (root && name == engine::own_directory) {
+    return;
+  }
+  // Whatever a user does to it is an event of its own. A directory has to be listed all the same.
+  if ((mask & IN_MOVED_TO) != 0 && event.cookie == own_move_ && (mask & IN_ISDIR) == 0) {
     return;
   }
   engine::Path path = engine::child_of(directory, name);

@@ -9,8 +9,10 @@
 // again.
 //
 // Watches are set through /proc/self/fd of a descriptor opened below the root: no link is followed.
-// The program's own directory is not watched and its names are not reported. Changes through a
-// memory mapping and from other hosts make no events: the periodic scan is for those.
+// The program's own directory is not watched and its names are not reported, but for one thing: a
+// move out of `.p2psync/tmp` is this program's laying of a file, and is no news where it arrives.
+// Changes through a memory mapping and from other hosts make no events: the periodic scan is for
+// those.
 //
 // Limits: the kernel's fs.inotify.max_user_watches (one a directory) and max_queued_events. Past
 // the first, `uncovered` says which directories need scanning; past the second events are lost and
@@ -25,6 +27,8 @@
 #include <vector>
 
 #include "storage/posix_fs.h"
+
+struct inotify_event;
 
 namespace p2psync::storage {
 
@@ -69,7 +73,8 @@ class Watcher {
   using Names = std::set<engine::Path, engine::PathLess>;
 
   Watcher(PosixFs& fs, Descriptor inotify) : fs_(fs), inotify_(std::move(inotify)) {}
-  void handle(int watch, std::uint32_t mask, std::string_view name, Names& touched, Events& events);
+  void handle(const inotify_event& event, std::string_view name, Names& touched, Events& events);
+  void watch_staging();
   void forget_subtree(const engine::Path& directory, Names& touched);
   void forget_watch(int watch);
   void remember_uncovered(std::string_view directory, bool limit);
@@ -80,6 +85,8 @@ class Watcher {
   Watches watches_;
   std::unordered_map<int, Watches::iterator> by_watch_;
   Names uncovered_;
+  int staging_watch_ = -1;
+  std::uint32_t own_move_ = 0;  ///< the cookie of the last move out of there
   bool limit_reached_ = false;
   bool limit_told_ = false;
 };

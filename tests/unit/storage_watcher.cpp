@@ -107,6 +107,50 @@ TEST_CASE("watcher: reading a file touches nothing") {
   CHECK(folder.watcher->read().empty());
 }
 
+TEST_CASE("watcher: what the program lays is no news, what users do to it is") {
+  const Folder made;
+  REQUIRE(prepare_state(*made.fs));
+  const auto watcher = std::move(*Watcher::open(*made.fs));
+  watcher->add("");
+  const std::string staged = engine::child_of(staging_directory, "staged");
+  const auto lay = [&](const std::string& name, RenameMode mode) {
+    made.write(staged, "1");
+    REQUIRE(made.fs->rename(staged, name, mode));
+  };
+  lay("f", RenameMode::no_replace);
+  CHECK(watcher->read().empty());
+  SUBCASE("a write, a change of mode, a move, a deletion") {
+    made.write("f", "2");
+    CHECK(watcher->read().names == Names{"f"});
+    ::chmod((made.path + "/f").c_str(), 0600);
+    CHECK(watcher->read().names == Names{"f"});
+    REQUIRE(made.fs->rename("f", "g", RenameMode::no_replace));
+    CHECK(watcher->read().names == Names{"f", "g"});
+    REQUIRE(made.fs->unlink("g"));
+    CHECK(watcher->read().names == Names{"g"});
+  }
+  SUBCASE("a write before it is told") {
+    lay("g", RenameMode::no_replace);
+    made.write("g", "2");
+    CHECK(watcher->read().names == Names{"g"});
+  }
+  SUBCASE("another file in its place") {
+    made.write("h", "2");
+    REQUIRE(made.fs->rename("h", "f", RenameMode::replace));
+    CHECK(watcher->read().names == Names{"f", "h"});
+  }
+  SUBCASE("a directory that comes from there is listed") {
+    REQUIRE(made.fs->make_directory(staged, 0755));
+    REQUIRE(made.fs->rename(staged, "d", RenameMode::no_replace));
+    CHECK(watcher->read().names == Names{"d"});
+  }
+  SUBCASE("what has gone in between is not forgotten") {
+    lay("g", RenameMode::no_replace);
+    REQUIRE(made.fs->rename("g", "h", RenameMode::no_replace));
+    CHECK(watcher->read().names == Names{"g", "h"});
+  }
+}
+
 TEST_CASE("watcher: the program's own directory makes no events, unless it goes") {
   const Watched folder;
   REQUIRE(prepare_state(*folder.fs));
