@@ -23,14 +23,31 @@ void DiskWork::run(asio::thread_pool& threads, Work work) {
   ++in_hand_;
   asio::post(threads, [this, work = std::move(work)]() mutable {
     if (stopping_) {
-      asio::post(context_, [this] { --in_hand_; });
-      return;
+      finished([] {});
+    } else {
+      finished(work());
     }
-    asio::post(context_, [this, then = work()]() mutable {
-      --in_hand_;
-      then();
-    });
   });
+}
+
+void DiskWork::finished(Then then) {
+  const std::scoped_lock lock(mutex_);
+  finished_.push_back(std::move(then));
+  if (finished_.size() == 1) {
+    asio::post(context_, [this] { answer_all(); });
+  }
+}
+
+void DiskWork::answer_all() {
+  std::vector<Then> all;
+  {
+    const std::scoped_lock lock(mutex_);
+    all = std::exchange(finished_, {});
+  }
+  for (Then& then : all) {
+    --in_hand_;
+    then();
+  }
 }
 
 void DiskWork::perform(engine::Look look) {

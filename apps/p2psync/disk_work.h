@@ -4,10 +4,12 @@
 // One thread applies, two look and list, one moves blocks. Requests are made on the io_context's
 // thread; each is answered there exactly once, by an engine::Input, unless stop() came first:
 // requests that no thread has begun by then are dropped, those in hand are finished and answered.
+// Answers that are ready together are given together: what they send then leaves in one write.
 #include <asio/io_context.hpp>
 #include <asio/thread_pool.hpp>
 #include <atomic>
 #include <functional>
+#include <mutex>
 #include <set>
 #include <string>
 #include <vector>
@@ -50,8 +52,12 @@ class DiskWork {
   [[nodiscard]] bool busy() const { return in_hand_ > 0; }
 
  private:
+  using Then = std::move_only_function<void()>;
+
   template <class Work>
   void run(asio::thread_pool& threads, Work work);
+  void finished(Then then);
+  void answer_all();
 
   asio::io_context& context_;
   storage::Fs& fs_;
@@ -63,6 +69,8 @@ class DiskWork {
   std::size_t in_hand_ = 0;
   std::size_t applying_ = 0;
   std::size_t still_open_ = 0;
+  std::mutex mutex_;
+  std::vector<Then> finished_;  ///< behind it; not yet answered
   // Last: joined before what they use is gone.
   asio::thread_pool apply_thread_{1};
   asio::thread_pool look_threads_{2};
