@@ -34,6 +34,9 @@ Pieces::Pieces(std::span<const Chunk> chunks)
     pieces_.push_back({offset, chunk});
     offset += chunk.length;
   }
+  if (chunks.size() < 2) {
+    return;  // no twins
+  }
   std::vector<std::uint32_t> order(pieces_.size());
   std::iota(order.begin(), order.end(), 0U);
   std::ranges::sort(order, {}, [this](std::uint32_t piece) {

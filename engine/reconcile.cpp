@@ -185,7 +185,9 @@ std::optional<Apply> Reconciler::next(Instant now, const std::function<bool(cons
     }
     busy_names_.insert(path);
     for (const Plan::Effect& effect : made.effects) {
-      busy_names_.insert(effect.name);
+      if (effect.name != path) {
+        busy_names_.insert(effect.name);
+      }
       if (effect.moved) {
         busy_names_.insert(effect.moved->name);
       }

@@ -212,7 +212,7 @@ class Transfer {
   std::uint64_t last_request_ = 0;
   std::uint64_t pending_bytes_ = 0;
   std::uint64_t outstanding_ = 0;
-  std::map<Hash, AtDisk> at_disk_;
+  std::unordered_map<Hash, AtDisk, HashOfHash> at_disk_;
   std::vector<Key> orphaned_;  ///< no path needed them a moment ago; another may by now
   std::vector<Hash> unwanted_;
   Instant paused_until_{};

@@ -185,6 +185,9 @@ void Transfer::tell(Instant now, const Likely& likely, std::vector<Output>& out)
 }
 
 void Transfer::tell_news(Want& want, std::vector<Output>& out) {
+  if (want.pieces.size() == 1) {
+    return;  // it has no fellows
+  }
   const std::vector<ChunkRange> news = want.pieces.take_news();
   if (news.empty()) {
     return;
