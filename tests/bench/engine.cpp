@@ -1,0 +1,326 @@
+// What the engine costs, without disk and network: single operations on an index of a million
+// paths, and two whole nodes that have a million paths in common.
+//
+//   bench-engine [--benchmark_filter=REGEX]    Google Benchmark's options; bytes and time as
+//   columns
+//
+// `wire` is what both nodes sent, as it is encoded, without frames and contents; `flights` how
+// often messages had to cross before nothing more was said (two of them are a round trip);
+// `step_us` the time that the engines took.
+#include <benchmark/benchmark.h>
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <set>
+#include <tuple>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "engine/codec.h"
+#include "engine/index.h"
+#include "engine/layout.h"
+#include "engine/node.h"
+#include "engine/random.h"
+
+using namespace p2psync::engine;
+
+namespace {
+
+constexpr std::size_t million = 1'000'000;
+constexpr std::size_t directory_files = 200;
+constexpr Actor writer{1, 100};
+
+Path path_of(std::size_t number) {  // about 60 bytes
+  return fmt::format("projects/team-{:04}/a-directory-of-it/some-file-{:07}.txt",
+                     number / directory_files, number);
+}
+
+Hash content_of(std::size_t number) {
+  Random random(number);
+  Hash hash;
+  for (std::size_t at = 0; at < hash.bytes.size(); at += sizeof(std::uint64_t)) {
+    const std::uint64_t word = random.next();
+    std::memcpy(hash.bytes.data() + at, &word, sizeof word);
+  }
+  return hash;
+}
+
+Version version_of(std::size_t number, const Dot& dot, const std::string& label) {
+  Version version;
+  version.mode = 0644;
+  version.mtime = version.rank = 1'700'000'000'000'000'000 + static_cast<std::int64_t>(number);
+  version.size = 1000;
+  version.content = content_of(number);
+  version.label = label;
+  version.tag = tag_of(dot);
+  return version;
+}
+
+/// As it stands on every node: written by one of them, and laid.
+Record record_of(std::size_t number) {
+  const Dot dot{writer, number + 1};
+  const Version version = version_of(number, dot, "alpha");
+  const Signature signature{Kind::file, version.mode, number + 10, version.size, version.mtime, 1};
+  return {{{dot}, {{dot, version}}, {}}, {{path_of(number), {dot}, version, signature}}, {}};
+}
+
+const Index& index_of_a_million() {
+  static const Index index = [] {
+    Index made;
+    for (std::size_t i = 0; i < million; ++i) {
+      made.put(path_of(i), record_of(i));
+    }
+    return made;
+  }();
+  return index;
+}
+
+Entry conflict_of(std::size_t siblings) {
+  Entry entry;
+  for (std::size_t i = 0; i < siblings; ++i) {
+    const Dot dot{{i + 1, 100}, 1};
+    entry.context.add(dot);
+    entry.versions.push_back({dot, version_of(i, dot, "node-" + std::to_string(i))});
+  }
+  return entry;
+}
+
+// --- Single operations
+
+void merge_of_concurrent(benchmark::State& state) {
+  const Entry both = conflict_of(2);
+  const auto side = [&](std::size_t i) {
+    return Entry{{both.versions[i].dot}, {both.versions[i]}, {}};
+  };
+  const Entry mine = side(0);
+  const Entry theirs = side(1);
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(merge(mine, mine.context, theirs, theirs.context));
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(merge_of_concurrent);
+
+void layout_of_siblings(benchmark::State& state) {
+  const Entry entry = conflict_of(static_cast<std::size_t>(state.range(0)));
+  const Path path = path_of(1);
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(layout(path, entry, false, [](std::string_view) { return false; }));
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(layout_of_siblings)->Arg(1)->Arg(4);
+
+void index_update(benchmark::State& state) {
+  Index index = index_of_a_million();
+  Random random(1);
+  std::vector<Path> paths;
+  for (std::size_t i = 0; i < 4096; ++i) {
+    paths.push_back(path_of(random.next() % million));
+  }
+  std::size_t at = 0;
+  for (auto _ : state) {
+    index.update(paths[at++ % paths.size()],
+                 [](Record& record) { ++record.entry.versions[0].version.mtime; });
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(index_update);
+
+void fingerprint_of_a_range(benchmark::State& state) {
+  const Index& index = index_of_a_million();
+  Random random(1);
+  std::vector<std::pair<Path, Path>> ranges;
+  for (std::size_t i = 0; i < 4096; ++i) {
+    const std::size_t lower = random.next() % million;
+    ranges.emplace_back(path_of(lower), path_of(lower + random.next() % (million - lower)));
+  }
+  std::size_t at = 0;
+  for (auto _ : state) {
+    const auto& [lower, upper] = ranges[at++ % ranges.size()];
+    benchmark::DoNotOptimize(index.summary(lower, upper));
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(fingerprint_of_a_range);
+
+void record_encoded(benchmark::State& state) {
+  const Record record = record_of(1);
+  std::size_t bytes = 0;
+  for (auto _ : state) {
+    bytes = encode(record).size();
+    benchmark::DoNotOptimize(bytes);
+  }
+  state.SetBytesProcessed(static_cast<std::int64_t>(bytes) * state.iterations());
+}
+BENCHMARK(record_encoded);
+
+// --- Two nodes
+
+/// Messages arrive in flights: all that is under way at a time. No disk: what is asked of one is
+/// dropped, but for looks at what `write` has put there.
+class Link {
+ public:
+  /// `lacks`: numbers whose entries the second node has not got, though its knowledge says so.
+  explicit Link(const std::vector<std::size_t>& lacks = {}) {
+    for (const NodeId id : {NodeId{1}, NodeId{2}}) {
+      NodeOptions options;
+      options.cluster = "link";
+      options.self = id;
+      options.members = {{1, "alpha"}, {2, "beta"}};
+      options.seed = options.incarnation = options.index_epoch = id + 1;
+      Loaded loaded;
+      auto lacking = lacks.begin();
+      for (std::size_t i = 0; i < million; ++i) {
+        if (id == 2 && lacking != lacks.end() && *lacking == i) {
+          ++lacking;
+          continue;
+        }
+        loaded.records.push_back({path_of(i), record_of(i)});
+      }
+      loaded.knowledge = {{writer, million}};
+      for (const NodeId member : {NodeId{1}, NodeId{2}}) {
+        loaded.rows.push_back({member, member + 1, loaded.knowledge});
+      }
+      nodes_[id] = std::make_unique<Node>(std::move(options), std::move(loaded), now_);
+      perform(id, nodes_[id]->start(now_));
+    }
+    for (const auto& [id, node] : nodes_) {
+      while (node->wake_at() <= now_) {  // what a start has to plan is planned
+        step(id, Wake{});
+      }
+    }
+    under_way_.clear();
+  }
+
+  void connect() {
+    step(1, PeerUp{2});
+    step(2, PeerUp{1});
+    drain();
+  }
+
+  /// The first node's user writes a file.
+  void write(std::size_t number, std::int64_t mtime) {
+    Seen seen;
+    seen.signature = {Kind::file, 0644, number + 10, 1000, mtime, mtime};
+    seen.content = content_of(static_cast<std::size_t>(mtime));
+    written_ = {path_of(number), seen};
+    now_ += std::chrono::seconds(1);
+    step(1, Touched{{written_.first}});
+    drain();
+  }
+
+  void drain() {
+    while (!under_way_.empty()) {
+      ++flights_;
+      for (auto& [to, input] : std::exchange(under_way_, {})) {
+        step(to, std::move(input));
+      }
+    }
+  }
+
+  void forget() {
+    wire_ = flights_ = 0;
+    spent_ = {};
+  }
+  void tell(benchmark::State& state) const {
+    state.counters["wire"] = static_cast<double>(wire_);
+    state.counters["flights"] = static_cast<double>(flights_);
+    state.counters["step_us"] = std::chrono::duration<double, std::micro>(spent_).count();
+  }
+  [[nodiscard]] bool equal() { return root(1) == root(2); }
+
+ private:
+  [[nodiscard]] Fingerprint root(NodeId id) { return nodes_[id]->status().root; }
+
+  void step(NodeId id, Input input) {
+    const auto begun = std::chrono::steady_clock::now();
+    std::vector<Output> outputs = nodes_[id]->step(now_, std::move(input));
+    spent_ += std::chrono::steady_clock::now() - begun;
+    perform(id, std::move(outputs));
+  }
+
+  void perform(NodeId id, std::vector<Output> outputs) {
+    for (Output& output : outputs) {
+      if (auto* send = std::get_if<Send>(&output)) {
+        wire_ += encode(send->message).size();
+        under_way_.emplace_back(send->peer, Received{id, std::move(send->message)});
+      } else if (const auto* look = std::get_if<Look>(&output)) {
+        LookDone done;
+        for (const LookAt& at : look->names) {
+          if (at.name == written_.first) {
+            done.names.push_back({at.name, written_.second});
+          }
+        }
+        step(id, std::move(done));
+      }
+    }
+  }
+
+  Instant now_{std::chrono::hours(1)};
+  std::map<NodeId, std::unique_ptr<Node>> nodes_;
+  std::vector<std::pair<NodeId, Input>> under_way_;
+  std::pair<Path, Seen> written_;
+  std::size_t wire_ = 0;
+  std::size_t flights_ = 0;
+  std::chrono::steady_clock::duration spent_{};
+};
+
+void one_change_in_a_million(benchmark::State& state) {
+  Link link;
+  link.connect();
+  Random random(1);
+  std::int64_t mtime = 1'800'000'000'000'000'000;
+  for (auto _ : state) {
+    link.forget();
+    link.write(random.next() % million, ++mtime);
+  }
+  link.tell(state);
+  if (!link.equal()) {
+    state.SkipWithError("the trees differ");
+  }
+}
+BENCHMARK(one_change_in_a_million)->Iterations(1000)->Unit(benchmark::kMicrosecond);
+
+/// `count` paths are missing on one node, in `directories` directories (0: anywhere), and its
+/// knowledge does not say so.
+void repair_in_a_million(benchmark::State& state) {
+  const auto count = static_cast<std::size_t>(state.range(0));
+  const auto directories = static_cast<std::size_t>(state.range(1));
+  std::set<std::size_t> lacks;
+  Random random(count);
+  while (lacks.size() < count) {
+    const std::size_t any = random.next() % million;
+    const std::size_t directory = any / directory_files % std::max<std::size_t>(directories, 1);
+    const std::size_t in_few = any % directory_files + directory * 97 * directory_files;
+    lacks.insert(directories == 0 ? any : in_few);
+  }
+  for (auto _ : state) {
+    state.PauseTiming();
+    Link link({lacks.begin(), lacks.end()});
+    link.forget();
+    state.ResumeTiming();
+    link.connect();
+    state.PauseTiming();
+    link.tell(state);
+    if (!link.equal()) {
+      state.SkipWithError("the trees differ");
+    }
+    state.ResumeTiming();
+  }
+}
+BENCHMARK(repair_in_a_million)
+    ->ArgNames({"missing", "directories"})
+    ->Args({1, 0})
+    ->Args({1000, 8})
+    ->Args({1000, 0})
+    ->Iterations(1)
+    ->Unit(benchmark::kMillisecond);
+
+}  // namespace
+
+BENCHMARK_MAIN();
