@@ -184,8 +184,7 @@ Version Replica::version_of(const Path& path, const Path& name, const Seen& seen
 
 Version Replica::write(const Path& path, const Path& name, const Seen& seen,
                        const std::optional<Shown>& old, bool visible, const Version* over) {
-  const Record* record = index_.find(path);
-  Entry entry = record == nullptr ? Entry() : record->entry;
+  Entry entry = record(path).entry;
   const Dot dot = mint();
   Version version = version_of(path, name, seen, old, entry, dot);
   if (over != nullptr && !same_content(*over, version)) {
@@ -265,8 +264,7 @@ void Replica::doubt(const Path& path, const Path& name, std::optional<Shown> lai
 }
 
 bool Replica::in_doubt(const Path& path) const {
-  const Record* record = index_.find(path);
-  return record != nullptr && !record->doubts.empty();
+  return !record(path).doubts.empty();
 }
 
 /// `found`: what a look found there, or nothing. The very file that is on record is there: then the

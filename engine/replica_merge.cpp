@@ -31,9 +31,7 @@ bool is_tombstone(const Entry& entry) {
 
 void Replica::set_entry(const Path& path, Entry entry) {
   drop_stale_imports(entry);
-  static const Entry nothing;
-  const Record* record = index_.find(path);
-  const Entry& before = record == nullptr ? nothing : record->entry;
+  const Entry& before = record(path).entry;
   const bool live_before = before.live();
   const bool live_after = entry.live();
   const bool kinds_changed = has_directory(before) != has_directory(entry);
@@ -102,9 +100,7 @@ void Replica::liveness_changed(const Path& path) {
 }
 
 void Replica::merge(const PathEntry& theirs, const VersionVector& seen) {
-  static const Entry nothing;
-  const Record* record = index_.find(theirs.path);
-  const Entry& mine = record == nullptr ? nothing : record->entry;
+  const Entry& mine = record(theirs.path).entry;
   Entry merged = engine::merge(mine, knowledge_, theirs.entry, seen);
   if (merged == mine) {
     return;
