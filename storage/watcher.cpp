@@ -54,9 +54,7 @@ void Watcher::add(std::string_view directory) {
     }
     return;
   }
-  const std::string through = "/proc/self/fd/" + std::to_string(opened->get());
-  const int watch = ::inotify_add_watch(inotify_.get(), through.c_str(),
-                                        directory.empty() ? root_mask : directory_mask);
+  const int watch = set_watch(*opened, directory.empty() ? root_mask : directory_mask);
   if (watch < 0) {
     // A directory that may not be read is listed by nobody either: no news for people.
     remember_uncovered(directory, errno != EACCES);
@@ -81,12 +79,15 @@ void Watcher::add(std::string_view directory) {
   by_watch_[watch] = watches_.emplace(directory, watch).first;
 }
 
+int Watcher::set_watch(const Descriptor& directory, std::uint32_t mask) {
+  const std::string through = "/proc/self/fd/" + std::to_string(directory.get());
+  return ::inotify_add_watch(inotify_.get(), through.c_str(), mask);
+}
+
 /// Without it all is as it should be, but for needless looks at what was laid.
 void Watcher::watch_staging() {
   if (const auto opened = fs_.open_directory(staging_directory)) {
-    const std::string through = "/proc/self/fd/" + std::to_string(opened->get());
-    staging_watch_ =
-        ::inotify_add_watch(inotify_.get(), through.c_str(), IN_MOVED_FROM | IN_ONLYDIR);
+    staging_watch_ = set_watch(*opened, IN_MOVED_FROM | IN_ONLYDIR);
   }
 }
 

@@ -74,6 +74,7 @@ class Watcher {
 
   Watcher(PosixFs& fs, Descriptor inotify) : fs_(fs), inotify_(std::move(inotify)) {}
   void handle(const inotify_event& event, std::string_view name, Names& touched, Events& events);
+  [[nodiscard]] int set_watch(const Descriptor& directory, std::uint32_t mask);
   void watch_staging();
   void forget_subtree(const engine::Path& directory, Names& touched);
   void forget_watch(int watch);
