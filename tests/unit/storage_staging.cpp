@@ -79,6 +79,18 @@ struct Stage : Folder {
   Staging staging{*fs};
 };
 
+/// A content of several chunks, none of them written, on a disk that can refuse.
+struct Begun {
+  Begun() {
+    spy.chunk_sizes = small;
+    REQUIRE(staging.open(content.opening()).state == StageState::incomplete);
+  }
+  Stage stage;
+  SpyFs spy{*stage.fs};
+  Staging staging{spy};
+  const Made content{20'000};
+};
+
 std::size_t count(const std::vector<bool>& there) {
   return static_cast<std::size_t>(std::ranges::count(there, true));
 }
@@ -331,12 +343,8 @@ TEST_CASE("staging: an empty content has no chunks") {
 }
 
 TEST_CASE("staging: a full disk fails the chunk and keeps the others") {
-  Stage stage;
-  SpyFs spy(*stage.fs);
-  spy.chunk_sizes = small;
-  Staging staging(spy);
-  const Made content(20'000);
-  REQUIRE(staging.open(content.opening()).state == StageState::incomplete);
+  Begun begun;
+  auto& [stage, spy, staging, content] = begun;
   REQUIRE(staging.write(content.chunk(0)).state == StageState::incomplete);
   spy.on_write = [](const std::string& path) {
     return Result<void>(std::unexpected(system_error("write", path, ENOSPC)));
@@ -350,12 +358,8 @@ TEST_CASE("staging: a full disk fails the chunk and keeps the others") {
 }
 
 TEST_CASE("staging: contents leave the last part of the disk to what keeps a node going") {
-  Stage stage;
-  SpyFs spy(*stage.fs);
-  spy.chunk_sizes = small;
-  Staging staging(spy);
-  const Made content(20'000);
-  REQUIRE(staging.open(content.opening()).state == StageState::incomplete);
+  Begun begun;
+  auto& [stage, spy, staging, content] = begun;
   const auto bytes = content.chunk(0).bytes->size();
   // Of a large disk 16 MiB, of a small one its sixteenth.
   for (const auto& [all, reserve] :
@@ -370,12 +374,8 @@ TEST_CASE("staging: contents leave the last part of the disk to what keeps a nod
 }
 
 TEST_CASE("staging: the file system is not asked for its room at every write") {
-  Stage stage;
-  SpyFs spy(*stage.fs);
-  spy.chunk_sizes = small;
-  Staging staging(spy);
-  const Made content(20'000);
-  REQUIRE(staging.open(content.opening()).state == StageState::incomplete);
+  Begun begun;
+  auto& [stage, spy, staging, content] = begun;
   const auto write = [&] { return staging.write(content.chunk(0)).state; };
   // What may be written unasked is no more than a part of the reserve.
   constexpr std::uint64_t reserve = 16ULL << 20;
