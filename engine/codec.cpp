@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/codec_archive.h"
+#include "engine/codec_paths.h"
 
 // Each value is taken apart with a structured binding: a field that is added to it and not here
 // does not compile.
@@ -18,12 +19,6 @@ void require_none(std::optional<std::string_view> problem) {
 
 void require_path(std::string_view path) {
   require_none(path_problem(path));
-}
-
-/// The bounds of a range order like paths but need not be any.
-void require_range(std::string_view lower, std::string_view upper) {
-  require(lower.size() <= path_bytes_max && upper.size() <= path_bytes_max, "a bound too long");
-  require(upper.empty() || PathLess{}(lower, upper), "a range that ends before it begins");
 }
 
 void require_label(std::string_view label) {
@@ -234,34 +229,64 @@ void serialize(Archive& archive, Taken& taken) {
   archive(stream, count);
 }
 
-template <class Archive>
-void serialize(Archive& archive, RangeDigest& digest) {
-  auto& [lower, upper, count, fingerprint] = digest;
-  archive(lower, upper, count, fingerprint);
-  if constexpr (loading<Archive>) {
-    require_range(lower, upper);
+/// Ranges that follow each other and do not overlap: all of them cost no more than one walk over
+/// the index. Their bounds order like paths but need not be any.
+class Ascent {
+ public:
+  void next(OutputArchive&, const Path&, const Path&) {}
+  void next(BoundedInputArchive&, const Path& lower, const Path& upper) {
+    require(!before_ || (!before_->empty() && !PathLess{}(lower, *before_)), "ranges out of order");
+    require(upper.empty() || PathLess{}(lower, upper), "a range that ends before it begins");
+    before_ = upper;
   }
-}
+
+ private:
+  std::optional<Path> before_;
+};
 
 template <class Archive>
-void serialize(Archive& archive, ListedItem& item) {
-  auto& [path_hash, fingerprint] = item;
-  archive(fixed(path_hash), fingerprint);
-}
-
-template <class Archive>
-void serialize(Archive& archive, RangeList& list) {
-  auto& [lower, upper, items] = list;
-  archive(lower, upper, items);
-  if constexpr (loading<Archive>) {
-    require_range(lower, upper);
-  }
+void each_fixed(Archive& archive, std::vector<std::uint64_t>& numbers) {
+  each_of(archive, numbers, 8, [&](std::uint64_t& number) { archive(fixed(number)); });
 }
 
 template <class Archive>
 void serialize(Archive& archive, Ranges& ranges) {
-  auto& [knowledge, split, listed, answer] = ranges;
-  archive(knowledge, split, listed, answer);
+  auto& [salt, knowledge, splits, listed, answers] = ranges;
+  archive(fixed(salt), knowledge);
+  PathRun path;
+  Ascent cut;
+  each_of(archive, splits, 14, [&](RangeSplit& split) {
+    auto& [lower, parts] = split;
+    path(archive, lower);
+    Path from = lower;
+    each_of(archive, parts, 11, [&](RangePart& part) {
+      auto& [upper, count, digest] = part;
+      path(archive, upper);
+      archive(count, fixed(digest));
+      cut.next(archive, from, upper);
+      from = upper;
+    });
+    if constexpr (loading<Archive>) {
+      require(!parts.empty(), "a range without parts");
+    }
+  });
+  Ascent list;
+  each_of(archive, listed, 5, [&](RangeList& range) {
+    auto& [lower, upper, items] = range;
+    path(archive, lower);
+    path(archive, upper);
+    list.next(archive, lower, upper);
+    each_fixed(archive, items);
+  });
+  Ascent answer;
+  each_of(archive, answers, 6, [&](RangeAnswer& range) {
+    auto& [lower, upper, lacking, differing] = range;
+    path(archive, lower);
+    path(archive, upper);
+    answer.next(archive, lower, upper);
+    each_fixed(archive, lacking);
+    each_fixed(archive, differing);
+  });
 }
 
 template <class Archive>

@@ -13,6 +13,9 @@
 //   bool, Kind                      one byte, no value beyond those that have a meaning
 //   string, vector                  count, then the elements
 //   Bytes                           bool: not null; then as a vector
+//   Ranges                          digests and items in 8 bytes; each path, in the order in which
+//                                   they come, as the number of bytes that it has in common with
+//                                   the one before and a string of the others
 //   Message                         one byte: the place in the variant; then the alternative
 //   Version                         one byte Kind + 4 copy + 8 metadata_only + 16 imported, mode,
 //                                   mtime, size, content, target, rank - mtime (zigzag LEB128),

@@ -10,12 +10,22 @@ namespace {
 
 constexpr Duration forward_after = std::chrono::milliseconds(200);
 constexpr Duration announce_pause = std::chrono::milliseconds(30);
+constexpr Duration vectors_pause = std::chrono::milliseconds(30);
 
 void disconnect(NodeId peer, std::string reason, std::vector<Output>& out) {
   out.push_back(Disconnect{peer, std::move(reason)});
 }
 
 }  // namespace
+
+std::size_t bytes_about(const PathEntry& item) {
+  const auto& [path, entry] = item;
+  std::size_t bytes = path.size() + 24 * entry.context.items().size() + 64;
+  for (const Sibling& sibling : entry.versions) {
+    bytes += 160 + sibling.version.target.size();
+  }
+  return bytes + 96 * entry.deletions.size();
+}
 
 Gossip::Gossip(const NodeOptions& options, Replica& replica)
     : options_(options), replica_(replica), random_(options.seed) {
@@ -124,8 +134,8 @@ void Gossip::on_hello(Instant now, NodeId id, Peer& peer, Hello hello, std::vect
   greeted_.push_back(id);
   // The smaller id asks: one exchange at once, not two.
   if (options_.self < id) {
-    send_tick(now, id, peer, false, random_.next(), out);
     send_vectors(now, id, peer, false, out);
+    send_tick(now, id, peer, false, random_.next(), out);
   }
 }
 
@@ -181,7 +191,11 @@ void Gossip::on_tick(Instant now, NodeId id, Peer& peer, const Tick& tick,
     peer.believed.join(replica_.knowledge());
   } else if (!tick.answer) {
     happening(now);
-    send_vectors(now, id, peer, false, out);
+    // Not again what has just gone out, with a hello or in answer to one: the two sides would both
+    // begin a repair.
+    if (!peer.vectors_sent || now - *peer.vectors_sent > vectors_pause) {
+      send_vectors(now, id, peer, false, out);
+    }
   }
 }
 
@@ -217,15 +231,12 @@ void Gossip::on_vectors(Instant now, NodeId id, Peer& peer, const Vectors& vecto
   }
   if (!vectors.knowledge.covers(replica_.knowledge())) {
     begin_stream(now, id, peer, out);
-  } else if (replica_.knowledge() == vectors.knowledge && vectors.answer &&
+  } else if (replica_.knowledge() == vectors.knowledge && !vectors.answer &&
              vectors.root != replica_.index().summary().fingerprint &&
              (!peer.repaired || now - *peer.repaired >= options_.gossip_interval)) {
     // Knowledge is equal and the trees are not. This does not happen unless an index was damaged.
     peer.repaired = now;
-    const Summary all = replica_.index().summary();
-    out.push_back(
-        Send{id, Ranges{replica_.knowledge(), {{"", "", all.live, all.fingerprint}}, {}, false},
-             Priority::control});
+    begin_repair(id, out);
   }
 }
 
@@ -234,7 +245,7 @@ void Gossip::begin_stream(Instant now, NodeId id, Peer& peer, std::vector<Output
     peer.stream.reset();
   }
   if (!peer.stream) {
-    peer.stream = Stream{random_.next(), peer.believed, peer.believed, 0, 0, now};
+    peer.stream = Stream{random_.next() | 1, peer.believed, peer.believed, 0, 0, now};
   }
   pump(now, id, peer, out);
 }
@@ -275,13 +286,8 @@ bool Gossip::fill(Peer& peer, Entries& message) const {
                             return false;
                           }
                           if (here.insert(path).second) {
-                            const Entry& entry = replica_.index().find(path)->entry;
-                            bytes += path.size() + 24 * entry.context.items().size() + 64;
-                            for (const Sibling& sibling : entry.versions) {
-                              bytes += 160 + sibling.version.target.size();
-                            }
-                            bytes += 96 * entry.deletions.size();
-                            message.entries.push_back({path, entry});
+                            message.entries.push_back({path, replica_.record(path).entry});
+                            bytes += bytes_about(message.entries.back());
                           }
                           stream.done.add({actor, sequence});
                           return true;
@@ -296,6 +302,9 @@ bool Gossip::fill(Peer& peer, Entries& message) const {
 void Gossip::on_entries(NodeId id, Peer& peer, const Entries& entries, std::vector<Output>& out) {
   for (const PathEntry& entry : entries.entries) {
     replica_.merge(entry, entries.knowledge);
+  }
+  if (entries.stream == 0) {
+    return;
   }
   Incoming& incoming = peer.incoming;
   if (entries.index == 0) {

@@ -29,9 +29,14 @@ inline constexpr std::size_t push_peers_max = 8;
 inline constexpr std::size_t entries_bytes_max = 192 * 1024;  ///< about, in one message
 inline constexpr std::uint64_t entries_window = 8;  ///< messages not yet taken in by the peer
 inline constexpr Duration stream_patience = std::chrono::seconds(10);
-inline constexpr std::size_t repair_leaf = 32;
+inline constexpr std::size_t repair_leaf = 32;     ///< who has no more in a range lists them
+inline constexpr std::size_t repair_reach = 4096;  ///< unless the other side has more than this
 inline constexpr std::size_t repair_split = 16;
+inline constexpr std::size_t ranges_bytes_max = 192 * 1024;  ///< about, in one message
 inline constexpr int idle_factor_max = 10;  ///< ticks slow down to this many intervals
+
+/// What it takes in a message, not counting what is shared with other entries there.
+[[nodiscard]] std::size_t bytes_about(const PathEntry& entry);
 
 class Gossip {
  public:
@@ -87,6 +92,7 @@ class Gossip {
   void on_vectors(Instant now, NodeId id, Peer& peer, const Vectors& vectors,
                   std::vector<Output>& out);
   void on_entries(NodeId id, Peer& peer, const Entries& entries, std::vector<Output>& out);
+  void begin_repair(NodeId id, std::vector<Output>& out);
   void on_ranges(NodeId id, const Ranges& ranges, std::vector<Output>& out);
   void on_row(NodeId id, const HeldRow& row);
   void send_tick(Instant now, NodeId id, Peer& peer, bool answer, std::uint64_t echo,
@@ -97,8 +103,6 @@ class Gossip {
   bool fill(Peer& peer, Entries& message) const;
   void push(Instant now, std::vector<Output>& out);
   void announce(Instant now, bool settled, std::vector<Output>& out);
-  void compare_lists(const RangeList& list, const VersionVector& theirs, bool answer, Entries& send,
-                     Ranges& reply);
   [[nodiscard]] std::vector<std::string> list_differences(const Hello& hello) const;
   [[nodiscard]] std::vector<NodeId> shuffled_peers();
   void send_hello(NodeId id, bool answer, std::vector<Output>& out) const;

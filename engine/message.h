@@ -4,7 +4,7 @@
 // Every connection begins with Hello from both sides. Then:
 //   tick          Tick -> Tick(answer): equal fingerprints, and that is all
 //   difference    Vectors -> Entries...: what the other's knowledge lacks, without gaps
-//   repair        Ranges -> Ranges -> Entries: equal knowledge, unequal roots
+//   repair        Ranges -> Ranges -> ... -> Entries: equal knowledge, unequal roots
 //   push          Entries, unasked, at once after a local change
 //   content       Get -> Block; Have to those who fetch the same
 #include <cstdint>
@@ -17,7 +17,7 @@
 
 namespace p2psync::engine {
 
-inline constexpr std::uint32_t protocol_version = 2;
+inline constexpr std::uint32_t protocol_version = 3;
 
 struct MemberName {
   NodeId id = 0;
@@ -75,7 +75,7 @@ struct PathEntry {
 
 /// One message of a stream. The ranges stand in the last one and hold only if all before it (index
 /// 0, 1, … of the same stream) were taken in: a lost or overtaken message then costs a repetition,
-/// never an event.
+/// never an event. Stream 0 is none: single entries, which repair found.
 struct Entries {
   std::uint64_t stream = 0;
   std::uint64_t index = 0;
@@ -90,30 +90,45 @@ struct Taken {
   std::uint64_t count = 0;
 };
 
-/// Range repair. A range is [lower, upper) in path order, "" as upper meaning the end.
-/// `split` ranges say (count, fingerprint); `listed` ones name every live path with its own
-/// fingerprint.
-struct RangeDigest {
-  Path lower;
-  Path upper;
+/// Range repair. A range is [lower, upper) in path order, "" as upper meaning the end. Whoever
+/// begins chooses a salt for all digests and items of this repair: two things that happen to look
+/// alike in so few bits are told apart by the next one, which the roots still call for.
+struct RangePart {
+  Path upper;  ///< it begins where the part before it ends
   std::uint64_t count = 0;
-  Fingerprint fingerprint;
+  std::uint64_t digest = 0;  ///< of its Summary
+  bool operator==(const RangePart&) const = default;
 };
-struct ListedItem {
-  std::uint64_t path_hash = 0;  ///< XXH3-64
-  Fingerprint fingerprint;
+/// At least one part; the whole is known to differ.
+struct RangeSplit {
+  Path lower;
+  std::vector<RangePart> parts;
+  bool operator==(const RangeSplit&) const = default;
 };
+/// Names every live path of the range by an item: 24 bits say which path it is, 40 what its entry
+/// is like.
 struct RangeList {
   Path lower;
   Path upper;
-  std::vector<ListedItem> items;
+  std::vector<std::uint64_t> items;
+  bool operator==(const RangeList&) const = default;
+};
+/// To a list: where the sender differs from it. `lacking` are items of the list, `differing` the
+/// sender's own, whose entries came before.
+struct RangeAnswer {
+  Path lower;
+  Path upper;
+  std::vector<std::uint64_t> lacking;
+  std::vector<std::uint64_t> differing;
+  bool operator==(const RangeAnswer&) const = default;
 };
 struct Ranges {
-  VersionVector knowledge;
-  std::vector<RangeDigest> split;
+  std::uint64_t salt = 0;
+  VersionVector knowledge;  ///< the sender's, where a list or an answer speaks by its silence
+  std::vector<RangeSplit> split;
   std::vector<RangeList> listed;
-  bool answer =
-      false;  ///< the lists answer lists: what differs follows as Entries, and no further list
+  std::vector<RangeAnswer> answers;
+  bool operator==(const Ranges&) const = default;
 };
 
 /// The sender's own row, as soon as it grows.

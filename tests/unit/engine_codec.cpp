@@ -149,22 +149,30 @@ class Maker {
             coin()};
   }
   void fill(Ranges& ranges) {
-    const auto range = [this](Path& lower, Path& upper) {
-      lower = text(5);
-      upper = coin() ? lower + text(3) + "x" : "";
-    };
+    // Ascending and apart, the last one perhaps up to the end.
+    Path at;
+    const auto bound = [&] { return at += name(); };
+    const auto items = [this] { return list(4, [this] { return engine_(); }); };
+    ranges.salt = engine_();
     ranges.knowledge = make<VersionVector>();
-    ranges.answer = coin();
     ranges.split = list(3, [&] {
-      RangeDigest digest{{}, {}, number(), make<Fingerprint>()};
-      range(digest.lower, digest.upper);
-      return digest;
+      RangeSplit split{coin() ? at : bound(), {}};
+      split.parts = list(3, [&] { return RangePart{bound(), number(), engine_()}; });
+      split.parts.push_back({bound(), number(), engine_()});
+      return split;
     });
+    if (!ranges.split.empty() && coin()) {
+      ranges.split.back().parts.back().upper = "";
+    }
+    at = "";
     ranges.listed = list(3, [&] {
-      RangeList made{
-          {}, {}, list(4, [this] { return ListedItem{engine_(), make<Fingerprint>()}; })};
-      range(made.lower, made.upper);
-      return made;
+      Path lower = bound();
+      return RangeList{lower, bound(), items()};
+    });
+    at = "";
+    ranges.answers = list(3, [&] {
+      Path lower = bound();
+      return RangeAnswer{lower, bound(), items(), items()};
     });
   }
   void fill(Held& held) { held = {make<HeldRow>()}; }
@@ -228,20 +236,6 @@ bool same(const Taken& a, const Taken& b) {
 }
 bool same(const Have& a, const Have& b) {
   return a.content == b.content && a.chunks == b.chunks && a.anew == b.anew;
-}
-bool same(const RangeDigest& a, const RangeDigest& b) {
-  return a.lower == b.lower && a.upper == b.upper && a.count == b.count &&
-         a.fingerprint == b.fingerprint;
-}
-bool same(const ListedItem& a, const ListedItem& b) {
-  return a.path_hash == b.path_hash && a.fingerprint == b.fingerprint;
-}
-bool same(const RangeList& a, const RangeList& b) {
-  return a.lower == b.lower && a.upper == b.upper && same(a.items, b.items);
-}
-bool same(const Ranges& a, const Ranges& b) {
-  return a.knowledge == b.knowledge && same(a.split, b.split) && same(a.listed, b.listed) &&
-         a.answer == b.answer;
 }
 bool same(const Held& a, const Held& b) {
   return a.row == b.row;
@@ -427,13 +421,55 @@ TEST_CASE("codec: what a node would not say is refused with the reason") {
   CHECK(refusal<Get>(encode(Get{1, {}, 0, block_bytes + 1, {}})) == "a block too large");
   const auto large = std::make_shared<const Encoded>(block_bytes + 1);
   CHECK(refusal<Block>(encode(Block{1, large})) == "a block too large");
-  Ranges ranges;
-  ranges.split.push_back({"b", "a", 0, {}});
-  CHECK(refusal<Ranges>(encode(ranges)) == "a range that ends before it begins");
-  ranges.split = {{"", Path(path_bytes_max + 1, 'x'), 0, {}}};
-  CHECK(refusal<Ranges>(encode(ranges)) == "a bound too long");
   KeptVersion kept{"a/b", "p", {}};
   CHECK(refusal<KeptVersion>(encode(kept)) == "a name with a slash");
+}
+
+TEST_CASE("codec: ranges that overlap, end before they begin or come to too much are refused") {
+  const auto with = [](auto change) {
+    Ranges ranges;
+    ranges.split = {{"a", {{"b", 1, 2}, {"bc", 3, 4}}}, {"bc", {{"", 5, 6}}}};
+    ranges.listed = {{"a", "b", {1}}, {"c", "d", {}}};
+    ranges.answers = {{"a", "b", {1}, {2, 3}}, {"b", "", {}, {}}};
+    change(ranges);
+    return refusal<Ranges>(encode(ranges));
+  };
+  CHECK(with([](Ranges&) {}) == "none");
+  CHECK(with([](Ranges& r) { r.split[0].parts[0].upper = "a"; }) ==
+        "a range that ends before it begins");
+  CHECK(with([](Ranges& r) { r.split[0].parts[1].upper = ""; }) == "ranges out of order");
+  CHECK(with([](Ranges& r) { r.split[0].parts[0].upper = ""; }) == "ranges out of order");
+  CHECK(with([](Ranges& r) { r.split[1].lower = "bb"; }) == "ranges out of order");
+  CHECK(with([](Ranges& r) { r.split[1].parts.clear(); }) == "a range without parts");
+  CHECK(with([](Ranges& r) { r.listed[1] = r.listed[0]; }) == "ranges out of order");
+  CHECK(with([](Ranges& r) { r.answers[1] = {"0", "1", {}, {}}; }) == "ranges out of order");
+  CHECK(with([](Ranges& r) { r.listed[1].upper.assign(path_bytes_max, 'x'); }) == "none");
+  CHECK(with([](Ranges& r) { r.listed[1].upper.assign(path_bytes_max + 1, 'x'); }) ==
+        "a path too long");
+  // Some bytes each, which stand for 4 KiB.
+  CHECK(with([](Ranges& r) {
+          RangeSplit& split = r.split[1];
+          split.parts.assign(300, {Path(path_bytes_max, 'x'), 1, 1});
+          for (std::size_t i = 0; i < split.parts.size(); ++i) {
+            split.parts[i].upper[path_bytes_max - 2] = static_cast<char>('a' + i / 20);
+            split.parts[i].upper[path_bytes_max - 1] = static_cast<char>('a' + i % 20);
+          }
+        }) == "too many paths");
+}
+
+TEST_CASE("codec: bounds have one form") {
+  Ranges ranges;
+  ranges.listed = {{"abc", "abd", {}}};
+  Encoded bytes = encode(ranges);
+  // salt, knowledge, split; one list: 0 + "abc", 2 + "d", no items; no answers
+  const Encoded list = {1, 0, 3, 'a', 'b', 'c', 2, 1, 'd', 0, 0};
+  REQUIRE(std::ranges::equal(std::span(bytes).subspan(10), list));
+  bytes = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 3, 'a', 'b', 'c', 1, 2, 'b', 'd', 0, 0};
+  CHECK(refusal<Ranges>(bytes) == "a path not in its shortest form");
+  bytes = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 3, 'a', 'b', 'c', 4, 1, 'd', 0, 0};
+  CHECK(refusal<Ranges>(bytes) == "more of a path than there is");
+  bytes = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9, 0, 3, 'a', 'b', 'c', 2, 1, 'd', 0, 0};
+  CHECK(refusal<Ranges>(bytes) == "a count beyond the bytes");
 }
 
 TEST_CASE("codec: a tick fits its limit, whatever the tree") {

@@ -263,7 +263,7 @@ TEST_CASE("node: silence removes nothing by an event that this node does not kno
     if (!known) {
       theirs.add({{2, 77}, 1});  // a deletion, say
     }
-    Received list{2, Ranges{theirs, {}, {RangeList{"d3", "d4", {}}}, true}};
+    Received list{2, Ranges{0, theirs, {}, {RangeList{"d3", "d4", {}}}, {}}};
     std::ignore = pair.host(1).node->step(Instant{std::chrono::hours(2)}, std::move(list));
     CHECK(pair.host(1).node->record("d3")->entry.live() != known);
   }

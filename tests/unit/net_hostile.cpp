@@ -400,7 +400,7 @@ TEST_CASE("hostile: control for a member that does not read ends at a limit") {
   REQUIRE(run_until(target.io, [&] { return target.node.count(What::up) == 1; }));
   const auto peer = target.friendly.id();
   engine::Ranges large;
-  large.listed.push_back({"a", "b", std::vector<engine::ListedItem>(40'000)});
+  large.listed.push_back({"a", "b", std::vector<std::uint64_t>(120'000)});
   std::size_t sent = 0;
   while (target.node.transport->send(peer, large, Priority::control)) {
     REQUIRE(++sent < 200);
