@@ -72,6 +72,44 @@ def forget_peaks(pids):
             pass
 
 
+class Usage:
+    """What these processes have used so far; and since(an earlier one), what between the two."""
+
+    def __init__(self, pids):
+        self.cpu_s = self.written = self.wakeups = self.resident = 0
+        for pid in pids:
+            self.look(pid)
+
+    def look(self, pid):
+        """The threads of today: a program that is at rest starts and ends none."""
+        for line in lines_of(f"/proc/{pid}/io"):
+            if line.startswith("write_bytes:"):
+                self.written += int(line.split()[1])
+        for line in lines_of(f"/proc/{pid}/status"):
+            if line.startswith("VmRSS:"):
+                self.resident += int(line.split()[1]) * 1024
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            for line in lines_of(f"/proc/{pid}/task/{thread}/schedstat"):
+                self.cpu_s += int(line.split()[0]) / 1e9
+            for line in lines_of(f"/proc/{pid}/task/{thread}/status"):
+                if line.startswith("voluntary_ctxt_switches:"):
+                    self.wakeups += int(line.split()[1])
+
+    def since(self, before):
+        between = Usage([])
+        for figure in ("cpu_s", "written", "wakeups"):
+            setattr(between, figure, getattr(self, figure) - getattr(before, figure))
+        return between
+
+
+def lines_of(path):
+    try:
+        with open(path) as file:
+            return file.readlines()
+    except OSError:
+        return []
+
+
 # Trees and disks. A path is bytes, relative to the folder.
 
 def walk(top):

@@ -9,11 +9,17 @@ QUEUE = "50ms"  # as much as a switch would hold back before it drops
 
 
 class Network(machine.Network):
-    """`mbit`: every node's link has this rate, in each direction; None: as fast as the machine is."""
+    """`mbit`: every node's link has this rate, in each direction; None: as fast as the machine is.
 
-    def __init__(self, nodes, mbit=None):
+    `halves`: the second half of the nodes is behind another switch, and cut() takes the cable between the two
+    away: nobody's own link goes down, packets just do not arrive.
+    """
+
+    def __init__(self, nodes, mbit=None, halves=False):
         super().__init__(nodes)
         try:
+            if halves:
+                self.add_second_switch(range(nodes // 2 + 1, nodes + 1))
             for namespace in self.made:
                 # Else the kernel's own IPv6 chatter would be counted.
                 self.inside(namespace, "sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6")
@@ -31,6 +37,21 @@ class Network(machine.Network):
         machine.tool("tc", "-n", namespace, "qdisc", "add", "dev", device, "root", "tbf",
                      "rate", f"{mbit}mbit", "burst", BURST, "latency", QUEUE)
 
+    def add_second_switch(self, numbers):
+        self.ip(self.lan, "link", "add", "bridge2", "type", "bridge")
+        self.ip(self.lan, "link", "set", "bridge2", "up")
+        self.ip(self.lan, "link", "add", "trunk1", "type", "veth", "peer", "name", "trunk2")
+        self.ip(self.lan, "link", "set", "trunk1", "master", "bridge", "up")
+        self.ip(self.lan, "link", "set", "trunk2", "master", "bridge2", "up")
+        for number in numbers:
+            self.ip(self.lan, "link", "set", f"port{number}", "master", "bridge2")
+
+    def cut(self):
+        self.ip(self.lan, "link", "set", "trunk1", "down")
+
+    def heal(self):
+        self.ip(self.lan, "link", "set", "trunk1", "up")
+
     def sent(self):
         """The bytes that each node has sent so far, by its number.
 
@@ -39,7 +60,8 @@ class Network(machine.Network):
         with one header, for every program alike.
         """
         links = json.loads(machine.tool("ip", "-n", self.lan, "-s", "-j", "link", "show", "type", "veth").stdout)
-        return {int(link["ifname"].removeprefix("port")): link["stats64"]["rx"]["bytes"] for link in links}
+        return {int(link["ifname"].removeprefix("port")): link["stats64"]["rx"]["bytes"] for link in links
+                if link["ifname"].startswith("port")}
 
     def close(self):
         """Ends also what a program left running in its namespace: nobody else has anything there."""

@@ -37,20 +37,18 @@ class Run:
         self.staging = self.home("staging")
         for folder in [*self.folders, self.staging]:
             os.mkdir(folder)
-        self.network = Network(workload.nodes, workload.mbit)
+        self.network = Network(workload.nodes, workload.mbit, workload.halves)
         workload.base(self)
         workload.stage(self)
         os.sync()  # nobody waits for what was written to prepare this
         program = kind(self)
         try:
-            program.start()
+            workload.start(self, program)
             time.sleep(REST_S)
             os.sync()
             program.forget()
             sent_before = self.network.sent()
-            workload.change(self)
-            started = time.monotonic()
-            took = program.finish(workload.goal(self), started)
+            took = workload.act(self, program)
             peaks, cpu = program.usage()
             time.sleep(REST_S)
             sent = {number: after - sent_before[number] for number, after in self.network.sent().items()}

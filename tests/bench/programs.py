@@ -1,6 +1,7 @@
 """What is measured: one class for each program, all with the same five verbs.
 
     start()             runs it on every node of a Run; returns when what the folders held is in sync
+                        (daemons also: start_node(n), stop_node(n), n from 0, and wait_until_settled())
     finish(goal, t)     waits for what changed at `t` to be complete; returns the seconds since then
     forget(), usage()   peak memory and CPU time of each node since forget()
     stop()              returns what was wrong with how they ended
@@ -57,6 +58,11 @@ class Program:
 
 
 class Daemon(Program):
+    def begun_anew(self, number):
+        """What its process has used is counted from its start."""
+        if number < len(self.cpu_before):
+            self.cpu_before[number] = 0
+
     def finish(self, goal, started):
         deadline = started + self.run.patience_s
         while True:
@@ -87,6 +93,9 @@ class Daemon(Program):
             time.sleep(goal.interval_s)
         return True
 
+    def wait_until_settled(self):
+        self.wait(self.settled, 0.1, time.monotonic() + self.run.patience_s, "every node to say that it is done")
+
     def wait_until_in_sync(self):
         base = measure.Complete(self.run.folders[1:], measure.walk(self.run.folders[0]))
         self.wait(lambda: self.settled() and base.reached() and self.settled(), 0.1,
@@ -99,19 +108,45 @@ class P2psync(Daemon):
     name = "p2psync"
 
     def start(self):
+        self.prepare()
+        self.cluster.start()
+        self.wait_until_in_sync()
+
+    def prepare(self):
         run = self.run
         self.cluster = Cluster(
             run.world, run.home("cluster"), len(run.folders), settings={"P2PSYNC_GOSSIP_INTERVAL": "1s"},
             folders={f"node{i}": folder for i, folder in enumerate(run.folders, 1)},
             hosts=[run.network.host(i) for i in range(1, len(run.folders) + 1)])
-        self.cluster.start()
-        self.wait_until_in_sync()
+
+    def start_node(self, number):
+        self.cluster.nodes[number].spawn()
+        self.begun_anew(number)
+
+    def stop_node(self, number):
+        self.cluster.nodes[number].stop()
+
+    def state(self, number):
+        """What it says of itself; None while it does not answer."""
+        try:
+            return ask(self.cluster.nodes[number].folder)["state"]
+        except OSError:
+            return None
+
+    def sees(self, number, other):
+        """True if the first says that it is connected with the other."""
+        name = self.cluster.nodes[other].name
+        peers = ask(self.cluster.nodes[number].folder)["peers"]
+        return any(peer["connected"] for peer in peers if peer["name"] == name)
 
     def roots(self):
-        return [node.process.pid for node in self.cluster.nodes]
+        return [node.process.pid for node in self.cluster.nodes if node.process]
 
     def settled(self):
-        states = [ask(node.folder) for node in self.cluster.nodes]
+        try:
+            states = [ask(node.folder) for node in self.cluster.nodes]
+        except OSError:
+            return False  # one has just been started
         return all(
             state["state"] == "in_sync" and state["safe_to_power_off"]
             and state["root_digest"] == states[0]["root_digest"]
@@ -119,7 +154,7 @@ class P2psync(Daemon):
             for state in states)
 
     def check_alive(self):
-        for node in self.cluster.nodes:
+        for node in self.cluster.running():
             if node.process.poll() is not None:
                 raise Failure(f"{node.name} ended with {node.process.returncode}:\n{node.last_words()}")
 

@@ -18,7 +18,7 @@ COLUMNS = ("wire", "source sent", "peak", "cpu")
 
 
 def seconds(value):
-    return f"{value:.2f} s"
+    return f"{value:.2f} s" if value >= 1 else f"{1000 * value:.0f} ms"
 
 
 def size(value):
@@ -49,6 +49,20 @@ SHOWN = {
     "source sent per size": times,
     "copies": lambda value: f"{value:g}",
     "lost": lambda value: f"{value:g}",
+    "resurrected": lambda value: f"{value:g}",
+    "p95": seconds,
+    "worst": seconds,
+    "large file": seconds,
+    "cpu a node": lambda value: f"{1000 * value:.1f} ms",
+    "sent a second": size,
+    "written": size,
+    "wake-ups a second": lambda value: f"{value:.2f}",
+    "bytes a file": size,
+    "answers": seconds,
+    "scan": seconds,
+    "scan per find": times,
+    "first index": seconds,
+    "index per sha256sum": times,
 }
 
 

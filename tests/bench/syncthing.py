@@ -56,6 +56,14 @@ class Syncthing(programs.Daemon):
             node.spawn()
         self.wait_until_in_sync()
 
+    def start_node(self, number):
+        self.nodes[number].spawn()
+        self.begun_anew(number)
+
+    def stop_node(self, number):
+        self.nodes[number].process.terminate()
+        self.nodes[number].end()
+
     def roots(self):
         return [node.process.pid for node in self.nodes]
 
@@ -129,7 +137,7 @@ class Node:
         os.makedirs(os.path.join(self.folder, ".stfolder"))  # its mark that the folder is mounted
 
     def spawn(self):
-        with open(os.path.join(self.home, "log"), "wb") as log:
+        with open(os.path.join(self.home, "log"), "ab") as log:
             self.process = subprocess.Popen(
                 [*self.inside, "syncthing", "serve", "--home", self.home, "--no-browser", "--no-restart"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)

@@ -34,6 +34,7 @@ class Workload:
 
     nodes = 2
     mbit = None
+    halves = False
     programs = ("p2psync", "rsync", "rsync-fsync", "syncthing")
     rsync_options = ()
     requirements = (MEMORY,)
@@ -55,6 +56,16 @@ class Workload:
 
     def stage(self, run):
         """Prepares the change in run.staging."""
+
+    def start(self, run, program):
+        """Until the nodes run and are in sync."""
+        program.start()
+
+    def act(self, run, program):
+        """The change, until it is everywhere: the seconds that this took."""
+        self.change(run)
+        started = time.monotonic()
+        return program.finish(self.goal(run), started)
 
     def change(self, run):
         os.rename(os.path.join(run.staging, "data"), os.path.join(run.folders[0], "data"))
