@@ -12,7 +12,15 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto token = asio::experimental::as_tuple(asio::use_awaitable);
 
+constexpr int away_share = 60;
+
 }  // namespace
+
+std::chrono::nanoseconds retry_longest(std::chrono::nanoseconds away,
+                                       const TransportTiming& timing) {
+  return std::clamp(away / away_share, std::min(timing.retry_soon, timing.retry_max),
+                    timing.retry_max);
+}
 
 Dialer::Dialer(const asio::any_io_executor& executor, engine::NodeId member,
                std::optional<Address> address, const TransportTiming& timing, std::uint64_t seed)
@@ -21,6 +29,7 @@ Dialer::Dialer(const asio::any_io_executor& executor, engine::NodeId member,
       address_(std::move(address)),
       timing_(timing),
       jitter_(static_cast<std::minstd_rand::result_type>(seed)),
+      lost_at_(Clock::now()),
       wake_(executor) {}
 
 asio::awaitable<void> Dialer::run(std::shared_ptr<DialerHost> host, std::shared_ptr<Dialer> self) {
@@ -113,13 +122,15 @@ asio::awaitable<std::optional<std::string>> Dialer::connect(std::shared_ptr<Dial
 }
 
 void Dialer::put_off() {
-  delay_ = std::clamp(2 * delay_, timing_.retry_min, timing_.retry_max);
+  const Instant now = Clock::now();
+  delay_ = std::clamp(2 * delay_, timing_.retry_min, retry_longest(now - lost_at_, timing_));
   // Somewhere in the second half of the delay, so that nodes that failed together do not stay so.
   std::uniform_int_distribution<std::int64_t> part(delay_.count() / 2, delay_.count());
-  not_before_ = Clock::now() + std::chrono::nanoseconds(part(jitter_));
+  not_before_ = now + std::chrono::nanoseconds(part(jitter_));
 }
 
 void Dialer::lost(std::chrono::nanoseconds lasted) {
+  lost_at_ = Clock::now();
   if (lasted >= timing_.retry_max) {
     delay_ = std::chrono::nanoseconds(0);
   }

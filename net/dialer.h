@@ -1,6 +1,6 @@
 #pragma once
 // Dials one member whenever it is not connected: name looked up anew and all its addresses tried at
-// each attempt, then a pause that doubles up to retry_max, with jitter, and starts over after a
+// each attempt, then a pause that doubles up to retry_longest, with jitter, and starts over after a
 // connection that lasted.
 #include <asio/awaitable.hpp>
 #include <asio/ip/tcp.hpp>
@@ -28,6 +28,11 @@ struct Meeting {
   Outcome outcome = Outcome::refused;
   std::string reason;
 };
+
+/// The pause before the next attempt adds little to what the member was away already. When a
+/// network is mended, both its ends dial, and nothing tells them when that is.
+[[nodiscard]] std::chrono::nanoseconds retry_longest(std::chrono::nanoseconds away,
+                                                     const TransportTiming& timing);
 
 class DialerHost {
  public:
@@ -68,6 +73,7 @@ class Dialer {
   std::minstd_rand jitter_;
   std::chrono::nanoseconds delay_{0};
   Instant not_before_{};
+  Instant lost_at_;  ///< or the start
   asio::steady_timer wake_;
   std::shared_ptr<Lookup> lookup_;
   std::shared_ptr<asio::ip::tcp::socket> socket_;  ///< while it connects

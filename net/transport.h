@@ -45,10 +45,13 @@ struct Member {
 };
 
 struct TransportTiming {
-  std::chrono::nanoseconds connect_max = std::chrono::seconds(5);    ///< for each address of a name
+  /// For each address of a name. Within one attempt TCP asks ever more rarely.
+  std::chrono::nanoseconds connect_max = std::chrono::seconds(3);
   std::chrono::nanoseconds handshake_max = std::chrono::seconds(5);  ///< TLS, ready and welcome
   std::chrono::nanoseconds retry_min = std::chrono::milliseconds(100);
-  std::chrono::nanoseconds retry_max = std::chrono::seconds(10);
+  /// The longest pause in the first minute.
+  std::chrono::nanoseconds retry_soon = std::chrono::seconds(1);
+  std::chrono::nanoseconds retry_max = std::chrono::seconds(10);  ///< after ten minutes
   std::chrono::nanoseconds beat_after = std::chrono::seconds(10);
   std::chrono::nanoseconds silence_max = std::chrono::seconds(30);
 };

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <sstream>
 
+#include "net/dialer.h"
 #include "tests/unit/net_cluster.h"
 
 namespace p2psync::net {
@@ -308,6 +309,18 @@ TEST_CASE("transport: who cannot be reached is tried again, and said once") {
         "cannot reach " + cluster[0].name() + ": Connection refused (" + address + ")");
   REQUIRE(cluster[0].start(cluster.io, {cluster[1].member("")}, address).has_value());
   CHECK(run_until(cluster.io, [&] { return cluster.connected(); }));
+}
+
+TEST_CASE("transport: who was away for a while is dialled every second, for long less often") {
+  const TransportTiming timing;
+  using std::chrono::minutes;
+  using std::chrono::seconds;
+  CHECK(retry_longest(seconds(0), timing) == seconds(1));
+  CHECK(retry_longest(seconds(60), timing) == seconds(1));
+  CHECK(retry_longest(minutes(5), timing) == seconds(5));
+  CHECK(retry_longest(minutes(10), timing) == seconds(10));
+  CHECK(retry_longest(std::chrono::hours(1000), timing) == seconds(10));
+  CHECK(retry_longest(minutes(10), quick_timing()) == quick_timing().retry_max);
 }
 
 TEST_CASE("transport: a name that is not found is said, and does not hold up the others") {
