@@ -56,7 +56,8 @@ class Run:
             problems = program.stop()
         if problems:
             raise Failure("; ".join(problems))
-        wrong = [line for folder in self.folders[1:] for line in measure.differences(self.folders[0], folder)]
+        wrong = [line for folder in self.folders[1:] for line in measure.differences(
+            self.folders[0], folder, workload.unread)]
         if wrong:
             raise Failure("the trees differ:\n" + "\n".join(wrong[:20]) + f"\n{len(wrong)} in all")
         measured = {"time": took, "wire": sum(sent.values()), "source sent": sent[1],

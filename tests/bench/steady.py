@@ -84,6 +84,7 @@ class Steady(Workload):
     nodes = 4
     programs = ("p2psync", "syncthing")
     tree = 0  # files that are there and do not change
+    unread = b"still/"
 
     @property
     def files(self):
@@ -91,7 +92,7 @@ class Steady(Workload):
 
     def base(self, run):
         os.mkdir(os.path.join(run.folders[0], "desk"))
-        write_directories(os.path.join(run.folders[0], "tree"), self.files, 100, SMALL)
+        write_directories(os.path.join(run.folders[0], "still"), self.files, 100, SMALL)
 
 
 class Latency(Steady):
@@ -312,6 +313,7 @@ class Million(Workload):
 
     files_wanted = 1_000_000
     programs = ("p2psync",)
+    unread = b"projects/"
     rest_s = 10
     requirements = (Requirement("bytes a file", 256), Requirement("answers", 3),
                     Requirement("scan per find", 2), Requirement("index per sha256sum", 3))
