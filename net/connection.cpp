@@ -233,15 +233,23 @@ void Connection::close(std::string reason) {
   read_pause_.cancel();
 }
 
-void Connection::tend(Instant now, std::chrono::nanoseconds beat_after,
-                      std::chrono::nanoseconds silence_max) {
+Instant Connection::tend(Instant now, const TransportTiming& timing) {
+  const auto [beat_after, silence_max] = std::pair(timing.beat_after, timing.silence_max);
   if (!reading_paused_ && now - heard_ >= silence_max) {
     close("nothing was heard of it for " +
           std::to_string(std::chrono::duration_cast<std::chrono::seconds>(now - heard_).count()) +
           " s");
-  } else if (now - said_ >= beat_after && queue_.bytes() == 0) {
-    push(make_frame(FrameKind::beat, {}), engine::Priority::control);
+    return Instant::max();
   }
+  // A little early: an idle node then wakes once for the beats of all its connections.
+  if (now - said_ >= beat_after - beat_after / 8 && queue_.bytes() == 0) {
+    push(make_frame(FrameKind::beat, {}), engine::Priority::control);
+    said_ = now;
+  }
+  // Not at once where the other end reads nothing, or we do not.
+  const std::chrono::nanoseconds pause_min =
+      std::min<std::chrono::nanoseconds>(std::chrono::seconds(1), beat_after / 4);
+  return std::max(now + pause_min, std::min(said_ + beat_after, heard_ + silence_max));
 }
 
 std::uint64_t Connection::meter() {

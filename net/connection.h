@@ -20,6 +20,7 @@
 #include "net/send_queue.h"
 #include "net/tls.h"
 #include "net/token_bucket.h"
+#include "net/transport.h"
 
 namespace p2psync::net {
 
@@ -72,8 +73,8 @@ class Connection {
   [[nodiscard]] bool ended_by_peer() const { return ended_by_peer_; }
 
   /// Says something if nothing was said for a time, and gives up a peer that was silent for
-  /// another.
-  void tend(Instant now, std::chrono::nanoseconds beat_after, std::chrono::nanoseconds silence_max);
+  /// another. When to be called again.
+  Instant tend(Instant now, const TransportTiming& timing);
 
   [[nodiscard]] Origin origin() const { return origin_; }
   [[nodiscard]] const asio::ip::tcp::endpoint& remote() const { return remote_; }

@@ -165,16 +165,14 @@ void Transport::Core::dialling_failed(NodeId member, const std::string& text) {
 }
 
 asio::awaitable<void> Transport::Core::tend(std::shared_ptr<Core> self) {
-  const TransportTiming& timing = self->options_.timing;
-  const auto interval =
-      std::min<std::chrono::nanoseconds>(std::chrono::seconds(1), timing.beat_after / 4);
   while (!self->stopped_) {
+    Instant next = Instant::max();
     for (const auto& [node, peer] : self->peers_) {
       if (peer.current != nullptr) {
-        peer.current->tend(Clock::now(), timing.beat_after, timing.silence_max);
+        next = std::min(next, peer.current->tend(Clock::now(), self->options_.timing));
       }
     }
-    self->tending_.expires_after(interval);
+    self->tending_.expires_at(next);
     co_await self->tending_.async_wait(token);
   }
 }

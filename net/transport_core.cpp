@@ -182,6 +182,7 @@ void Transport::Core::begin(const Opened& opened, const std::shared_ptr<Connecti
       self->progress(node);
     }
   });
+  tending_.cancel();  // it is one more to be tended
   log(Level::info, "connected with " + peer.name + " at " + connection->remote_text());
   if (!stopped_ && events_.up) {
     events_.up(node);

@@ -210,6 +210,7 @@ std::vector<engine::Output> Daemon::step(engine::Input input) {
 }
 
 void Daemon::disk_answered(engine::Input answer) {
+  keep_house();
   if (phase_ == Phase::stopping) {
     // What the disk shows by now is recorded; whatever else it calls for is the next start's.
     for (engine::Output& output : step(std::move(answer))) {
@@ -273,11 +274,17 @@ void Daemon::set_wake_timer() {
   });
 }
 
+/// While there are displaced files that are still open, and only then.
 void Daemon::keep_house() {
+  if (phase_ != Phase::running || revisiting_ || disk_.still_open() == 0) {
+    return;
+  }
+  revisiting_ = true;
   revisit_.expires_after(revisit_interval);
   revisit_.async_wait([this](asio::error_code error) {
+    revisiting_ = false;
     if (!error) {
-      if (disk_.still_open() > 0 && !disk_.applying()) {
+      if (!disk_.applying()) {
         disk_.revisit();
       }
       keep_house();

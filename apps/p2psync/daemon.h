@@ -92,6 +92,7 @@ class Daemon {
   asio::steady_timer wake_;
   std::optional<engine::Instant> wake_at_;  ///< what wake_ is set to
   asio::steady_timer revisit_;
+  bool revisiting_ = false;  ///< revisit_ runs
   asio::steady_timer expire_;
   asio::steady_timer stop_;
   engine::Instant stop_deadline_;

@@ -105,7 +105,7 @@ void DiskWatch::read_events() {
 }
 
 void DiskWatch::wait_for_check() {
-  check_.expires_after(check_interval);
+  check_.expires_after(watcher_ != nullptr ? check_interval : check_interval_without_events);
   check_.async_wait([this](asio::error_code error) {
     if (!error && folder_is_ours()) {
       wait_for_check();

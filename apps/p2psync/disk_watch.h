@@ -1,7 +1,7 @@
 #pragma once
 // DiskWatch: when to look at the disk. The kernel's change events, gathered for a few milliseconds;
-// the scan of everything at every interval, and every minute where events do not reach; and, every
-// second, whether the folder is still the one that the node began with.
+// the scan of everything at every interval, and every minute where events do not reach; and, now
+// and then, whether the folder is still the one that the node began with.
 //
 // On the io_context's thread, callbacks too.
 #include <asio/io_context.hpp>
@@ -22,7 +22,10 @@ namespace p2psync::app {
 class DiskWatch {
  public:
   static constexpr std::chrono::milliseconds gather_time{3};
-  static constexpr std::chrono::seconds check_interval{1};
+  /// Of the folder, when nothing else asks. Where there are events they tell of most that can
+  /// befall it, but for what happens to the directories above.
+  static constexpr std::chrono::seconds check_interval{10};
+  static constexpr std::chrono::seconds check_interval_without_events{1};
   /// The longest between scans of what makes no events.
   static constexpr std::chrono::seconds uncovered_interval{60};
 
