@@ -1,44 +1,33 @@
 #pragma once
 // The index: every path that is known, in path order, with sums over any range in O(log n).
 //
-// A B+tree in memory. Each child slot carries the Summary of what is below it: how many siblings
-// are live and the sum of their fingerprints, so two nodes find where their trees differ without
-// reading them. Tombstones are stored and walked but not summed. An empty record is never stored:
-// putting one is erasing.
+// A B+tree in memory over the numbers of items, which lie packed but for those in use (items.h).
+// Each child slot carries the Summary of what is below it: how many siblings are live and the sum
+// of their fingerprints, so two nodes find where their trees differ without reading them.
+// Tombstones are stored and walked but not summed. An empty record is never stored: putting one is
+// erasing.
 //
 // Cost: find, put, erase, update, summary, next_after O(log n); one hash of the new entry a change
 // (the old one's is kept). Pointers to an Item or Record stay good until that path is changed or
-// erased, whatever happens to others; but only `update` may write to a record.
-// A range is [lower, upper) in PathLess order; "" as upper means the end.
-// Not thread safe. Source: Meyer, Range-Based Set Reconciliation, 2023 (sums in a search tree).
+// erased, whatever happens to others, and until pack() is called; only `update` may write to a
+// record. A range is [lower, upper) in PathLess order; "" as upper means the end. Not thread safe.
+// Source: Meyer, Range-Based Set Reconciliation, 2023 (sums in a search tree).
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
-#include "engine/entry.h"
+#include "engine/items.h"
 #include "engine/path.h"
-#include "engine/record.h"
 
 namespace p2psync::engine {
 
-/// What a set of entries comes to.
-struct Summary {
-  std::uint64_t live = 0;   ///< siblings, not paths
-  Fingerprint fingerprint;  ///< the sum of theirs
-  Summary& operator+=(const Summary& other);
-  Summary& operator-=(const Summary& other);
-  bool operator==(const Summary&) const = default;
-};
-
 class Index {
  public:
-  struct Item {
-    Path path;
-    Record record;
-    Fingerprint fingerprint;  ///< of record.entry at this path; zero for a tombstone
-  };
+  /// A path's number, for as long as it has a record.
+  using Id = Items::Id;
 
   Index();
   ~Index();
@@ -52,8 +41,13 @@ class Index {
   void put(std::string_view path, Record record);
   void erase(std::string_view path);
   /// Edits one record in place; it is made if absent, and erased if it is empty afterwards. `edit`
-  /// must not touch the index.
-  void update(std::string_view path, const std::function<void(Record&)>& edit);
+  /// must not touch the index. Returns its number; that of an erased one is free again.
+  Id update(std::string_view path, const std::function<void(Record&)>& edit);
+  /// Leaves at most so many records unpacked.
+  void pack(std::size_t open_max) { items_.pack(open_max); }
+
+  [[nodiscard]] std::optional<Id> id(std::string_view path) const;
+  [[nodiscard]] const Item& item(Id id) const { return items_.open(id); }
 
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] bool empty() const { return size_ == 0; }
@@ -72,7 +66,8 @@ class Index {
   /// fine.
   [[nodiscard]] const Item* at_or_after(std::string_view path) const;
   [[nodiscard]] const Item* next_after(std::string_view path) const;
-  /// In order while `visit` returns true. The index must not change meanwhile.
+  /// In order while `visit` returns true. The index must not change meanwhile, and what is visited
+  /// may be gone with the call.
   void for_each(std::string_view lower, std::string_view upper,
                 const std::function<bool(const Path&, const Record&)>& visit) const;
 
@@ -82,6 +77,7 @@ class Index {
  private:
   struct Node;
 
+  Items items_;
   std::unique_ptr<Node> root_;
   std::size_t size_ = 0;
   Summary sum_;  ///< of everything: asked for at every step

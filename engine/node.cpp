@@ -380,6 +380,7 @@ std::vector<Output> Node::Impl::finish(Instant now) {
   if (Change change = replica_.take_change(); !change.empty()) {
     out_.insert(out_.begin(), Persist{std::move(change)});  // first: what follows may tell of it
   }
+  replica_.pack(options_.unpacked_max);
   return std::exchange(out_, {});
 }
 

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/index.h"
 #include "engine/input.h"
 #include "engine/output.h"
 #include "engine/status.h"
@@ -32,11 +33,13 @@ struct NodeOptions {
   std::uint64_t index_epoch = 0;          ///< when the index was made, ms since 1970
   bool fresh_index = false;   ///< the index was made at this start: files found are imports
   bool keep_versions = true;  ///< [versions] keep is not "0"
+  /// Records that may lie unpacked between two steps: what is in use comes again soon.
+  std::size_t unpacked_max = 8192;
 };
 
 /// What the index store holds, for a start.
 struct Loaded {
-  std::vector<Change::PathRecord> records;
+  Index index;
   VersionVector knowledge;
   std::vector<HeldRow> rows;
   std::vector<KeptVersion> kept;

@@ -62,12 +62,17 @@ std::vector<std::uint64_t> superseded_by_replacing(const Entry& entry, const std
   return list;
 }
 
+std::optional<Hash> content_of(const Shown& shown) {
+  return shown.version.kind == Kind::file ? std::optional(shown.version.content) : std::nullopt;
+}
+
 }  // namespace
 
 Replica::Replica(const NodeOptions& options, Loaded loaded)
     : self_(options.self),
       actor_{options.self, options.incarnation},
-      importing_(options.fresh_index) {
+      importing_(options.fresh_index),
+      contents_seed_(options.seed) {
   for (const MemberName& member : options.members) {
     if (member.id == self_) {
       label_ = member.name;
@@ -368,11 +373,14 @@ void Replica::show(const Path& path, Shown shown) {
   if (shown.version.kind == Kind::directory) {
     new_directories_.push_back(shown.name);
   }
-  index_.update(path, [&](Record& record) {
+  const std::optional<Hash> content = content_of(shown);
+  std::optional<Hash> old;
+  const Index::Id id = index_.update(path, [&](Record& record) {
     const auto place = std::ranges::lower_bound(record.shown, shown.name, {}, &Shown::name);
     const bool again = place != record.shown.end() && place->name == shown.name;
     if (again) {
       count(path, *place, false);
+      old = content_of(*place);
     }
     count(path, shown, true);
     if (again) {
@@ -381,6 +389,12 @@ void Replica::show(const Path& path, Shown shown) {
       record.shown.insert(place, std::move(shown));
     }
   });
+  if (old && old != content) {
+    unlist_content(path, id, *old);
+  }
+  if (content) {
+    list_content(id, *content);
+  }
   changed_records_.insert(path);
 }
 
@@ -391,16 +405,21 @@ const Path* Replica::directory_with(std::uint64_t inode) const {
 
 void Replica::unshow(const Path& path, const Path& name) {
   bool gone = false;
-  index_.update(path, [&](Record& record) {
+  std::optional<Hash> content;
+  const Index::Id id = index_.update(path, [&](Record& record) {
     const auto place = std::ranges::find(record.shown, name, &Shown::name);
     if (place != record.shown.end()) {
       count(path, *place, false);
+      content = content_of(*place);
       record.shown.erase(place);
       gone = true;
     }
   });
   if (!gone) {
     return;
+  }
+  if (content) {
+    unlist_content(path, id, *content);
   }
   changed_records_.insert(path);
   mark_dirty(path);
@@ -443,18 +462,6 @@ void Replica::count(const Path& path, const Shown& shown, bool add) {
       copies_[shown.name] = path;
     } else {
       copies_.erase(shown.name);
-    }
-  }
-  if (shown.version.kind == Kind::file) {
-    auto& names = names_by_content_[shown.version.content];
-    if (add) {
-      names.push_back(shown.name);
-      appeared_.push_back(shown.version.content);
-    } else if (const auto place = std::ranges::find(names, shown.name); place != names.end()) {
-      names.erase(place);
-    }
-    if (names.empty()) {
-      names_by_content_.erase(shown.version.content);
     }
   }
 }

@@ -20,6 +20,7 @@
 #include "engine/index.h"
 #include "engine/layout.h"
 #include "engine/node.h"
+#include "engine/sorted_blocks.h"
 
 namespace p2psync::engine {
 
@@ -136,6 +137,8 @@ class Replica {
   [[nodiscard]] Fingerprint matrix_fingerprint() const;
 
   // --- what changed ---
+  /// Ends the life of what was given out of the index. At most so many records stay unpacked.
+  void pack(std::size_t open_max) { index_.pack(open_max); }
   [[nodiscard]] std::vector<Dirty> take_dirty();
   [[nodiscard]] bool any_dirty() const { return !dirty_.empty(); }
   [[nodiscard]] Change take_change();
@@ -148,6 +151,21 @@ class Replica {
   void end_imports() { importing_ = false; }
 
  private:
+  /// The highest of an actor that a path has seen. In three words, so that there is no gap in it.
+  struct Event {
+    std::uint32_t sequence_high = 0;
+    std::uint32_t sequence_low = 0;
+    Index::Id id = 0;
+    auto operator<=>(const Event&) const = default;
+    Event(std::uint64_t sequence, Index::Id path)
+        : sequence_high(static_cast<std::uint32_t>(sequence >> 32)),
+          sequence_low(static_cast<std::uint32_t>(sequence)),
+          id(path) {}
+    [[nodiscard]] std::uint64_t sequence() const {
+      return std::uint64_t{sequence_high} << 32 | sequence_low;
+    }
+  };
+
   Dot mint();
   /// `over`: what a displaced file held before, shown or not.
   Version write(const Path& path, const Path& name, const Seen& seen,
@@ -169,14 +187,20 @@ class Replica {
       relearned_.insert(dot);
     }
   }
-  void reindex(const Path& path, const VersionVector& before, const VersionVector& after);
+  void reindex(Index::Id id, const VersionVector& before, const VersionVector& after);
   void liveness_changed(const Path& path);
   void count(const Path& path, const Shown& shown, bool add);
+  [[nodiscard]] std::uint64_t content_key(const Hash& content, Index::Id id) const;
+  void list_content(Index::Id id, const Hash& content);
+  void unlist_content(const Path& path, Index::Id id, const Hash& content);
+  /// What shows this content at a name; null: nothing does.
+  [[nodiscard]] const Shown* showing(const Hash& content) const;
   void add_kept(KeptVersion kept);
   void drop_kept(const std::string& file);
   void settle_doubt(const Path& name, const Signature* found);
-  void load_doubts(const Path& path, Record& record, const std::vector<Relaid>& carried_out);
+  void load_doubts(const Path& path, const std::vector<Relaid>& carried_out);
   void load(Loaded loaded);
+  void load(const Path& path, const Record& record);
   void relay(const Relaid& step);
 
   NodeId self_;
@@ -189,7 +213,7 @@ class Replica {
   VersionVector knowledge_;
   std::map<NodeId, HeldRow> rows_;
   mutable std::optional<Fingerprint> matrix_;  ///< of the two; whoever changes them resets it
-  std::map<Actor, std::map<std::uint64_t, Path>> events_;
+  std::map<Actor, SortedBlocks<Event>> events_;
   std::map<Path, Path> copies_;     ///< conflict name -> its path, where they differ
   std::set<Path> tombstones_;       ///< paths with notes of deletions, or with nothing live
   std::map<Path, Path> doubtful_;   ///< by name
@@ -197,7 +221,9 @@ class Replica {
   std::set<Dot> relearned_;  ///< live events of this node's that this index did not see it make
   Totals totals_;
 
-  std::unordered_map<Hash, std::vector<Path>, HashOfHash> names_by_content_;
+  /// Of each content at a name: 32 bits that stand for it, and the number of the path.
+  SortedBlocks<std::uint64_t> contents_;
+  std::uint64_t contents_seed_;  ///< a secret: members choose contents
   std::vector<Hash> appeared_;
   std::unordered_map<std::uint64_t, Path> directories_by_inode_;  ///< the last shown with it
   std::map<std::string, KeptVersion> kept_;

@@ -1,18 +1,61 @@
 // The part of the replica that knows where contents are on this disk.
-#include "engine/replica.h"
+#include <xxhash.h>
 
+#include <algorithm>
 #include <tuple>
+
+#include "engine/replica.h"
 
 namespace p2psync::engine {
 namespace {
 
 constexpr std::size_t similar_max = 4;
 
+bool has_content(const Shown& shown, const Hash& content) {
+  return shown.version.kind == Kind::file && shown.version.content == content;
+}
+
 }  // namespace
+
+std::uint64_t Replica::content_key(const Hash& content, Index::Id id) const {
+  const XXH64_hash_t hash =
+      XXH3_64bits_withSeed(content.bytes.data(), content.bytes.size(), contents_seed_);
+  return hash >> 32 << 32 | id;
+}
+
+void Replica::list_content(Index::Id id, const Hash& content) {
+  contents_.insert(content_key(content, id));
+  appeared_.push_back(content);
+}
+
+/// One name of this path shows it no longer; others may.
+void Replica::unlist_content(const Path& path, Index::Id id, const Hash& content) {
+  if (std::ranges::none_of(record(path).shown,
+                           [&](const Shown& shown) { return has_content(shown, content); })) {
+    contents_.erase(content_key(content, id));
+  }
+}
+
+const Shown* Replica::showing(const Hash& content) const {
+  const Shown* found = nullptr;
+  const std::uint64_t first = content_key(content, 0);
+  contents_.for_each_from(first, [&](std::uint64_t key) {
+    if (key >> 32 != first >> 32) {
+      return false;
+    }
+    for (const Shown& shown : index_.item(static_cast<Index::Id>(key)).record.shown) {
+      if (has_content(shown, content)) {
+        found = &shown;
+      }
+    }
+    return found == nullptr;
+  });
+  return found;
+}
 
 bool Replica::available(const Version& version) const {
   return version.kind != Kind::file || found_.contains(version.content) ||
-         staged_.contains(version.content) || names_by_content_.contains(version.content) ||
+         staged_.contains(version.content) || showing(version.content) != nullptr ||
          kept_by_content_.contains(version.content);
 }
 
@@ -26,9 +69,8 @@ Source Replica::source(const Version& version) const {
   if (staged_.contains(version.content)) {
     return Staged{};
   }
-  if (const auto names = names_by_content_.find(version.content);
-      names != names_by_content_.end()) {
-    return AtName{names->second.back()};
+  if (const Shown* shown = showing(version.content)) {
+    return AtName{shown->name};
   }
   if (const auto kept = kept_by_content_.find(version.content); kept != kept_by_content_.end()) {
     return Kept{kept->second.back(), false};
@@ -111,7 +153,7 @@ std::set<std::string> Replica::pinned() const {
     };
     if (kept.version.kind == Kind::file && record != nullptr &&
         std::ranges::any_of(record->entry.versions, is_its) &&
-        !names_by_content_.contains(kept.version.content)) {
+        showing(kept.version.content) == nullptr) {
       files.insert(file);
     }
   }

@@ -46,29 +46,27 @@ void Replica::set_entry(const Path& path, Entry entry) {
     }
   }
   dirty_.push_back(std::move(dirty));
-  reindex(path, before.context, entry.context);
+  const VersionVector seen_before = before.context;
+  const VersionVector seen_after = entry.context;
   if (is_tombstone(entry)) {
     tombstones_.insert(path);
   } else {
     tombstones_.erase(path);
   }
-  index_.update(path, [&entry](Record& changed) { changed.entry = std::move(entry); });
+  const Index::Id id =
+      index_.update(path, [&entry](Record& changed) { changed.entry = std::move(entry); });
+  reindex(id, seen_before, seen_after);
   changed_records_.insert(path);
   if (live_before != live_after || kinds_changed) {
     liveness_changed(path);
   }
 }
 
-void Replica::reindex(const Path& path, const VersionVector& before, const VersionVector& after) {
+void Replica::reindex(Index::Id id, const VersionVector& before, const VersionVector& after) {
   for (const auto& [actor, sequence] : before.items()) {
     if (after.at(actor) != sequence) {
       auto& events = events_[actor];
-      // Only what is this path's own: another path may have the number in an index that was
-      // damaged.
-      if (const auto place = events.find(sequence);
-          place != events.end() && place->second == path) {
-        events.erase(place);
-      }
+      events.erase({sequence, id});
       if (events.empty()) {
         events_.erase(actor);
       }
@@ -76,7 +74,7 @@ void Replica::reindex(const Path& path, const VersionVector& before, const Versi
   }
   for (const auto& [actor, sequence] : after.items()) {
     if (before.at(actor) != sequence) {
-      events_[actor][sequence] = path;
+      events_[actor].insert({sequence, id});
     }
   }
 }
@@ -225,11 +223,12 @@ void Replica::for_events(const Actor& actor, std::uint64_t from,
   if (events == events_.end()) {
     return;
   }
-  for (auto place = events->second.upper_bound(from); place != events->second.end(); ++place) {
-    if (!visit(place->first, place->second)) {
-      return;
-    }
+  if (from == UINT64_MAX) {
+    return;
   }
+  events->second.for_each_from({from + 1, 0}, [&](const Event& event) {
+    return visit(event.sequence(), index_.item(event.id).path);
+  });
 }
 
 VersionVector Replica::stable(std::span<const MemberName> members) const {
@@ -262,7 +261,7 @@ void Replica::collect(const VersionVector& stable) {
                   [&](const Deletion& deletion) { return stable.covers(deletion.dot); });
     if (!entry.live() && entry.deletions.empty() && stable.covers(entry.context)) {
       // Knowledge remembers for the entry: what it covers and no entry holds was removed.
-      reindex(path, entry.context, {});
+      reindex(*index_.id(path), entry.context, {});
       entry = {};
     }
     if (!is_tombstone(entry)) {

@@ -4,6 +4,21 @@
 #include "engine/replica.h"
 
 namespace p2psync::engine {
+namespace {
+
+/// The one version that there is stands at the path, and so a plan would find nothing to do, unless
+/// it is a file with something below it. Most of a tree is so at a start, and is not planned.
+bool is_laid(const Path& path, const Record& record) {
+  if (!record.doubts.empty() || record.entry.versions.size() != 1 || record.shown.size() != 1) {
+    return false;
+  }
+  const Sibling& version = record.entry.versions[0];
+  const Shown& shown = record.shown[0];
+  return shown.name == path && shown.dots == std::vector{version.dot} &&
+         shown.version == version.version && !version.version.copy;
+}
+
+}  // namespace
 
 void Replica::load(Loaded loaded) {
   knowledge_ = std::move(loaded.knowledge);
@@ -13,35 +28,22 @@ void Replica::load(Loaded loaded) {
   for (KeptVersion& kept : loaded.kept) {
     add_kept(std::move(kept));
   }
-  for (auto& [path, record] : loaded.records) {
-    if (!record) {
-      continue;
+  index_ = std::move(loaded.index);
+  std::vector<Path> doubtful;
+  Path before;
+  index_.for_each("", "", [&](const Path& path, const Record& record) {
+    if (!before.empty() && is_below(path, before)) {
+      mark_dirty(before);  // also where it is laid: a file would be in the way
     }
-    reindex(path, {}, record->entry.context);
-    if (!record->entry.context.empty() &&
-        (!record->entry.live() || !record->entry.deletions.empty())) {
-      tombstones_.insert(path);
+    before = path;
+    load(path, record);
+    if (!record.doubts.empty()) {
+      doubtful.push_back(path);
     }
-    for (const Sibling& sibling : record->entry.versions) {
-      note_relearned(sibling.dot);
-      if (sibling.version.imported && sibling.dot.actor.node == self_) {
-        note_import(path);
-      }
-    }
-    for (const Shown& shown : record->shown) {
-      count(path, shown, true);
-      std::ranges::for_each(shown.dots, [this](const Dot& dot) { relearned_.erase(dot); });
-    }
-    // What was not held when the process ended is not held before it is laid out.
-    Dirty dirty{path, {}};
-    for (const auto& [actor, sequence] : record->entry.context.items()) {
-      if (const std::uint64_t held = rows_[self_].held.at(actor); sequence > held) {
-        dirty.floor.emplace_back(actor, held);
-      }
-    }
-    load_doubts(path, *record, loaded.relaid);
-    index_.put(path, std::move(*record));
-    dirty_.push_back(std::move(dirty));
+    return true;
+  });
+  for (const Path& path : doubtful) {
+    load_doubts(path, loaded.relaid);
   }
   appeared_ = {};  // nothing has been asked for yet
   batch_ = loaded.applied;
@@ -57,20 +59,53 @@ void Replica::load(Loaded loaded) {
   }
 }
 
+void Replica::load(const Path& path, const Record& record) {
+  const Index::Id id = *index_.id(path);
+  const Entry& entry = record.entry;
+  reindex(id, {}, entry.context);
+  if (!entry.context.empty() && (!entry.live() || !entry.deletions.empty())) {
+    tombstones_.insert(path);
+  }
+  for (const Sibling& sibling : entry.versions) {
+    note_relearned(sibling.dot);
+    if (sibling.version.imported && sibling.dot.actor.node == self_) {
+      note_import(path);
+    }
+  }
+  for (const Shown& shown : record.shown) {
+    count(path, shown, true);
+    if (shown.version.kind == Kind::file) {
+      list_content(id, shown.version.content);
+    }
+    std::ranges::for_each(shown.dots, [this](const Dot& dot) { relearned_.erase(dot); });
+  }
+  // What was not held when the process ended is not held before it is laid out.
+  Dirty dirty{path, {}};
+  for (const auto& [actor, sequence] : entry.context.items()) {
+    if (const std::uint64_t held = rows_[self_].held.at(actor); sequence > held) {
+      dirty.floor.emplace_back(actor, held);
+    }
+  }
+  if (!dirty.floor.empty() || !is_laid(path, record)) {
+    dirty_.push_back(std::move(dirty));
+  }
+}
+
 /// Only what the disk bears out: a power cut may have undone what was laid.
-void Replica::load_doubts(const Path& path, Record& record,
-                          const std::vector<Relaid>& carried_out) {
-  const auto gone = std::erase_if(record.doubts, [&](const Doubt& doubt) {
-    return doubt.laid && std::ranges::none_of(carried_out, [&](const Relaid& step) {
-             return step.name == doubt.name && step.wanted.has_value();
-           });
+void Replica::load_doubts(const Path& path, const std::vector<Relaid>& carried_out) {
+  index_.update(path, [&](Record& record) {
+    const auto gone = std::erase_if(record.doubts, [&](const Doubt& doubt) {
+      return doubt.laid && std::ranges::none_of(carried_out, [&](const Relaid& step) {
+               return step.name == doubt.name && step.wanted.has_value();
+             });
+    });
+    if (gone > 0) {
+      changed_records_.insert(path);
+    }
+    for (const Doubt& doubt : record.doubts) {
+      doubtful_[doubt.name] = path;
+    }
   });
-  if (gone > 0) {
-    changed_records_.insert(path);
-  }
-  for (const Doubt& doubt : record.doubts) {
-    doubtful_[doubt.name] = path;
-  }
 }
 
 void Replica::relay(const Relaid& step) {

@@ -91,7 +91,7 @@ void Scan::on(Instant now, const Listed& listed) {
 
 void Scan::touch_missing(const Path& directory, const std::set<std::string, std::less<>>& there) {
   const Path first = directory.empty() ? Path() : directory + "/";
-  const Index::Item* item = replica_.index().at_or_after(first);
+  const Item* item = replica_.index().at_or_after(first);
   while (item != nullptr && is_below(item->path, directory)) {
     const std::string_view rest = std::string_view(item->path).substr(first.size());
     const std::size_t slash = rest.find('/');

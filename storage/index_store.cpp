@@ -324,7 +324,8 @@ Result<engine::Loaded> IndexStore::load() {
         throw damaged(sqlite.file(), *problem);
       }
       auto record = decoded<Record>(sqlite, unsealed(sqlite, entries.text(0), entries.blob(1)));
-      loaded.records.push_back({std::move(path), std::move(record)});
+      loaded.index.put(path, std::move(record));
+      loaded.index.pack(0);
     }
     SqliteStatement values(sqlite, "SELECT key, value FROM meta");
     while (values.step()) {  // all of them: a key that has rotted is a value that is missing

@@ -183,9 +183,10 @@ class Link {
       Loaded loaded;
       for (std::size_t i = 0; i < million; ++i) {
         if (id == 1 || !damage.missing.contains(i)) {
-          loaded.records.push_back({path_of(i), record_of(i)});
-          loaded.records.back().record->entry.versions[0].version.copy =
-              id == 2 && damage.changed.contains(i);
+          Record record = record_of(i);
+          record.entry.versions[0].version.copy = id == 2 && damage.changed.contains(i);
+          loaded.index.put(path_of(i), std::move(record));
+          loaded.index.pack(0);
         }
       }
       loaded.knowledge = {{writer, million}};

@@ -37,9 +37,9 @@ void add(std::string& digest, const T& value) {
 
 void add(std::string& digest, const IndexModel& index) {
   const Loaded loaded = index.load();
-  for (const auto& [path, record] : loaded.records) {
+  for (const auto& [path, record] : index.records()) {
     digest += path + '\0';
-    add(digest, *record);
+    add(digest, record);
   }
   add(digest, loaded.knowledge);
   for (const HeldRow& row : loaded.rows) {

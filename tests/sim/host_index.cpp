@@ -125,6 +125,24 @@ Result<Loaded> Host::open_index() {
 
 namespace {
 
+bool same_record(const Record& a, const Record& b) {
+  return a.entry == b.entry && a.shown == b.shown;
+}
+
+bool same_records(const IndexModel::Records& model, const Index& index) {
+  if (model.size() != index.size()) {
+    return false;
+  }
+  bool same = true;
+  auto place = model.begin();
+  index.for_each("", "", [&](const Path& path, const Record& record) {
+    same = same && place->first == path && same_record(place->second, record);
+    ++place;
+    return same;
+  });
+  return same;
+}
+
 std::string difference(const IndexModel& model, const Loaded& loaded) {
   if (model.load().knowledge != loaded.knowledge) {
     Record knows, knew;
@@ -132,16 +150,18 @@ std::string difference(const IndexModel& model, const Loaded& loaded) {
     knew.entry.context = model.load().knowledge;
     return "it knows " + describe(&knows) + " instead of " + describe(&knew);
   }
-  for (const auto& [path, record] : loaded.records) {
+  std::string found = std::to_string(loaded.index.size()) + " records instead of " +
+                      std::to_string(model.records().size());
+  loaded.index.for_each("", "", [&](const Path& path, const Record& record) {
     const auto there = model.records().find(path);
-    if (there == model.records().end() || there->second.entry != record->entry ||
-        there->second.shown != record->shown) {
-      return path + " " + describe(&*record) + " instead of " +
-             describe(there == model.records().end() ? nullptr : &there->second);
+    const Record* before = there == model.records().end() ? nullptr : &there->second;
+    const bool same = before != nullptr && same_record(*before, record);
+    if (!same) {
+      found = path + " " + describe(&record) + " instead of " + describe(before);
     }
-  }
-  return std::to_string(loaded.records.size()) + " records instead of " +
-         std::to_string(model.records().size());
+    return same;
+  });
+  return found;
 }
 
 }  // namespace
@@ -152,10 +172,7 @@ void Host::take_in(const Loaded& loaded) {
   index_.scanned = !store_->fresh();
   const auto equals = [&](const IndexModel& model) {
     return model.load().knowledge == loaded.knowledge &&
-           std::ranges::equal(model.records(), loaded.records, [](const auto& a, const auto& b) {
-             return a.first == b.path && a.second.entry == b.record->entry &&
-                    a.second.shown == b.record->shown;
-           });
+           same_records(model.records(), loaded.index);
   };
   if (const auto held = std::ranges::find_if(unconfirmed_, equals); held != unconfirmed_.end()) {
     held->epoch = index_.epoch;
@@ -169,7 +186,10 @@ void Host::take_in(const Loaded& loaded) {
     }
     IndexModel found;
     Change all;
-    all.records = loaded.records;
+    loaded.index.for_each("", "", [&all](const Path& path, const Record& record) {
+      all.records.push_back({path, record});
+      return true;
+    });
     all.knowledge = loaded.knowledge;
     all.rows = loaded.rows;
     all.kept = loaded.kept;

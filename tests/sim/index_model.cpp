@@ -30,7 +30,7 @@ void IndexModel::commit(const Change& change) {
 Loaded IndexModel::load() const {
   Loaded loaded;
   for (const auto& [path, record] : records_) {
-    loaded.records.push_back({path, record});
+    loaded.index.put(path, record);
   }
   loaded.knowledge = knowledge_;
   loaded.applied = applied_;

@@ -21,15 +21,6 @@ Hello hello_of(const NodeOptions& options) {
   return {protocol_version, options.cluster, options.version, options.members, false};
 }
 
-std::vector<Change::PathRecord> records_of(const Replica& replica) {
-  std::vector<Change::PathRecord> records;
-  replica.index().for_each("", "", [&records](const Path& path, const Record& record) {
-    records.push_back({path, record});
-    return true;
-  });
-  return records;
-}
-
 /// The same mistake in every message, on purpose.
 void spoil(Planted planted, Entries& message) {
   if (planted == Planted::skipped_entry && message.entries.size() > 1) {
@@ -127,7 +118,7 @@ void ModelNode::settle(const Scene& scene, Log* log) {
     }
     if (batch) {
       if (log != nullptr) {
-        *log = {records_of(replica_), {}};
+        *log = {replica_.index(), {}};
       }
       const ApplyDone done = apply(*batch, log);
       for (const Hash& used : reconciler.done(now, done).staged_used) {
@@ -241,19 +232,19 @@ StepResult ModelNode::carry_out(const Path& path, const Step& step,
 }
 
 void ModelNode::restart(const Scene& scene) {
-  reload(scene, {records_of(replica_), {}});
+  reload(scene, {replica_.index(), {}});
 }
 
 void ModelNode::hear_and_crash(const Scene& scene, const ModelNode& sender) {
   merge(scene, sender);
-  Log log{records_of(replica_), {}};
+  Log log{replica_.index(), {}};
   settle(scene, &log);
   reload(scene, std::move(log));
 }
 
 void ModelNode::reload(const Scene& scene, Log log) {
   Loaded loaded;
-  loaded.records = std::move(log.records);
+  loaded.index = std::move(log.index);
   loaded.relaid = std::move(log.steps);
   loaded.knowledge = replica_.knowledge();
   ++incarnation_;

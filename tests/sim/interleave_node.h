@@ -127,7 +127,7 @@ class ModelNode {
  private:
   /// The index before the last batch, and the steps of that batch.
   struct Log {
-    std::vector<engine::Change::PathRecord> records;
+    engine::Index index;
     std::vector<engine::Relaid> steps;
   };
   [[nodiscard]] engine::NodeOptions options(const Scene& scene, std::size_t node) const;

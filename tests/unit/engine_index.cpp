@@ -163,6 +163,9 @@ void run_against_model(std::uint64_t seed, std::size_t operations, std::uint64_t
     if (found != nullptr) {
       REQUIRE(found->entry == expected->second.entry);
     }
+    if (i % 10 == 0) {
+      index.pack(dice.below(40));
+    }
     if (i % 997 == 0) {
       index.check();
       const Path other = dice.below(4) == 0 ? Path() : random_path(dice);
@@ -174,7 +177,11 @@ void run_against_model(std::uint64_t seed, std::size_t operations, std::uint64_t
       compare_split(index, "", "", 16);
     }
   }
+  index.pack(model.size() / 2);
   index.check();
+  const Index copy = index;
+  copy.check();
+  compare_walk(copy, model);
   compare_walk(index, model);
   CHECK(index.summary() == naive_summary(model, "", ""));
   while (!model.empty()) {

@@ -35,7 +35,7 @@ Loaded index_of(int count) {
     const Dot dot{{1, 1}, static_cast<std::uint64_t>(i) + 1};
     Version version = directory_version();
     version.tag = tag_of(dot);
-    loaded.records.push_back({"d" + std::to_string(i), Record{{{dot}, {{dot, version}}, {}}, {}}});
+    loaded.index.put("d" + std::to_string(i), {{{dot}, {{dot, version}}, {}}, {}, {}});
     loaded.knowledge.add(dot);
   }
   return loaded;
@@ -180,17 +180,21 @@ TEST_CASE("node: equal knowledge and unequal roots are repaired") {
   };
   const Case cases[] = {
       {"an entry is missing: by its knowledge it was removed",
-       [](Loaded& loaded) { loaded.records.erase(loaded.records.begin() + 70); },
+       [](Loaded& loaded) { loaded.index.erase("d70"); },
        [](const Node& node) {
          const Record* record = node.record("d70");
          return record == nullptr || !record->entry.live();
        }},
       {"a sibling is no copy there",
-       [](Loaded& loaded) { loaded.records[3].record->entry.versions[0].version.copy = true; },
+       [](Loaded& loaded) {
+         loaded.index.update("d3", [](Record& d3) { d3.entry.versions[0].version.copy = true; });
+       },
        [](const Node& node) { return node.record("d3")->entry.versions.at(0).version.copy; }},
       {"half of the entries are missing",
        [](Loaded& loaded) {
-         std::erase_if(loaded.records, [](const auto& each) { return each.path.size() == 3; });
+         for (int i = 10; i < 100; ++i) {
+           loaded.index.erase("d" + std::to_string(i));
+         }
        },
        [](const Node& node) {
          const Record* record = node.record("d55");
@@ -226,11 +230,12 @@ TEST_CASE("node: silence about an entry that is ahead of its node's knowledge re
     CAPTURE(behind);
     // A stream of entries was cut off after the deletion of d3 and before the knowledge of it.
     Loaded ahead = index_of(10);
-    Entry& entry = ahead.records[3].record->entry;
+    Entry entry = ahead.index.find("d3")->entry;
     const Dot deletion{{2, 77}, 1};
     entry.versions.clear();
     entry.context.add(deletion);
     entry.deletions.push_back({deletion, {}});
+    ahead.index.put("d3", {entry, {}, {}});
     Pair pair;
     bool repaired = false;
     bool removed_unseen = false;

@@ -36,13 +36,13 @@ Loaded file_a() {
   signature.ctime = 12;
   Loaded loaded;
   loaded.knowledge.add(first);
-  loaded.records.push_back({"a", Record{{loaded.knowledge, {{first, version}}, {}},
-                                        {{"a", {first}, version, signature}}}});
+  loaded.index.put(
+      "a", {{loaded.knowledge, {{first, version}}, {}}, {{"a", {first}, version, signature}}, {}});
   return loaded;
 }
 
 Listed root_of(const Loaded& loaded) {
-  return {"", std::vector<Listing>{{"a", false, loaded.records[0].record->shown[0].signature}}};
+  return {"", std::vector<Listing>{{"a", false, loaded.index.find("a")->shown[0].signature}}};
 }
 
 template <class T, class Wanted>
@@ -82,7 +82,7 @@ TEST_CASE("node: where bytes could not be read for a peer it looks again") {
   Node node(alone(), loaded, now);
   std::ignore = node.start(now);
   std::ignore = node.step(now, root_of(loaded));
-  const Hash content = loaded.records[0].record->shown[0].version.content;
+  const Hash content = loaded.index.find("a")->shown[0].version.content;
   CHECK(asks<Look>(node.step(now, BlockRead{2, 1, content, nullptr}),
                    [](const Look& look) { return look.names.front().name == "a"; }));
 }
@@ -93,7 +93,8 @@ TEST_CASE("node: what power took back to an older version is no news") {
   Version old;
   old.content.bytes[0] = 5;
   old.mtime = 17;
-  loaded.records[0].record->entry.versions[0].version.superseded = {recognition(old)};
+  loaded.index.update(
+      "a", [&old](Record& a) { a.entry.versions[0].version.superseded = {recognition(old)}; });
   for (const bool written_by_user : {false, true}) {
     Node node(alone(), loaded, now);
     std::ignore = node.start(now);

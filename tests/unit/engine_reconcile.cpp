@@ -89,7 +89,7 @@ TEST_CASE("reconcile: what a plan waits for is planned too, though a start found
   link.target = "t";
   link.size = 0;
   const Entry entry{{{peer, 1}}, {{{peer, 1}, link}}, {}};
-  loaded.records.push_back({"d/e/f", Record{entry, {}}});
+  loaded.index.put("d/e/f", {entry, {}, {}});
   loaded.knowledge = entry.context;
   Replica replica(options(), std::move(loaded));
   Reconciler reconciler(replica);

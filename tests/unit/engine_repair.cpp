@@ -97,8 +97,9 @@ class Sides {
     Loaded loaded;
     for (std::size_t i = 0; i < paths; ++i) {
       if (!damage.missing.contains(i)) {
-        loaded.records.push_back({path_of(i), Record{entry_of(i), {}, {}}});
-        loaded.records.back().record->entry.versions[0].version.copy = damage.changed.contains(i);
+        Entry entry = entry_of(i);
+        entry.versions[0].version.copy = damage.changed.contains(i);
+        loaded.index.put(path_of(i), {std::move(entry), {}, {}});
       }
     }
     loaded.knowledge = {{writer, paths}};

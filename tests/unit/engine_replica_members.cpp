@@ -65,7 +65,7 @@ Loaded loaded(const Entry& entry, const std::optional<Sibling>& shown) {
   if (shown) {
     record.shown.push_back({"f", {shown->dot}, shown->version, seen(shown->version).signature});
   }
-  loaded.records.push_back({"f", record});
+  loaded.index.put("f", record);
   loaded.knowledge = entry.context;
   loaded.applied = 3;
   return loaded;
@@ -133,7 +133,9 @@ TEST_CASE("replica: a doubt outlives a restart, as far as the disk bears it out"
   for (const bool carried_out : {true, false}) {
     CAPTURE(carried_out);
     Loaded start = loaded(entry_of({newest}), showed);
-    start.records[0].record->doubts = {{"f", Shown{"f", {laid.dot}, laid.version, {}}}};
+    start.index.update("f", [&laid](Record& record) {
+      record.doubts = {{"f", Shown{"f", {laid.dot}, laid.version, {}}}};
+    });
     if (carried_out) {
       start.relaid = {{3, "f", "f", wanted(laid.version)}};
     }
@@ -191,8 +193,9 @@ TEST_CASE("replica: a copy whose name went to another copy is shown at its new n
   const Sibling second{{before, 1}, version(5, 20, "alpha")};
   Loaded start = loaded(entry_of({second, winner, first}), winner);
   const Path bare = "f.conflict-alpha";
-  start.records[0].record->shown.push_back(
-      {bare, {second.dot}, second.version, seen(second.version).signature});
+  start.index.update("f", [&](Record& record) {
+    record.shown.push_back({bare, {second.dot}, second.version, seen(second.version).signature});
+  });
   const auto places = Replica(options(), start).layout("f");
   const auto moved = std::ranges::find(places, std::vector{second.dot}, &Place::dots);
   REQUIRE(moved != places.end());
@@ -211,8 +214,9 @@ TEST_CASE("replica: a copy that moved to the name is shown there") {
   const Sibling copy{{before, 1}, version(1, 10, "alpha")};
   Loaded start = loaded(entry_of({copy}), {});
   const Path name = "f.conflict-alpha";
-  start.records[0].record->shown.push_back(
-      {name, {copy.dot}, copy.version, seen(copy.version).signature});
+  start.index.update("f", [&](Record& record) {
+    record.shown.push_back({name, {copy.dot}, copy.version, seen(copy.version).signature});
+  });
   start.relaid = {{4, "f", "f", wanted(copy.version)}, {4, "f", name, std::nullopt}};
   Replica replica(options(), std::move(start));
   CHECK(replica.shown(name) == nullptr);
@@ -289,7 +293,7 @@ TEST_CASE("replica: an imported conflict copy goes back after a restart as well"
     Replica replica(options(true), {});
     replica.observe(name, seen(copy));
     for (Change::PathRecord& record : replica.take_change().records) {
-      start.records.push_back(std::move(record));
+      start.index.put(record.path, std::move(*record.record));
     }
     start.knowledge = replica.knowledge();
   }

@@ -58,10 +58,11 @@ std::uint64_t commits_in(IndexStore& store) {
   const auto loaded = store.load();
   REQUIRE_MESSAGE(loaded.has_value(), loaded.error().message());
   const std::uint64_t count = loaded->knowledge.at({self, 7});
-  CHECK(loaded->records.size() == (count == 0 ? 0 : records_in_commit));
-  for (const auto& item : loaded->records) {
-    CHECK(item.record->entry == record_of(count).entry);
-  }
+  CHECK(loaded->index.size() == (count == 0 ? 0 : records_in_commit));
+  loaded->index.for_each("", "", [count](const engine::Path&, const engine::Record& record) {
+    CHECK(record.entry == record_of(count).entry);
+    return true;
+  });
   return count;
 }
 

@@ -89,9 +89,10 @@ engine::Loaded must_load(IndexStore& store) {
 
 std::vector<std::string> paths_in(IndexStore& store) {
   std::vector<std::string> paths;
-  for (const auto& item : must_load(store).records) {
-    paths.push_back(item.path);
-  }
+  must_load(store).index.for_each("", "", [&paths](const engine::Path& path, const Record&) {
+    paths.push_back(path);
+    return true;
+  });
   return paths;
 }
 
@@ -136,11 +137,9 @@ TEST_CASE("index store: everything that was committed is there after opening it 
   const auto store = must_open(scratch);
   CHECK(store->epoch() == epoch);
   const auto loaded = must_load(*store);
-  REQUIRE(loaded.records.size() == 2);
-  CHECK(loaded.records[0].path == "a");
-  CHECK(loaded.records[0].record->entry == record_of(4).entry);
-  CHECK(loaded.records[0].record->shown == record_of(4).shown);
-  CHECK(loaded.records[1].path == "a/b");
+  CHECK(paths_in(*store) == std::vector<std::string>{"a", "a/b"});
+  CHECK(loaded.index.find("a")->entry == record_of(4).entry);
+  CHECK(loaded.index.find("a")->shown == record_of(4).shown);
   CHECK(loaded.knowledge == engine::VersionVector{{{self, 7}, 9}});
   REQUIRE(loaded.rows.size() == 2);
   const engine::HeldRow other{1, 8, {{{1, 1}, 1}}};
@@ -321,10 +320,11 @@ TEST_CASE("index store: whatever of the WAL survives, whole commits in their ord
     const std::uint64_t number = loaded.knowledge.at({self, 7});
     CHECK(number >= last);
     last = number;
-    CHECK(loaded.records.size() == (number == 0 ? 0 : 20));
-    for (const auto& item : loaded.records) {
-      CHECK(item.record->entry == record_of(number - 1).entry);
-    }
+    CHECK(loaded.index.size() == (number == 0 ? 0 : 20));
+    loaded.index.for_each("", "", [number](const engine::Path&, const Record& record) {
+      CHECK(record.entry == record_of(number - 1).entry);
+      return true;
+    });
   }
   overwrite(image.database(), database);
   overwrite(image.database() + "-wal", wal);

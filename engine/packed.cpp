@@ -1,0 +1,428 @@
+#include "engine/packed.h"
+
+#include <algorithm>
+#include <array>
+#include <concepts>
+#include <cstring>
+#include <span>
+
+#include "engine/error.h"
+
+namespace p2psync::engine {
+namespace {
+
+struct Head {
+  std::uint64_t fingerprint_low;
+  std::uint64_t fingerprint_high;
+  std::uint32_t live;
+  std::uint16_t path_bytes;
+};
+/// Without what the compiler would add behind the last field.
+constexpr std::size_t head_bytes = 22;
+
+Head head_of(const std::uint8_t* packed) {
+  Head head{};
+  std::memcpy(&head, packed, head_bytes);
+  return head;
+}
+
+class Writer {
+ public:
+  explicit Writer(Names& names) : names_(names) {}
+
+  void byte(std::uint8_t value) { bytes_.push_back(value); }
+  void raw(const void* data, std::size_t size) {
+    const auto* begin = static_cast<const std::uint8_t*>(data);
+    bytes_.insert(bytes_.end(), begin, begin + size);
+  }
+  template <std::integral T>
+  void fixed(T value) {
+    raw(&value, sizeof value);
+  }
+  void number(std::uint64_t value) {
+    for (; value >= 0x80; value >>= 7) {
+      byte(static_cast<std::uint8_t>(value | 0x80));
+    }
+    byte(static_cast<std::uint8_t>(value));
+  }
+  /// Small if the two are close to each other; any two will do.
+  void difference(std::int64_t value, std::int64_t to) {
+    const std::uint64_t by = static_cast<std::uint64_t>(value) - static_cast<std::uint64_t>(to);
+    number(by << 1 ^ (by >> 63 != 0 ? ~std::uint64_t{0} : 0));
+  }
+  void string(std::string_view value) {
+    number(value.size());
+    raw(value.data(), value.size());
+  }
+  void dot(const Dot& dot) {
+    number(names_.number(dot.actor));
+    number(dot.sequence);
+  }
+  void label(const std::string& label) { number(names_.number(label)); }
+  void words(const std::vector<std::uint64_t>& words) {
+    number(words.size());
+    raw(words.data(), words.size() * sizeof words.front());
+  }
+  [[nodiscard]] std::span<const std::uint8_t> bytes() const { return bytes_; }
+
+ private:
+  Names& names_;
+  std::vector<std::uint8_t> bytes_;
+};
+
+class Reader {
+ public:
+  Reader(const std::uint8_t* at, const Names& names) : at_(at), names_(names) {}
+
+  std::uint8_t byte() { return *at_++; }
+  void raw(void* data, std::size_t size) {
+    std::copy_n(at_, size, static_cast<std::uint8_t*>(data));
+    at_ += size;
+  }
+  template <std::integral T>
+  T fixed() {
+    T value;
+    raw(&value, sizeof value);
+    return value;
+  }
+  std::uint64_t number() {
+    std::uint64_t value = 0;
+    for (unsigned shift = 0;; shift += 7) {
+      const std::uint64_t next = byte();
+      value |= (next & 0x7f) << shift;
+      if (next < 0x80) {
+        return value;
+      }
+    }
+  }
+  std::int64_t difference(std::int64_t to) {
+    const std::uint64_t zigzag = number();
+    const std::uint64_t by = zigzag >> 1 ^ ((zigzag & 1) != 0 ? ~std::uint64_t{0} : 0);
+    return static_cast<std::int64_t>(static_cast<std::uint64_t>(to) + by);
+  }
+  std::string string() {
+    std::string value(number(), '\0');
+    raw(value.data(), value.size());
+    return value;
+  }
+  Dot dot() {
+    const Actor& actor = names_.actor(number());
+    return {actor, number()};
+  }
+  const std::string& label() { return names_.label(number()); }
+  std::vector<std::uint64_t> words() {
+    std::vector<std::uint64_t> words(number());
+    raw(words.data(), words.size() * sizeof(std::uint64_t));
+    return words;
+  }
+
+ private:
+  const std::uint8_t* at_;
+  const Names& names_;
+};
+
+/// One bit for each thing that is so, in the order in which they are named.
+template <class... Those>
+std::uint8_t flags(Those... those) {
+  std::uint8_t bits = 0;
+  unsigned place = 0;
+  ((bits = static_cast<std::uint8_t>(bits | (those ? 1U << place : 0U)), ++place), ...);
+  static_assert(sizeof...(those) <= 8);
+  return bits;
+}
+
+bool flag(std::uint8_t bits, unsigned place) {
+  return (bits >> place & 1) != 0;
+}
+
+const Dot no_dot;
+
+// --- A version. What usually follows from its dot, its kind or its mtime is left out.
+
+void write(Writer& to, const Version& version, const Dot& dot) {
+  const bool by_dot = version.tag == tag_of(dot);
+  const bool ranked = version.rank == version.mtime;
+  const bool based = version.base != 0 || !version.superseded.empty() || !version.target.empty();
+  to.byte(static_cast<std::uint8_t>(static_cast<unsigned>(version.kind) |
+                                    flags(false, false, version.copy, version.metadata_only,
+                                          version.imported, by_dot, ranked, based)));
+  to.number(version.mode);
+  to.fixed(version.mtime);
+  to.number(version.size);
+  to.byte(flags(version.content == Hash{}));
+  if (version.content != Hash{}) {
+    to.raw(version.content.bytes.data(), version.content.bytes.size());
+  }
+  to.label(version.label);
+  if (!by_dot) {
+    to.fixed(version.tag);
+  }
+  if (!ranked) {
+    to.difference(version.rank, version.mtime);
+  }
+  if (based) {
+    to.fixed(version.base);
+    to.words(version.superseded);
+    to.string(version.target);
+  }
+}
+
+Version read_version(Reader& from, const Dot& dot) {
+  Version version;
+  const std::uint8_t bits = from.byte();
+  version.kind = static_cast<Kind>(bits & 3);
+  version.copy = flag(bits, 2);
+  version.metadata_only = flag(bits, 3);
+  version.imported = flag(bits, 4);
+  version.mode = static_cast<std::uint16_t>(from.number());
+  version.mtime = from.fixed<std::int64_t>();
+  version.size = from.number();
+  if (!flag(from.byte(), 0)) {
+    from.raw(version.content.bytes.data(), version.content.bytes.size());
+  }
+  version.label = from.label();
+  version.tag = flag(bits, 5) ? tag_of(dot) : from.fixed<std::uint64_t>();
+  version.rank = flag(bits, 6) ? version.mtime : from.difference(version.mtime);
+  if (flag(bits, 7)) {
+    version.base = from.fixed<std::uint64_t>();
+    version.superseded = from.words();
+    version.target = from.string();
+  }
+  return version;
+}
+
+// --- An entry
+
+bool only_seen_is(const Entry& entry) {
+  return entry.versions.size() == 1 && entry.context.items().size() == 1 &&
+         entry.context.items()[0] ==
+             VersionVector::Item{entry.versions[0].dot.actor, entry.versions[0].dot.sequence};
+}
+
+void write(Writer& to, const Entry& entry) {
+  const bool only = only_seen_is(entry);
+  to.byte(flags(only, !entry.deletions.empty()));
+  if (!only) {
+    to.number(entry.context.items().size());
+    for (const auto& [actor, sequence] : entry.context.items()) {
+      to.dot({actor, sequence});
+    }
+    to.number(entry.versions.size());
+  }
+  for (const Sibling& sibling : entry.versions) {
+    to.dot(sibling.dot);
+    write(to, sibling.version, sibling.dot);
+  }
+  if (!entry.deletions.empty()) {
+    to.number(entry.deletions.size());
+    for (const Deletion& deletion : entry.deletions) {
+      to.dot(deletion.dot);
+      to.words(deletion.superseded);
+    }
+  }
+}
+
+Entry read_entry(Reader& from) {
+  Entry entry;
+  const std::uint8_t bits = from.byte();
+  const bool only = flag(bits, 0);
+  std::vector<VersionVector::Item> seen(only ? 0 : from.number());
+  for (auto& [actor, sequence] : seen) {
+    const Dot dot = from.dot();
+    actor = dot.actor;
+    sequence = dot.sequence;
+  }
+  entry.versions.resize(only ? 1 : from.number());
+  for (Sibling& sibling : entry.versions) {
+    sibling.dot = from.dot();
+    sibling.version = read_version(from, sibling.dot);
+  }
+  if (only) {
+    entry.context.add(entry.versions[0].dot);
+  } else {
+    invariant(entry.context.assign(std::move(seen)), "packed: a context out of order");
+  }
+  entry.deletions.resize(flag(bits, 1) ? from.number() : 0);
+  for (Deletion& deletion : entry.deletions) {
+    deletion.dot = from.dot();
+    deletion.superseded = from.words();
+  }
+  return entry;
+}
+
+// --- What the disk shows. Mostly it is the only sibling, at the path itself.
+
+void write(Writer& to, const Shown& shown, std::string_view path, const Entry& entry) {
+  const bool here = shown.name == path;
+  const bool of_one = shown.dots.size() == 1 && entry.versions.size() == 1 &&
+                      entry.versions[0].dot == shown.dots[0];
+  const bool as_one = of_one && entry.versions[0].version == shown.version;
+  const Signature& signature = shown.signature;
+  const Version& version = shown.version;
+  const bool like = signature.kind == version.kind && signature.mode == version.mode &&
+                    signature.size == version.size && signature.mtime == version.mtime;
+  const bool unproven = signature.unproven();
+  to.byte(flags(here, of_one, as_one, like, unproven));
+  if (!here) {
+    to.string(shown.name);
+  }
+  if (!of_one) {
+    to.number(shown.dots.size());
+    for (const Dot& dot : shown.dots) {
+      to.dot(dot);
+    }
+  }
+  if (!as_one) {
+    write(to, version, shown.dots.empty() ? no_dot : shown.dots[0]);
+  }
+  if (!like) {
+    to.byte(static_cast<std::uint8_t>(signature.kind));
+    to.number(signature.mode);
+    to.number(signature.size);
+    to.fixed(signature.mtime);
+  }
+  to.number(signature.inode);
+  if (!unproven) {
+    to.difference(signature.ctime, signature.mtime);
+  }
+}
+
+Shown read_shown(Reader& from, std::string_view path, const Entry& entry) {
+  Shown shown;
+  const std::uint8_t bits = from.byte();
+  const bool of_one = flag(bits, 1);
+  const bool as_one = flag(bits, 2);
+  shown.name = flag(bits, 0) ? std::string(path) : from.string();
+  if (of_one) {
+    shown.dots = {entry.versions[0].dot};
+  } else {
+    shown.dots.resize(from.number());
+    for (Dot& dot : shown.dots) {
+      dot = from.dot();
+    }
+  }
+  if (as_one) {
+    shown.version = entry.versions[0].version;
+  } else {
+    shown.version = read_version(from, shown.dots.empty() ? no_dot : shown.dots[0]);
+  }
+  Signature& signature = shown.signature;
+  if (flag(bits, 3)) {
+    signature.kind = shown.version.kind;
+    signature.mode = shown.version.mode;
+    signature.size = shown.version.size;
+    signature.mtime = shown.version.mtime;
+  } else {
+    signature.kind = static_cast<Kind>(from.byte());
+    signature.mode = static_cast<std::uint16_t>(from.number());
+    signature.size = from.number();
+    signature.mtime = from.fixed<std::int64_t>();
+  }
+  signature.inode = from.number();
+  signature.ctime = flag(bits, 4) ? 0 : from.difference(signature.mtime);
+  return shown;
+}
+
+void write(Writer& to, const Doubt& doubt, std::string_view path, const Entry& entry) {
+  to.string(doubt.name);
+  to.byte(flags(doubt.laid.has_value()));
+  if (doubt.laid) {
+    write(to, *doubt.laid, path, entry);
+  }
+}
+
+Doubt read_doubt(Reader& from, std::string_view path, const Entry& entry) {
+  Doubt doubt{from.string(), std::nullopt};
+  if (flag(from.byte(), 0)) {
+    doubt.laid = read_shown(from, path, entry);
+  }
+  return doubt;
+}
+
+}  // namespace
+
+Summary& Summary::operator+=(const Summary& other) {
+  live += other.live;
+  fingerprint += other.fingerprint;
+  return *this;
+}
+
+Summary& Summary::operator-=(const Summary& other) {
+  live -= other.live;
+  fingerprint -= other.fingerprint;
+  return *this;
+}
+
+std::uint64_t Names::number(const Actor& actor) {
+  const auto [place, made] = actor_numbers_.try_emplace(actor, actors_.size());
+  if (made) {
+    actors_.push_back(actor);
+  }
+  return place->second;
+}
+
+std::uint64_t Names::number(const std::string& label) {
+  const auto [place, made] = label_numbers_.try_emplace(label, labels_.size());
+  if (made) {
+    labels_.push_back(label);
+  }
+  return place->second;
+}
+
+Packed pack(const Item& item, Names& names) {
+  const Record& record = item.record;
+  const Summary summary = summary_of(item);
+  invariant(item.path.size() <= UINT16_MAX && summary.live <= UINT32_MAX,
+            "packed: a path or an entry beyond all limits");
+  const Head head{summary.fingerprint.low, summary.fingerprint.high,
+                  static_cast<std::uint32_t>(summary.live),
+                  static_cast<std::uint16_t>(item.path.size())};
+  Writer to(names);
+  to.raw(&head, head_bytes);
+  to.raw(item.path.data(), item.path.size());
+  write(to, record.entry);
+  to.number(record.shown.size());
+  for (const Shown& shown : record.shown) {
+    write(to, shown, item.path, record.entry);
+  }
+  to.number(record.doubts.size());
+  for (const Doubt& doubt : record.doubts) {
+    write(to, doubt, item.path, record.entry);
+  }
+  auto packed = std::make_unique_for_overwrite<std::uint8_t[]>(to.bytes().size());
+  std::ranges::copy(to.bytes(), packed.get());
+  return packed;
+}
+
+Item unpack(const std::uint8_t* packed, const Names& names) {
+  Item item;
+  item.path = path_of(packed);
+  item.fingerprint = summary_of(packed).fingerprint;
+  Reader from(packed + head_bytes + item.path.size(), names);
+  Record& record = item.record;
+  record.entry = read_entry(from);
+  record.shown.resize(from.number());
+  for (Shown& shown : record.shown) {
+    shown = read_shown(from, item.path, record.entry);
+  }
+  record.doubts.resize(from.number());
+  for (Doubt& doubt : record.doubts) {
+    doubt = read_doubt(from, item.path, record.entry);
+  }
+  return item;
+}
+
+std::string_view path_of(const std::uint8_t* packed) {
+  return {reinterpret_cast<const char*>(packed) + head_bytes, head_of(packed).path_bytes};
+}
+
+Summary summary_of(const std::uint8_t* packed) {
+  const Head head = head_of(packed);
+  return {head.live, {head.fingerprint_low, head.fingerprint_high}};
+}
+
+Summary summary_of(const Item& item) {
+  return {item.record.entry.versions.size(), item.fingerprint};
+}
+
+}  // namespace p2psync::engine

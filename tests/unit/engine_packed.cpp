@@ -1,0 +1,222 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <iterator>
+#include <map>
+#include <set>
+#include <string>
+
+#include "engine/items.h"
+#include "engine/random.h"
+#include "engine/sorted_blocks.h"
+
+using namespace p2psync::engine;
+
+namespace {
+
+/// Mostly what usual records hold, and at times anything else.
+class Maker {
+ public:
+  explicit Maker(std::uint64_t seed) : random_(seed) {}
+
+  Item item() {
+    Item item;
+    item.path = text(200) + "f";
+    Record& record = item.record;
+    for (std::uint64_t n = few(); n > 0; --n) {
+      record.entry.context.add(dot());
+    }
+    for (std::uint64_t n = few(); n > 0; --n) {
+      const Dot at = record.entry.context.empty() || rarely() ? dot() : own(record.entry);
+      record.entry.versions.push_back({at, version(at)});
+    }
+    for (std::uint64_t n = rarely() ? few() : 0; n > 0; --n) {
+      record.entry.deletions.push_back({dot(), words()});
+    }
+    for (std::uint64_t n = few(); n > 0; --n) {
+      record.shown.push_back(shown(item));
+    }
+    for (std::uint64_t n = rarely() ? few() : 0; n > 0; --n) {
+      record.doubts.push_back({text(20), std::nullopt});
+      if (rarely()) {
+        record.doubts.back().laid = shown(item);
+      }
+    }
+    item.fingerprint = {word(), word()};
+    return item;
+  }
+
+ private:
+  std::uint64_t word() { return random_.next(); }
+  bool rarely() { return random_.chance(25); }
+  std::uint64_t few() { return rarely() ? random_.below(4) : 1; }
+  std::string text(std::uint64_t longest) {
+    std::string bytes(random_.below(longest), '\0');
+    for (char& byte : bytes) {
+      byte = static_cast<char>(word());
+    }
+    return bytes;
+  }
+  std::uint64_t extreme(std::uint64_t usual) {
+    const std::uint64_t values[] = {0, 1, 127, 128, word(), UINT64_MAX, UINT64_MAX - 1};
+    return rarely() ? values[random_.below(std::size(values))] : usual;
+  }
+  std::int64_t time() {
+    return static_cast<std::int64_t>(extreme(1'700'000'000'000'000'000 + word() % 1'000'000'000));
+  }
+  std::vector<std::uint64_t> words() {
+    std::vector<std::uint64_t> words(random_.below(superseded_max + 1));
+    for (std::uint64_t& each : words) {
+      each = word();
+    }
+    return words;
+  }
+  Dot dot() {
+    return {{random_.below(3), random_.below(3)}, std::max<std::uint64_t>(1, extreme(word() % 99))};
+  }
+  Dot own(const Entry& entry) {
+    const auto& [actor, sequence] = entry.context.items()[0];
+    return {actor, sequence};
+  }
+  Version version(const Dot& of) {
+    Version version;
+    version.kind = static_cast<Kind>(random_.below(3));
+    version.mode = static_cast<std::uint16_t>(extreme(0644));
+    version.mtime = time();
+    version.size = extreme(word() % 100'000);
+    if (!rarely()) {
+      for (std::uint8_t& byte : version.content.bytes) {
+        byte = static_cast<std::uint8_t>(word());
+      }
+    }
+    version.target = rarely() ? text(50) : "";
+    version.rank = rarely() ? time() : version.mtime;
+    version.label = rarely() ? text(10) : "alpha";
+    version.tag = rarely() ? word() : tag_of(of);
+    version.copy = rarely();
+    version.metadata_only = rarely();
+    version.base = rarely() ? word() : 0;
+    version.imported = rarely();
+    if (rarely()) {
+      version.superseded = words();
+    }
+    return version;
+  }
+  Shown shown(const Item& item) {
+    const Entry& entry = item.record.entry;
+    Shown shown{rarely() ? text(30) : item.path, {}, {}, {}};
+    if (entry.versions.empty() || rarely()) {
+      for (std::uint64_t n = random_.below(3); n > 0; --n) {
+        shown.dots.push_back(dot());
+      }
+      shown.version = version(dot());
+    } else {
+      shown.dots = {entry.versions[0].dot};
+      shown.version = rarely() ? version(dot()) : entry.versions[0].version;
+    }
+    Signature& signature = shown.signature;
+    signature.kind = rarely() ? static_cast<Kind>(random_.below(3)) : shown.version.kind;
+    signature.mode = rarely() ? static_cast<std::uint16_t>(word()) : shown.version.mode;
+    signature.size = extreme(shown.version.size);
+    signature.mtime = rarely() ? time() : shown.version.mtime;
+    signature.inode = extreme(word() % 100'000'000);
+    signature.ctime = time();
+    return shown;
+  }
+
+  Random random_;
+};
+
+bool same(const Item& a, const Item& b) {
+  return a.path == b.path && a.fingerprint == b.fingerprint && a.record.entry == b.record.entry &&
+         a.record.shown == b.record.shown && a.record.doubts == b.record.doubts;
+}
+
+}  // namespace
+
+TEST_CASE("packed: any item comes back as it was") {
+  Names names;
+  Maker maker(1);
+  for (int i = 0; i < 50'000; ++i) {
+    const Item item = maker.item();
+    const Packed packed = pack(item, names);
+    CHECK(same(unpack(packed.get(), names), item));
+    CHECK(path_of(packed.get()) == item.path);
+    CHECK(summary_of(packed.get()) == summary_of(item));
+  }
+}
+
+TEST_CASE("items: whatever is opened, written to, erased and packed, all are what they were") {
+  Maker maker(2);
+  Random random(3);
+  Items items;
+  std::map<Items::Id, Item> model;
+  for (int i = 0; i < 50'000; ++i) {
+    const std::uint64_t what = random.below(10);
+    if (what < 4 || model.empty()) {
+      const Item item = maker.item();
+      const Items::Id id = items.add(item.path);
+      CHECK(!model.contains(id));
+      items.edit(id) = item;
+      model[id] = item;
+      continue;
+    }
+    const auto place = std::next(
+        model.begin(),
+        static_cast<std::ptrdiff_t>(random.below(std::min<std::size_t>(model.size(), 100))));
+    Item room;
+    if (what < 6) {
+      CHECK(same(items.open(place->first), place->second));
+    } else if (what == 6) {
+      CHECK(same(items.read(place->first, room), place->second));
+      CHECK(items.path(place->first) == place->second.path);
+      CHECK(items.summary(place->first) == summary_of(place->second));
+    } else if (what == 7) {
+      place->second.record = maker.item().record;
+      items.edit(place->first).record = place->second.record;
+    } else if (what == 8) {
+      items.erase(place->first);
+      model.erase(place);
+    } else {
+      items.pack(random.below(50));
+    }
+  }
+  const Items copy = items;
+  for (const auto& [id, item] : model) {
+    CHECK(same(copy.open(id), item));
+    CHECK(same(items.open(id), item));
+  }
+}
+
+TEST_CASE("sorted blocks: random operations give what a std::set gives") {
+  Random random(4);
+  for (const std::uint64_t range : {50UL, 3000UL, 1'000'000UL}) {
+    SortedBlocks<std::uint64_t> blocks;
+    std::set<std::uint64_t> model;
+    for (int i = 0; i < 30'000; ++i) {
+      const std::uint64_t key =
+          random.chance(30) ? range + static_cast<std::uint64_t>(i) : random.below(range);
+      if (random.chance(i < 15'000 ? 70 : 30)) {
+        blocks.insert(key);
+        model.insert(key);
+      } else {
+        const auto near = model.lower_bound(key);
+        const std::uint64_t gone = near == model.end() ? key : *near;
+        blocks.erase(gone);
+        model.erase(gone);
+      }
+      CHECK(blocks.empty() == model.empty());
+      if (i % 500 == 0) {
+        const std::uint64_t from = random.below(range);
+        auto expected = model.lower_bound(from);
+        blocks.for_each_from(from, [&](std::uint64_t each) {
+          REQUIRE(expected != model.end());
+          CHECK(each == *expected);
+          ++expected;
+          return true;
+        });
+        CHECK(expected == model.end());
+      }
+    }
+  }
+}
