@@ -135,14 +135,13 @@ struct Index::Node {
 
   /// False once `visit` wants no more or the range is over.
   bool for_each(const Items& all, std::string_view lower, std::string_view upper,
-                const std::function<bool(const Path&, const Record&)>& visit) const {
+                const std::function<bool(Id, const Item&)>& visit) const {
     for (std::size_t i = is_leaf() ? item_place(all, lower) : ids.size(); i < ids.size(); ++i) {
       if (!upper.empty() && !before(all.path(ids[i]), upper)) {
         return false;
       }
       Item room;
-      const Item& item = all.read(ids[i], room);
-      if (!visit(item.path, item.record)) {
+      if (!visit(ids[i], all.read(ids[i], room))) {
         return false;
       }
     }
@@ -384,7 +383,63 @@ const Item* Index::next_after(std::string_view path) const {
 
 void Index::for_each(std::string_view lower, std::string_view upper,
                      const std::function<bool(const Path&, const Record&)>& visit) const {
-  root_->for_each(items_, lower, upper, visit);
+  root_->for_each(items_, lower, upper,
+                  [&visit](Id, const Item& item) { return visit(item.path, item.record); });
+}
+
+void Index::for_each_item(const std::function<void(Id, const Item&)>& visit) const {
+  root_->for_each(items_, "", "", [&visit](Id id, const Item& item) {
+    visit(id, item);
+    return true;
+  });
+}
+
+bool Index::Builder::add(Path path, Record record) {
+  if (record.empty() || (!ids_.empty() && !before(made_.items_.path(ids_.back()), path))) {
+    return false;
+  }
+  const Fingerprint sum = fingerprint(path, record.entry);
+  ids_.push_back(made_.items_.add({std::move(path), std::move(record), sum}));
+  return true;
+}
+
+Index Index::Builder::finish() {
+  made_.build(std::exchange(ids_, {}));
+  return std::exchange(made_, {});
+}
+
+/// Nodes of equal width, with room for some more in each.
+void Index::build(const std::vector<Id>& ids) {
+  constexpr std::size_t fill = fan_out_max * 3 / 4;
+  const auto parts = [](std::size_t count) { return (count + fill - 1) / fill; };
+  std::vector<Node::Slot> level;
+  const std::size_t leaves = std::max<std::size_t>(1, parts(ids.size()));
+  for (std::size_t i = 0; i < leaves; ++i) {
+    const auto place = [&](std::size_t part) {
+      return ids.begin() + static_cast<std::ptrdiff_t>(ids.size() * part / leaves);
+    };
+    auto leaf = std::make_unique<Node>();
+    leaf->ids.assign(place(i), place(i + 1));
+    const Path lower =
+        i == 0 ? Path() : separator(items_.path(place(i)[-1]), items_.path(*place(i)));
+    level.push_back({lower, leaf->sum(items_), std::move(leaf)});
+  }
+  while (level.size() > 1) {
+    std::vector<Node::Slot> above(parts(level.size()));
+    for (std::size_t i = 0; i < level.size(); ++i) {
+      Node::Slot& slot = above[i * above.size() / level.size()];
+      if (slot.child == nullptr) {
+        slot.lower = level[i].lower;
+        slot.child = std::make_unique<Node>();
+      }
+      slot.sum += level[i].sum;
+      slot.child->slots.push_back(std::move(level[i]));
+    }
+    level = std::move(above);
+  }
+  size_ = ids.size();
+  sum_ = level.front().sum;
+  root_ = std::move(level.front().child);
 }
 
 void Index::check() const {

@@ -29,6 +29,9 @@ class Index {
   /// A path's number, for as long as it has a record.
   using Id = Items::Id;
 
+  /// Makes an index from what comes in ascending order, bottom up: a few times quicker than put.
+  class Builder;
+
   Index();
   ~Index();
   /// O(n), like any value.
@@ -71,16 +74,32 @@ class Index {
   void for_each(std::string_view lower, std::string_view upper,
                 const std::function<bool(const Path&, const Record&)>& visit) const;
 
+  /// All of them, with their numbers; as for_each.
+  void for_each_item(const std::function<void(Id, const Item&)>& visit) const;
+
   /// Aborts unless every invariant of the tree holds. Hashes everything: for tests.
   void check() const;
 
  private:
   struct Node;
 
+  void build(const std::vector<Id>& ids);
+
   Items items_;
   std::unique_ptr<Node> root_;
   std::size_t size_ = 0;
   Summary sum_;  ///< of everything: asked for at every step
+};
+
+class Index::Builder {
+ public:
+  /// False, and nothing is added, unless the path is above the one before and the record not empty.
+  [[nodiscard]] bool add(Path path, Record record);
+  [[nodiscard]] Index finish();
+
+ private:
+  Index made_;
+  std::vector<Id> ids_;
 };
 
 }  // namespace p2psync::engine

@@ -38,7 +38,7 @@ void Items::swap(Items& other) noexcept {
   std::swap(free_, other.free_);
 }
 
-Items::Id Items::add(std::string_view path) {
+Items::Id Items::free_id() {
   if (free_.empty()) {
     invariant(slots_.size() < UINT32_MAX, "items: too many");
     free_.push_back(static_cast<Id>(slots_.size()));
@@ -46,6 +46,17 @@ Items::Id Items::add(std::string_view path) {
   }
   const Id id = free_.back();
   free_.pop_back();
+  return id;
+}
+
+Items::Id Items::add(const Item& item) {
+  const Id id = free_id();
+  slots_[id] = reinterpret_cast<Slot>(engine::pack(item, names_).release());
+  return id;
+}
+
+Items::Id Items::add(std::string_view path) {
+  const Id id = free_id();
   slots_[id] = slot_of(std::make_unique<Open>(Open{{Path(path), {}, {}}, nullptr}));
   open_.push_back(id);
   return id;

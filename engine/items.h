@@ -33,6 +33,8 @@ class Items {
 
   /// An empty one, open.
   [[nodiscard]] Id add(std::string_view path);
+  /// As it is, packed.
+  [[nodiscard]] Id add(const Item& item);
   void erase(Id id);
 
   [[nodiscard]] const Item& open(Id id) const { return opened(id).item; }
@@ -66,6 +68,7 @@ class Items {
   [[nodiscard]] static const std::uint8_t* packed_in(Slot slot) {
     return reinterpret_cast<const std::uint8_t*>(slot);
   }
+  [[nodiscard]] Id free_id();
   void clear(Id id);
   void swap(Items& other) noexcept;
 

@@ -200,7 +200,7 @@ class Replica {
   void settle_doubt(const Path& name, const Signature* found);
   void load_doubts(const Path& path, const std::vector<Relaid>& carried_out);
   void load(Loaded loaded);
-  void load(const Path& path, const Record& record);
+  void load(Index::Id id, const Path& path, const Record& record);
   void relay(const Relaid& step);
 
   NodeId self_;

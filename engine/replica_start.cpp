@@ -31,17 +31,23 @@ void Replica::load(Loaded loaded) {
   index_ = std::move(loaded.index);
   std::vector<Path> doubtful;
   Path before;
-  index_.for_each("", "", [&](const Path& path, const Record& record) {
-    if (!before.empty() && is_below(path, before)) {
+  std::vector<std::uint64_t> contents;
+  index_.for_each_item([&](Index::Id id, const Item& item) {
+    if (!before.empty() && is_below(item.path, before)) {
       mark_dirty(before);  // also where it is laid: a file would be in the way
     }
-    before = path;
-    load(path, record);
-    if (!record.doubts.empty()) {
-      doubtful.push_back(path);
+    before = item.path;
+    load(id, item.path, item.record);
+    for (const Shown& shown : item.record.shown) {
+      if (shown.version.kind == Kind::file) {
+        contents.push_back(content_key(shown.version.content, id));
+      }
     }
-    return true;
+    if (!item.record.doubts.empty()) {
+      doubtful.push_back(item.path);
+    }
   });
+  contents_ = SortedBlocks(std::move(contents));
   for (const Path& path : doubtful) {
     load_doubts(path, loaded.relaid);
   }
@@ -59,8 +65,7 @@ void Replica::load(Loaded loaded) {
   }
 }
 
-void Replica::load(const Path& path, const Record& record) {
-  const Index::Id id = *index_.id(path);
+void Replica::load(Index::Id id, const Path& path, const Record& record) {
   const Entry& entry = record.entry;
   reindex(id, {}, entry.context);
   if (!entry.context.empty() && (!entry.live() || !entry.deletions.empty())) {
@@ -74,9 +79,6 @@ void Replica::load(const Path& path, const Record& record) {
   }
   for (const Shown& shown : record.shown) {
     count(path, shown, true);
-    if (shown.version.kind == Kind::file) {
-      list_content(id, shown.version.content);
-    }
     std::ranges::for_each(shown.dots, [this](const Dot& dot) { relearned_.erase(dot); });
   }
   // What was not held when the process ended is not held before it is laid out.

@@ -17,6 +17,19 @@ namespace p2psync::engine {
 template <class Key>
 class SortedBlocks {
  public:
+  SortedBlocks() = default;
+  /// O(n log n), and far quicker than one by one.
+  explicit SortedBlocks(std::vector<Key> keys) {
+    std::ranges::sort(keys);
+    const auto ends = std::ranges::unique(keys);
+    keys.erase(ends.begin(), ends.end());
+    for (auto key = keys.begin(); key != keys.end();) {
+      const auto end = key + std::min(block_filled, keys.end() - key);
+      blocks_.emplace_hint(blocks_.end(), *key, std::vector<Key>(key, end));
+      key = end;
+    }
+  }
+
   void insert(const Key& key) {
     auto block = block_of(key);
     if (block == blocks_.end()) {
@@ -84,6 +97,7 @@ class SortedBlocks {
 
  private:
   static constexpr std::ptrdiff_t block_max = 512;
+  static constexpr std::ptrdiff_t block_filled = 448;  ///< at first: some will come in between
 
   using Blocks = std::map<Key, std::vector<Key>>;
 

@@ -317,6 +317,7 @@ Result<engine::Loaded> IndexStore::load() {
   return caught([&] {
     const SqliteDatabase& sqlite = *database_->sqlite;
     engine::Loaded loaded;
+    engine::Index::Builder records;
     SqliteStatement entries(sqlite, "SELECT path, data FROM entry ORDER BY path");
     while (entries.step()) {
       Path path = path_of(entries.text(0));
@@ -324,9 +325,11 @@ Result<engine::Loaded> IndexStore::load() {
         throw damaged(sqlite.file(), *problem);
       }
       auto record = decoded<Record>(sqlite, unsealed(sqlite, entries.text(0), entries.blob(1)));
-      loaded.index.put(path, std::move(record));
-      loaded.index.pack(0);
+      if (!records.add(std::move(path), std::move(record))) {
+        throw damaged(sqlite.file(), "a record out of order");
+      }
     }
+    loaded.index = records.finish();
     SqliteStatement values(sqlite, "SELECT key, value FROM meta");
     while (values.step()) {  // all of them: a key that has rotted is a value that is missing
       const std::string_view key = values.text(0);

@@ -201,6 +201,37 @@ TEST_CASE("index: random operations give what a std::map gives") {
   run_against_model(seed_for(2), 40'000, 9);
 }
 
+TEST_CASE("index: built bottom up it is the same as built path by path") {
+  Dice dice(seed_for(3));
+  for (const std::size_t count : {0UL, 1UL, 2UL, 47UL, 48UL, 49UL, 97UL, 1000UL, 20'000UL}) {
+    CAPTURE(count);
+    Model model;
+    for (std::size_t i = 0; model.size() < count; ++i) {
+      model[random_path(dice) + std::to_string(i)] = random_record(dice);
+    }
+    Index::Builder builder;
+    for (const auto& [path, record] : model) {
+      CHECK(builder.add(path, record));
+      CHECK(!builder.add(path, record));
+      CHECK(!builder.add(path + "z", {}));
+    }
+    Index index = builder.finish();
+    index.check();
+    compare_walk(index, model);
+    CHECK(index.summary() == naive_summary(model, "", ""));
+    for (auto item = model.begin(); item != model.end();) {  // and goes on as any other
+      if (dice.below(3) > 0) {
+        index.erase(item->first);
+        item = model.erase(item);
+      } else {
+        index.put(item->first + "+", item->second);
+        ++item;
+      }
+    }
+    index.check();
+  }
+}
+
 TEST_CASE("index: ascending, descending and inside-out insertion give one sum") {
   const int count = 5000;
   const auto path = [](int i) { return "d/" + std::to_string(100'000 + i); };

@@ -206,6 +206,11 @@ TEST_CASE("sorted blocks: random operations give what a std::set gives") {
         model.erase(gone);
       }
       CHECK(blocks.empty() == model.empty());
+      if (i % 10'000 == 5'000) {
+        std::vector<std::uint64_t> keys(model.begin(), model.end());
+        keys.insert(keys.end(), model.begin(), model.end());
+        blocks = SortedBlocks(std::move(keys));
+      }
       if (i % 500 == 0) {
         const std::uint64_t from = random.below(range);
         auto expected = model.lower_bound(from);
