@@ -6,8 +6,9 @@
 namespace p2psync::engine {
 namespace {
 
-/// The one version that there is stands at the path, and so a plan would find nothing to do, unless
-/// it is a file with something below it. Most of a tree is so at a start, and is not planned.
+/// The one version that there is stands at the path: a plan would find nothing to do. Most of a
+/// tree is so at a start, and is not planned. (A file where something belongs below it is planned
+/// all the same, as what that waits for.)
 bool is_laid(const Path& path, const Record& record) {
   if (!record.doubts.empty() || record.entry.versions.size() != 1 || record.shown.size() != 1) {
     return false;
@@ -30,13 +31,8 @@ void Replica::load(Loaded loaded) {
   }
   index_ = std::move(loaded.index);
   std::vector<Path> doubtful;
-  Path before;
   std::vector<std::uint64_t> contents;
   index_.for_each_item([&](Index::Id id, const Item& item) {
-    if (!before.empty() && is_below(item.path, before)) {
-      mark_dirty(before);  // also where it is laid: a file would be in the way
-    }
-    before = item.path;
     load(id, item.path, item.record);
     for (const Shown& shown : item.record.shown) {
       if (shown.version.kind == Kind::file) {

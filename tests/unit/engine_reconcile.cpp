@@ -102,6 +102,36 @@ TEST_CASE("reconcile: what a plan waits for is planned too, though a start found
   CHECK(laid == std::vector<Path>{"d", "d/e", "d/e/f"});
 }
 
+TEST_CASE("reconcile: what stands as it should is not planned at a start, and what does not is") {
+  const Version file = version(1, 10, "beta");
+  const Dot dot{peer, 1};
+  const Record laid{{{dot}, {{dot, file}}, {}}, {{"f", {dot}, file, {}}}, {}};
+  const auto planned = [&](const Record& record, const VersionVector& held) {
+    Loaded loaded;
+    loaded.index.put("f", record);
+    loaded.knowledge = record.entry.context;
+    loaded.rows = {{options().self, 0, held}};
+    return !Replica(options(), std::move(loaded)).take_dirty().empty();
+  };
+  CHECK_FALSE(planned(laid, {dot}));
+  CHECK(planned(laid, {}));  // how far this node holds things is still to be said
+  Record other = laid;
+  other.shown = {};
+  CHECK(planned(other, {dot}));
+  other = laid;
+  other.shown[0].version.mode = 0600;
+  CHECK(planned(other, {dot}));
+  other = laid;
+  other.shown[0].dots = {{third, 1}};
+  CHECK(planned(other, {dot}));
+  other = laid;
+  other.shown[0].name = "f.conflict-beta";
+  CHECK(planned(other, {dot}));
+  other = laid;
+  other.entry.versions[0].version.copy = true;
+  CHECK(planned(other, {dot}));
+}
+
 TEST_CASE("reconcile: no copy is laid while the name beside it is being read") {
   Replica replica(options(), {});
   const Version loser = version(1, 10, "beta");
