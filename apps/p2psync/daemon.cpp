@@ -1,6 +1,7 @@
 #include "apps/p2psync/daemon.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <sys/random.h>
 
 #include <algorithm>
@@ -76,6 +77,7 @@ Daemon::Daemon(Config config, Folder folder)
       wake_(context_),
       revisit_(context_),
       expire_(context_),
+      rest_(context_),
       stop_(context_) {}
 
 Result<void> Daemon::start(const net::PrivateKey& key) {
@@ -243,6 +245,10 @@ void Daemon::perform(engine::Disconnect disconnect) {
 }
 
 void Daemon::perform(engine::Persist persist) {
+  changed_at_ = Clock::now();
+  if (std::exchange(resting_, false)) {
+    give_memory_back();
+  }
   index_.persist(std::move(persist.change));
 }
 
@@ -309,6 +315,25 @@ void Daemon::expire_versions() {
   });
 }
 
+/// What took part in a large change lies between what stays, in the arenas of several threads, and
+/// the allocator keeps it all: more than the index itself. At rest nobody is held up by this.
+void Daemon::give_memory_back() {
+  rest_.expires_at(changed_at_ + rest_time);
+  rest_.async_wait([this](asio::error_code error) {
+    if (error) {
+      return;
+    }
+    if (Clock::now() - changed_at_ < rest_time) {
+      give_memory_back();
+      return;
+    }
+    resting_ = true;
+#ifdef __GLIBC__
+    ::malloc_trim(0);
+#endif
+  });
+}
+
 Json Daemon::status() const {
   const engine::Instant now = Clock::now();
   engine::Status status = node_.status();
@@ -358,7 +383,7 @@ void Daemon::break_down(const std::string& why) {
   transport_->stop();
   disk_.stop();
   index_.stop();
-  for (asio::steady_timer* timer : {&wake_, &revisit_, &expire_}) {
+  for (asio::steady_timer* timer : {&wake_, &revisit_, &expire_, &rest_}) {
     timer->cancel();
   }
   control_.changed();
@@ -370,7 +395,7 @@ void Daemon::stop() {
     watch_.stop();
     disk_.stop();
     index_.stop();
-    for (asio::steady_timer* timer : {&wake_, &revisit_, &expire_}) {
+    for (asio::steady_timer* timer : {&wake_, &revisit_, &expire_, &rest_}) {
       timer->cancel();
     }
   }

@@ -31,6 +31,8 @@ class Daemon {
   static constexpr std::chrono::milliseconds stop_limit{4000};
   static constexpr std::chrono::seconds revisit_interval{2};
   static constexpr std::chrono::hours expire_interval{1};
+  /// Nothing has changed for so long: memory that work has left behind goes back to the kernel.
+  static constexpr std::chrono::seconds rest_time{5};
 
   Daemon(Config config, Folder folder);
 
@@ -58,6 +60,7 @@ class Daemon {
   void set_wake_timer();
   void keep_house();
   void expire_versions();
+  void give_memory_back();
 
   [[nodiscard]] net::TransportOptions transport_options() const;
   [[nodiscard]] net::TransportEvents transport_events();
@@ -94,6 +97,9 @@ class Daemon {
   asio::steady_timer revisit_;
   bool revisiting_ = false;  ///< revisit_ runs
   asio::steady_timer expire_;
+  asio::steady_timer rest_;
+  bool resting_ = true;  ///< nothing has changed since memory was given back: rest_ does not run
+  engine::Instant changed_at_;
   asio::steady_timer stop_;
   engine::Instant stop_deadline_;
   bool all_done_ = true;
