@@ -20,9 +20,11 @@ struct Received {
   NodeId peer = 0;
   Message message;
 };
-/// The watcher saw something at these names.
+/// The watcher saw something at these names. Of the files in `writing` it is that somebody writes
+/// to them and has not closed them yet.
 struct Touched {
   std::vector<Path> names;
+  std::vector<Path> writing = {};
 };
 /// Read the whole tree: the watcher lost events, the interval is over, or a user asked.
 struct Rescan {};

@@ -90,13 +90,16 @@ class Node::Impl {
     reads_.erase(event.peer);
   }
   void on(Instant now, Received event);
-  void on(Instant, Touched event) {
+  void on(Instant now, Touched event) {
     for (const Path& name : event.names) {
       if (name.empty()) {
         scan_.list("", false);
       } else {
-        scan_.touch(name);
+        scan_.changed(name);
       }
+    }
+    for (const Path& name : event.writing) {
+      scan_.being_written(now, name);
     }
   }
   void on(Instant, Rescan) { scan_.list("", true); }

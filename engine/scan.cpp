@@ -8,6 +8,10 @@ namespace {
 constexpr Duration unstable_wait = std::chrono::milliseconds(50);
 constexpr Duration error_wait = std::chrono::seconds(2);
 constexpr Duration retry_longest = std::chrono::seconds(30);
+constexpr Duration writing_pause_min = std::chrono::milliseconds(200);
+/// Of a core, then, some hundredths are spent on reading what nobody will ask for.
+constexpr std::uint64_t writing_bytes_per_s = std::uint64_t{16} << 20;
+constexpr std::size_t open_max = 1024;
 
 /// The first string in path order behind everything below a directory.
 Path behind(std::string_view directory) {
@@ -15,6 +19,34 @@ Path behind(std::string_view directory) {
 }
 
 }  // namespace
+
+Duration writing_pause(std::uint64_t size) {
+  const std::chrono::milliseconds pause(size / (writing_bytes_per_s / 1000));
+  return std::min<Duration>(writing_pause_min + pause, retry_longest);
+}
+
+void Scan::being_written(Instant now, const Path& name) {
+  if (in_flight_.contains(name)) {
+    written_meanwhile_.insert(name);
+    return;
+  }
+  if (retries_.contains(name)) {
+    return;  // it is looked at then
+  }
+  if (open_.size() >= open_max) {
+    open_.clear();
+  }
+  const auto [place, fresh] = open_.try_emplace(name, now);
+  if (fresh || place->second <= now) {
+    touch(name);
+  } else {
+    retries_.try_emplace(name, Retry{place->second, unstable_wait});
+  }
+}
+
+void Scan::look_later(Instant now, const Path& name) {
+  retry(now, name, fresh_wait, retry_longest);
+}
 
 void Scan::touch(const Path& name, std::uint64_t bytes) {
   if (!path_problem(name) && !held_up_.contains(name)) {
@@ -128,6 +160,9 @@ void Scan::on(Instant now, const LookDone& done) {
       queue_.insert(std::move(again));
     }
     take(now, looked);
+    if (written_meanwhile_.erase(looked.name) > 0) {
+      being_written(now, looked.name);
+    }
   }
 }
 
@@ -137,7 +172,7 @@ void Scan::take(Instant now, const Looked& looked) {
   const bool was_directory = shown != nullptr && shown->version.kind == Kind::directory;
   if (const auto* error = std::get_if<Error>(&looked.sight)) {
     problems_.try_emplace(name, Problem{name, error->message(), now});
-    retry(now, name, error_wait);
+    retry(now, name, error_wait, retry_longest);
     return;
   }
   problems_.erase(name);
@@ -153,7 +188,8 @@ void Scan::take(Instant now, const Looked& looked) {
     return;
   }
   if (std::holds_alternative<Unstable>(looked.sight)) {
-    retry(now, name, unstable_wait);
+    retry(now, name, unstable_wait,
+          shown != nullptr ? writing_pause(shown->signature.size) : retry_longest);
     return;
   }
   retries_.erase(name);
@@ -177,17 +213,21 @@ void Scan::take_seen(Instant now, const Path& name, const Seen& seen) {
   if (seen.signature.kind == Kind::directory) {
     list(name, false);  // sets the watch on it too, which a rename or a new inode has lost
   }
+  const Duration pause = writing_pause(seen.signature.size);
+  if (const auto place = open_.find(name); place != open_.end()) {
+    place->second = now + pause;
+  }
   if (seen.fresh && seen.signature.kind != Kind::directory) {
-    retry(now, name, fresh_wait);
+    retry(now, name, fresh_wait, pause);
   } else {
     retries_.erase(name);
   }
 }
 
-void Scan::retry(Instant now, const Path& name, Duration first) {
+void Scan::retry(Instant now, const Path& name, Duration first, Duration longest) {
   const auto [place, fresh] = retries_.try_emplace(name, Retry{now + first, first});
   if (!fresh) {
-    place->second.delay = std::min(place->second.delay * 2, retry_longest);
+    place->second.delay = std::min(place->second.delay * 2, longest);
     place->second.at = now + place->second.delay;
   }
 }

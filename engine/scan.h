@@ -31,14 +31,24 @@ inline constexpr Duration look_gather_wait = std::chrono::milliseconds(50);
 /// Until a change must show in the signature of what has changed just now.
 inline constexpr Duration fresh_wait = std::chrono::milliseconds(50);
 
+/// Between looks at a file that somebody goes on writing to (a log): each reads all of it.
+[[nodiscard]] Duration writing_pause(std::uint64_t size);
+
 class Scan {
  public:
   explicit Scan(Replica& replica) : replica_(replica) {}
 
   void touch(const Path& name, std::uint64_t bytes = unlisted_bytes);
+  /// As the watcher tells: something has happened there and is over.
+  void changed(const Path& name) {
+    open_.erase(name);
+    touch(name);
+  }
+  /// Or it goes on. The first time is looked at at once, what follows after a pause.
+  void being_written(Instant now, const Path& name);
   /// What was laid so close to its own time that the signature proves nothing: is read once more
   /// as soon as it can. The next full scan would else come upon it, long after all is at rest.
-  void look_later(Instant now, const Path& name) { retry(now, name, fresh_wait); }
+  void look_later(Instant now, const Path& name);
   /// Lists a directory, and with `deep` everything below it.
   void list(const Path& directory, bool deep);
   void on(Instant now, const Listed& listed);
@@ -75,7 +85,7 @@ class Scan {
   void take_seen(Instant now, const Path& name, const Seen& seen);
   void touch_below(const Path& directory);
   void touch_missing(const Path& directory, const std::set<std::string, std::less<>>& there);
-  void retry(Instant now, const Path& name, Duration first);
+  void retry(Instant now, const Path& name, Duration first, Duration longest);
   void list_again(Instant now, const Path& directory, bool deep);
   void act_on_absences(Instant now);
   [[nodiscard]] bool gathers(Instant now) const {
@@ -101,7 +111,11 @@ class Scan {
   std::map<Path, ListAgain> list_again_;  ///< could not be read
   std::map<Path, Instant, PathLess> absent_;
   std::map<Path, Retry> retries_;
-  std::map<Path, Path> renamed_;  ///< directories that may have had another name before
+  /// Files that are written to and were not closed; not to be looked at before. No harm if one is
+  /// forgotten: it is looked at sooner.
+  std::map<Path, Instant> open_;
+  std::set<Path> written_meanwhile_;  ///< to while it was looked at
+  std::map<Path, Path> renamed_;      ///< directories that may have had another name before
   std::map<Path, std::set<std::string>> special_;  ///< by directory
   std::map<Path, Problem> problems_;
 };

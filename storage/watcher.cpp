@@ -2,8 +2,10 @@
 
 #include <sys/inotify.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
+#include <iterator>
 
 #include "storage/posix_file.h"
 #include "storage/staging.h"
@@ -93,7 +95,7 @@ void Watcher::watch_staging() {
 
 Watcher::Events Watcher::read() {
   Events events;
-  Names touched;
+  Seen seen;
   alignas(struct inotify_event) std::array<char, buffer_bytes> buffer;
   for (std::size_t total = 0; total < read_bytes_max;) {
     const ssize_t count =
@@ -108,20 +110,23 @@ Watcher::Events Watcher::read() {
       struct inotify_event event{};
       std::memcpy(&event, buffer.data() + at, sizeof event);
       const char* const name = buffer.data() + at + sizeof event;
-      handle(event, {name, ::strnlen(name, event.len)}, touched, events);
+      handle(event, {name, ::strnlen(name, event.len)}, seen, events);
       at += sizeof event + event.len;
     }
   }
-  events.names.assign(touched.begin(), touched.end());
+  events.names.assign(seen.touched.begin(), seen.touched.end());
+  std::ranges::set_difference(seen.written, seen.touched, std::back_inserter(events.writing),
+                              engine::PathLess());
   const std::scoped_lock lock(mutex_);
   events.limit_reached = limit_reached_ && !limit_told_;
   limit_told_ |= limit_reached_;
   return events;
 }
 
-void Watcher::handle(const inotify_event& event, std::string_view name, Names& touched,
+void Watcher::handle(const inotify_event& event, std::string_view name, Seen& seen,
                      Events& events) {
   const std::uint32_t mask = event.mask;
+  Names& touched = seen.touched;
   if ((mask & IN_Q_OVERFLOW) != 0) {
     events.overflow = true;
     return;
@@ -165,6 +170,10 @@ void Watcher::handle(const inotify_event& event, std::string_view name, Names& t
     return;
   }
   engine::Path path = engine::child_of(directory, name);
+  if (mask == IN_MODIFY) {
+    seen.written.insert(std::move(path));
+    return;
+  }
   if ((mask & IN_ISDIR) != 0 && (mask & gone_mask) != 0) {
     forget_subtree(path, touched);
   }

@@ -39,11 +39,13 @@ class Watcher {
     /// Names to look at (and, where directories, to list): each once, in path order. They may be
     /// gone, unchanged or special by now.
     std::vector<engine::Path> names;
+    /// Files, not among `names`, that somebody writes to and has not closed.
+    std::vector<engine::Path> writing;
     bool overflow = false;         ///< events were lost: scan everything
     bool limit_reached = false;    ///< the first time that a directory could not be watched
     bool folder_in_doubt = false;  ///< the root or `.p2psync` was moved, deleted or unmounted
     [[nodiscard]] bool empty() const {
-      return names.empty() && !overflow && !limit_reached && !folder_in_doubt;
+      return names.empty() && writing.empty() && !overflow && !limit_reached && !folder_in_doubt;
     }
   };
 
@@ -73,7 +75,11 @@ class Watcher {
   using Names = std::set<engine::Path, engine::PathLess>;
 
   Watcher(PosixFs& fs, Descriptor inotify) : fs_(fs), inotify_(std::move(inotify)) {}
-  void handle(const inotify_event& event, std::string_view name, Names& touched, Events& events);
+  struct Seen {
+    Names touched;
+    Names written;  ///< to; perhaps touched as well
+  };
+  void handle(const inotify_event& event, std::string_view name, Seen& seen, Events& events);
   [[nodiscard]] int set_watch(const Descriptor& directory, std::uint32_t mask);
   void watch_staging();
   void forget_subtree(const engine::Path& directory, Names& touched);

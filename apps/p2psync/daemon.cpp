@@ -166,8 +166,7 @@ IndexWriter::Events Daemon::index_events() {
 }
 
 DiskWatch::Events Daemon::watch_events() {
-  return {.touched =
-              [this](std::vector<engine::Path> names) { input(engine::Touched{std::move(names)}); },
+  return {.touched = [this](engine::Touched touched) { input(std::move(touched)); },
           .rescan = [this] { input(engine::Rescan{}); },
           .folder_lost = [this](const Error& error) { break_down(error.message()); },
           .uncovered = [](const std::string& what) { log_note(Level::warn, what); }};

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace p2psync::app {
@@ -50,7 +51,7 @@ void DiskWatch::stop() {
 
 void DiskWatch::drain() {
   if (watcher_ != nullptr) {
-    read_events();
+    read_events(Writing::is_a_change);
     look_for_gaps();
   }
   if (!stopped_ && !all_covered()) {
@@ -79,7 +80,7 @@ void DiskWatch::wait_for_events() {
     gather_.expires_after(gather_time);
     gather_.async_wait([this](asio::error_code cancelled) {
       if (!cancelled && !stopped_) {
-        read_events();
+        read_events(Writing::goes_on);
         if (!stopped_) {
           wait_for_events();
         }
@@ -88,7 +89,7 @@ void DiskWatch::wait_for_events() {
   });
 }
 
-void DiskWatch::read_events() {
+void DiskWatch::read_events(Writing writing) {
   storage::Watcher::Events events = watcher_->read();
   if (events.empty() || !folder_is_ours()) {
     return;
@@ -96,8 +97,12 @@ void DiskWatch::read_events() {
   if (events.limit_reached) {
     look_for_gaps();
   }
-  if (!events.names.empty()) {
-    events_.touched(std::move(events.names));
+  if (writing == Writing::is_a_change) {
+    std::ranges::move(events.writing, std::back_inserter(events.names));
+    events.writing.clear();
+  }
+  if (!events.names.empty() || !events.writing.empty()) {
+    events_.touched({std::move(events.names), std::move(events.writing)});
   }
   if (events.overflow) {
     events_.rescan();

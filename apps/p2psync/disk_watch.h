@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/path.h"
+#include "engine/input.h"
 #include "storage/folder_lock.h"
 #include "storage/watcher.h"
 
@@ -30,7 +30,7 @@ class DiskWatch {
   static constexpr std::chrono::seconds uncovered_interval{60};
 
   struct Events {
-    std::function<void(std::vector<engine::Path>)> touched;
+    std::function<void(engine::Touched)> touched;
     std::function<void()> rescan;
     /// The folder vanished or was exchanged. Said once; nothing else is said afterwards.
     std::function<void(const Error&)> folder_lost;
@@ -52,8 +52,8 @@ class DiskWatch {
   DiskWatch& operator=(const DiskWatch&) = delete;
 
   void start();
-  /// Everything that happened until now is said before this returns; where events do not reach, a
-  /// scan.
+  /// Everything that happened until now is said before this returns, and what somebody is writing
+  /// to counts as changed; where events do not reach, a scan.
   void drain();
   /// True if the folder is still there. Says folder_lost if not. To be asked before anything that
   /// was seen on the disk is believed: an emptied folder shows no deletions.
@@ -67,7 +67,8 @@ class DiskWatch {
 
  private:
   void wait_for_events();
-  void read_events();
+  enum class Writing : std::uint8_t { goes_on, is_a_change };
+  void read_events(Writing writing);
   void wait_for_check();
   void wait_for_scan();
   void look_for_gaps();

@@ -62,7 +62,10 @@ void World::touched(Host& host, Random& random, const std::string& name) {
     count(Fault::watch_late, Phase::idle);
     delay += Duration(random.below(5'000'000'000));
   }
-  later(delay, [&host, name] { host.tell(Touched{{name}}); });
+  // Now and then as of one who goes on writing, whatever was done: it may only come later.
+  const bool writing = delay.count() % 4 == 0;
+  later(delay,
+        [&host, name, writing] { host.tell(writing ? Touched{{}, {name}} : Touched{{name}, {}}); });
 }
 
 void World::set_mtime(Host& host, Random& random, const std::string& name) {

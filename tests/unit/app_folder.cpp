@@ -46,8 +46,8 @@ struct Watched {
                   folder.watcher.get(),
                   {.watch = true, .scan_interval = std::chrono::hours(1)},
                   {.touched =
-                       [this](const std::vector<engine::Path>& names) {
-                         std::ranges::copy(names, std::back_inserter(touched));
+                       [this](const engine::Touched& events) {
+                         std::ranges::copy(events.names, std::back_inserter(touched));
                        },
                    .rescan = [this] { ++rescans; },
                    .folder_lost = [this](const Error& error) { lost = error.message(); },

@@ -53,6 +53,61 @@ TEST_CASE("scan: what is to be proven is looked at when the clock has gone on") 
   CHECK(names_at(*scan.wake_at()) == 1);
 }
 
+TEST_CASE("scan: what is written to without end is looked at, less often the larger it is") {
+  constexpr std::uint64_t MiB = 1U << 20;
+  CHECK(writing_pause(0) == std::chrono::milliseconds(200));
+  CHECK(writing_pause(160 * MiB) > std::chrono::seconds(10));
+  CHECK(writing_pause(UINT64_MAX) == std::chrono::seconds(30));
+  for (const std::uint64_t size : {std::uint64_t{0}, 16 * MiB}) {
+    Replica replica(alone(), {});
+    Scan scan(replica);
+    Seen seen;
+    seen.signature.size = size;
+    Sight sight;
+    SUBCASE("quiet for a moment now and then") {
+      sight = seen;
+    }
+    SUBCASE("never") {
+      replica.observe("log", seen);
+      sight = Unstable{};
+    }
+    SUBCASE("so short that no look proves anything") {
+      seen.fresh = true;
+      sight = seen;
+    }
+    int looks = 0;
+    Instant now{};
+    const auto step = [&] {
+      std::vector<Output> out;
+      scan.next(now, [](const Path&) { return false; }, out);
+      if (!out.empty()) {
+        ++looks;
+        scan.being_written(now, "log");  // while it is read
+        ++seen.signature.ctime;
+        scan.on(now, LookDone{{{"log", sight}}});
+      }
+    };
+    scan.being_written(now, "log");
+    step();
+    CHECK(looks == 1);  // at once
+    for (const Instant end = now + std::chrono::seconds(60); now < end;) {
+      now += std::chrono::milliseconds(5);
+      scan.being_written(now, "log");
+      step();
+    }
+    const auto most = std::chrono::seconds(60) / writing_pause(size);
+    CHECK(looks > most / 2);
+    CHECK(looks < most + 10);
+    // Its end is seen at once, and should there be none, with the next look.
+    const int before = looks;
+    scan.being_written(now, "log");
+    CHECK(scan.wake_at() <= now + writing_pause(size));
+    scan.changed("log");
+    step();
+    CHECK(looks == before + 1);
+  }
+}
+
 TEST_CASE("scan: a name counts as gone when nothing else is left to look at") {
   Replica replica(alone(), {});
   Seen seen;
