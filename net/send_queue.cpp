@@ -15,13 +15,15 @@ bool SendQueue::Lane::fits(std::size_t gathered) const {
 }
 
 void SendQueue::push(Bytes frame, engine::Priority priority) {
-  Lane& lane = priority == engine::Priority::control ? control_ : data_;
+  Lane& data = frame.size() <= small_bytes_max ? small_ : large_;
+  Lane& lane = priority == engine::Priority::control ? control_ : data;
   lane.bytes += frame.size();
   lane.frames.push_back(std::move(frame));
 }
 
 SendQueue::Bytes SendQueue::take(bool with_data) {
-  Lane& lane = control_.frames.empty() && with_data ? data_ : control_;
+  Lane& data = small_.frames.empty() ? large_ : small_;
+  Lane& lane = control_.frames.empty() && with_data ? data : control_;
   if (lane.frames.empty()) {
     return {};
   }

@@ -1,5 +1,6 @@
 #pragma once
-// What a connection still has to send: control before data, each in the order given.
+// What a connection still has to send: control before data, and of data small frames before large
+// ones: a small file does not wait behind the blocks of a large one. Each in the order given.
 //
 // A value with no I/O. Cost: O(1) a frame; small frames are copied once, into a common write.
 #include <cstdint>
@@ -21,10 +22,10 @@ class SendQueue {
   /// What take(true) would give is data.
   [[nodiscard]] bool data_is_next() const { return control_.frames.empty() && has_data(); }
 
-  [[nodiscard]] bool has_data() const { return !data_.frames.empty(); }
+  [[nodiscard]] bool has_data() const { return !small_.frames.empty() || !large_.frames.empty(); }
   [[nodiscard]] std::size_t control_bytes() const { return control_.bytes; }
-  [[nodiscard]] std::size_t data_bytes() const { return data_.bytes; }
-  [[nodiscard]] std::size_t bytes() const { return control_.bytes + data_.bytes; }
+  [[nodiscard]] std::size_t data_bytes() const { return small_.bytes + large_.bytes; }
+  [[nodiscard]] std::size_t bytes() const { return control_.bytes + data_bytes(); }
 
   static constexpr std::size_t small_bytes_max = 16 * 1024;
   static constexpr std::size_t gathered_bytes_max = 64 * 1024;
@@ -37,7 +38,8 @@ class SendQueue {
     [[nodiscard]] bool fits(std::size_t gathered) const;
   };
   Lane control_;
-  Lane data_;
+  Lane small_;
+  Lane large_;
 };
 
 }  // namespace p2psync::net

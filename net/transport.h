@@ -94,7 +94,8 @@ class Transport {
   /// False if it will not be sent: no connection, or data while data_queue_bytes_max are waiting
   /// already (`drained` tells when to go on). Control is always taken, but a peer for whom
   /// control_queue_bytes_max are waiting is disconnected, and so is one for whom a message is too
-  /// large. Of what was taken, all arrives in order within its priority, or the connection goes.
+  /// large. Of what was taken all arrives, or the connection goes: control in order, data too, but
+  /// for small messages, which may overtake large ones.
   bool send(engine::NodeId peer, const engine::Message& message, engine::Priority priority);
   /// Closes the connection, if there is one; `down` follows, and the member is dialled again later.
   void disconnect(engine::NodeId peer, std::string reason);

@@ -49,9 +49,23 @@ TEST_CASE("send queue: small frames go together, large ones alone and uncopied")
   Bytes large(200'000, 9);
   const auto* where = large.data();
   queue.push(std::move(large), Priority::data);
-  queue.push(Bytes(10, 1), Priority::data);
   CHECK(queue.take(true).data() == where);
-  CHECK(queue.take(true) == Bytes(10, 1));
+}
+
+TEST_CASE("send queue: of data, small frames overtake large ones, under the same limit") {
+  SendQueue queue;
+  queue.push(Bytes(200'000, 1), Priority::data);
+  queue.push(Bytes(200'000, 2), Priority::data);
+  queue.push(Bytes(10, 3), Priority::data);
+  queue.push(Bytes(10, 4), Priority::data);
+  CHECK(queue.data_bytes() == 400'020);
+  CHECK(queue.take(false).empty());
+  CHECK(queue.take(true).size() == 20);
+  CHECK(queue.take(true) == Bytes(200'000, 1));
+  queue.push(Bytes(10, 5), Priority::data);
+  CHECK(queue.take(true) == Bytes(10, 5));
+  CHECK(queue.take(true) == Bytes(200'000, 2));
+  CHECK(queue.bytes() == 0);
 }
 
 TEST_CASE("send queue: data may be held back") {
