@@ -2,6 +2,7 @@
 
 import os
 import stat
+import subprocess
 
 OWN = {b".p2psync", b".stfolder"}  # at the root of a folder: what the programs keep there for themselves
 BLOCK = 1 << 20
@@ -131,6 +132,12 @@ def walk(top):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 pending.append(path)
+
+
+def copy_tree(source, target):
+    done = subprocess.run(["cp", "-a", "--", f"{source}/.", target], stdin=subprocess.DEVNULL, capture_output=True)
+    if done.returncode != 0:
+        raise OSError(done.stderr.decode(errors="replace"))
 
 
 def disk_use(top):

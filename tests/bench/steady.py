@@ -83,7 +83,6 @@ def is_copy(path):
 class Steady(Workload):
     nodes = 4
     programs = ("p2psync", "syncthing")
-    tree = 0  # files that are there and do not change
     unread = b"still/"
 
     @property

@@ -35,6 +35,7 @@ class Workload:
     nodes = 2
     mbit = None
     halves = False
+    tree = 0  # files that are there and do not change, in "still"
     unread = None  # the bytes of what lies below are not compared: too many, and nobody touches them
     programs = ("p2psync", "rsync", "rsync-fsync", "syncthing")
     rsync_options = ()
