@@ -1,6 +1,7 @@
 #include "engine/codec.h"
 
 #include <algorithm>
+#include <map>
 
 #include "engine/codec_archive.h"
 #include "engine/codec_paths.h"
@@ -193,10 +194,67 @@ void serialize(Archive& archive, Tick& tick) {
   archive(root, live, matrix, settled, answer, fixed(echo));
 }
 
+/// Members mostly hold the same: each vector once, in the order in which they come up, and its
+/// number where it comes up again. The first is that of what the sender knows.
+class HeldRun {
+ public:
+  explicit HeldRun(const VersionVector& knowledge) { number(knowledge); }
+  void operator()(OutputArchive& archive, const VersionVector& held) {
+    const std::size_t before = numbers_.size();
+    const std::size_t at = number(held);
+    archive(at);
+    if (at == before) {
+      archive(held);
+    }
+  }
+  void operator()(BoundedInputArchive& archive, VersionVector& held) {
+    std::size_t at = 0;
+    archive(at);
+    require(at <= all_.size(), "a vector that did not come up before");
+    if (at < all_.size()) {
+      held = all_[at];
+    } else {
+      archive(held);
+      require(number(held) == at, "a vector that came up before");
+    }
+    items_ += held.items().size();
+    require(items_ <= held_items_max, "too much that is held");
+  }
+
+ private:
+  /// A few bytes stand for a whole vector: what all come to is limited, to what would fit if each
+  /// were written out.
+  static constexpr std::size_t held_items_max = 1024 * 1024 / 17;
+
+  std::size_t number(const VersionVector& held) {
+    const auto [place, fresh] = numbers_.try_emplace(held.items(), all_.size());
+    if (fresh) {
+      all_.push_back(held);
+    }
+    return place->second;
+  }
+
+  std::map<std::vector<VersionVector::Item>, std::size_t> numbers_;
+  std::vector<VersionVector> all_;
+  std::size_t items_ = 0;
+};
+
 template <class Archive>
 void serialize(Archive& archive, Vectors& vectors) {
   auto& [knowledge, rows, root, answer] = vectors;
-  archive(knowledge, rows, root, answer);
+  archive(knowledge);
+  HeldRun run(knowledge);
+  each_of(archive, rows, 10, [&](HeldRow& row) {
+    auto& [member, epoch, held] = row;
+    archive(fixed(member), epoch);
+    run(archive, held);
+  });
+  if constexpr (loading<Archive>) {
+    const auto descent =
+        std::ranges::adjacent_find(rows, std::ranges::greater_equal{}, &HeldRow::member);
+    require(descent == rows.end(), "rows out of order");
+  }
+  archive(root, answer);
 }
 
 template <class Archive>
@@ -228,21 +286,6 @@ void serialize(Archive& archive, Taken& taken) {
   auto& [stream, count] = taken;
   archive(stream, count);
 }
-
-/// Ranges that follow each other and do not overlap: all of them cost no more than one walk over
-/// the index. Their bounds order like paths but need not be any.
-class Ascent {
- public:
-  void next(OutputArchive&, const Path&, const Path&) {}
-  void next(BoundedInputArchive&, const Path& lower, const Path& upper) {
-    require(!before_ || (!before_->empty() && !PathLess{}(lower, *before_)), "ranges out of order");
-    require(upper.empty() || PathLess{}(lower, upper), "a range that ends before it begins");
-    before_ = upper;
-  }
-
- private:
-  std::optional<Path> before_;
-};
 
 template <class Archive>
 void each_fixed(Archive& archive, std::vector<std::uint64_t>& numbers) {

@@ -13,6 +13,8 @@
 //   bool, Kind                      one byte, no value beyond those that have a meaning
 //   string, vector                  count, then the elements
 //   Bytes                           bool: not null; then as a vector
+//   Vectors                         rows with a number for what is held: 0 what the sender knows,
+//                                   then each vector that comes up, written out the first time
 //   Ranges                          digests and items in 8 bytes; each path, in the order in which
 //                                   they come, as the number of bytes that it has in common with
 //                                   the one before and a string of the others

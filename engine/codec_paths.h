@@ -5,6 +5,7 @@
 // A few bytes can then stand for path_bytes_max of them, so what all paths of a message come to is
 // limited too.
 #include <algorithm>
+#include <optional>
 #include <string_view>
 
 #include "engine/codec_archive.h"
@@ -49,6 +50,21 @@ class PathRun {
 
   Path before_;
   std::size_t total_ = 0;
+};
+
+/// Ranges that follow each other and do not overlap: all of them cost no more than one walk over
+/// the index. Their bounds order like paths but need not be any.
+class Ascent {
+ public:
+  void next(OutputArchive&, const Path&, const Path&) {}
+  void next(BoundedInputArchive&, const Path& lower, const Path& upper) {
+    require(!before_ || (!before_->empty() && !PathLess{}(lower, *before_)), "ranges out of order");
+    require(upper.empty() || PathLess{}(lower, upper), "a range that ends before it begins");
+    before_ = upper;
+  }
+
+ private:
+  std::optional<Path> before_;
 };
 
 /// As a vector, each item by a function; none of them takes less than `least` bytes.

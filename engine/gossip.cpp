@@ -28,7 +28,8 @@ std::size_t bytes_about(const PathEntry& item) {
 }
 
 Gossip::Gossip(const NodeOptions& options, Replica& replica)
-    : options_(options), replica_(replica), random_(options.seed) {
+    : options_(options), members_(options.members), replica_(replica), random_(options.seed) {
+  std::ranges::sort(members_);
   for (const MemberName& member : options.members) {
     if (member.id != options.self) {
       peers_[member.id];
@@ -53,8 +54,7 @@ void Gossip::peer_up(Instant now, NodeId id, std::vector<Output>& out) {
 }
 
 void Gossip::send_hello(NodeId id, bool answer, std::vector<Output>& out) const {
-  Hello hello{protocol_version, options_.cluster, options_.version, options_.members, answer};
-  std::ranges::sort(hello.members);
+  Hello hello{protocol_version, options_.cluster, options_.version, members_, answer};
   out.push_back(Send{id, std::move(hello), Priority::control});
 }
 
@@ -63,7 +63,7 @@ void Gossip::peer_down(NodeId id) {
     Peer gone;
     gone.last_exchange = place->second.last_exchange;
     gone.differences = std::move(place->second.differences);
-    gone.hello.version = std::move(place->second.hello.version);
+    gone.version = std::move(place->second.version);
     place->second = std::move(gone);
   }
 }
@@ -127,20 +127,23 @@ void Gossip::on_hello(Instant now, NodeId id, Peer& peer, Hello hello, std::vect
   }
   peer.greeted = true;
   peer.differences = list_differences(hello);
-  peer.hello = std::move(hello);
+  peer.version = std::move(hello.version);
   for (const std::string& difference : peer.differences) {
     out.push_back(Note{Note::Level::warn, "member lists differ: " + difference});
   }
   greeted_.push_back(id);
   // The smaller id asks: one exchange at once, not two.
   if (options_.self < id) {
-    send_vectors(now, id, peer, false, out);
+    send_vectors(now, id, peer, nullptr, out);
     send_tick(now, id, peer, false, random_.next(), out);
   }
 }
 
 std::vector<std::string> Gossip::list_differences(const Hello& hello) const {
   std::vector<std::string> differences;
+  if (hello.members == members_) {
+    return differences;
+  }
   std::map<NodeId, std::pair<std::string, std::string>> both;
   for (const MemberName& member : options_.members) {
     both[member.id].first = member.name;
@@ -194,15 +197,22 @@ void Gossip::on_tick(Instant now, NodeId id, Peer& peer, const Tick& tick,
     // Not again what has just gone out, with a hello or in answer to one: the two sides would both
     // begin a repair.
     if (!peer.vectors_sent || now - *peer.vectors_sent > vectors_pause) {
-      send_vectors(now, id, peer, false, out);
+      send_vectors(now, id, peer, nullptr, out);
     }
   }
 }
 
-void Gossip::send_vectors(Instant now, NodeId id, Peer& peer, bool answer,
+void Gossip::send_vectors(Instant now, NodeId id, Peer& peer, const Vectors* asked,
                           std::vector<Output>& out) {
-  Vectors vectors{replica_.knowledge(), {}, replica_.index().summary().fingerprint, answer};
+  Vectors vectors{
+      replica_.knowledge(), {}, replica_.index().summary().fingerprint, asked != nullptr};
   for (const auto& [member, row] : replica_.rows()) {
+    if (asked != nullptr) {
+      const auto said = std::ranges::lower_bound(asked->rows, member, {}, &HeldRow::member);
+      if (said != asked->rows.end() && *said == row) {
+        continue;
+      }
+    }
     vectors.rows.push_back(row);
   }
   peer.vectors_sent = now;
@@ -227,7 +237,7 @@ void Gossip::on_vectors(Instant now, NodeId id, Peer& peer, const Vectors& vecto
     peer.believed = vectors.knowledge;
   }
   if (!vectors.answer) {
-    send_vectors(now, id, peer, true, out);
+    send_vectors(now, id, peer, &vectors, out);
   }
   if (!vectors.knowledge.covers(replica_.knowledge())) {
     begin_stream(now, id, peer, out);
@@ -350,7 +360,7 @@ void Gossip::push(Instant now, std::vector<Output>& out) {
   for (const NodeId id : shuffled_peers()) {
     Peer& peer = peers_.at(id);
     if (!peer.believed.covers(replica_.knowledge())) {
-      if (++count > push_peers_max) {
+      if (++count > options_.push_peers) {
         break;
       }
       begin_stream(now, id, peer, out);
@@ -376,7 +386,7 @@ void Gossip::announce(Instant now, bool settled, std::vector<Output>& out) {
   announced_at_ = now;
   std::size_t count = 0;
   for (const NodeId id : shuffled_peers()) {
-    if (++count > push_peers_max) {
+    if (++count > options_.push_peers) {
       break;
     }
     if (row_news) {
@@ -445,7 +455,7 @@ std::vector<PeerStatus> Gossip::peers() const {
   std::vector<PeerStatus> list;
   for (const auto& [id, peer] : peers_) {
     list.push_back({id, peer.greeted, in_sync(id), peer.root, peer.last_exchange, peer.round_trip,
-                    peer.hello.version, peer.differences});
+                    peer.version, peer.differences});
   }
   return list;
 }

@@ -25,7 +25,6 @@
 
 namespace p2psync::engine {
 
-inline constexpr std::size_t push_peers_max = 8;
 inline constexpr std::size_t entries_bytes_max = 192 * 1024;  ///< about, in one message
 inline constexpr std::uint64_t entries_window = 8;  ///< messages not yet taken in by the peer
 inline constexpr Duration stream_patience = std::chrono::seconds(10);
@@ -74,7 +73,7 @@ class Gossip {
   struct Peer {
     bool up = false;
     bool greeted = false;
-    Hello hello;
+    std::string version;
     std::vector<std::string> differences;
     VersionVector believed;  ///< what it knows, at least
     std::optional<Stream> stream;
@@ -97,7 +96,9 @@ class Gossip {
   void on_row(NodeId id, const HeldRow& row);
   void send_tick(Instant now, NodeId id, Peer& peer, bool answer, std::uint64_t echo,
                  std::vector<Output>& out);
-  void send_vectors(Instant now, NodeId id, Peer& peer, bool answer, std::vector<Output>& out);
+  /// `asked`: what it answers, whose rows need not be said again.
+  void send_vectors(Instant now, NodeId id, Peer& peer, const Vectors* asked,
+                    std::vector<Output>& out);
   void begin_stream(Instant now, NodeId id, Peer& peer, std::vector<Output>& out);
   void pump(Instant now, NodeId id, Peer& peer, std::vector<Output>& out);
   bool fill(Peer& peer, Entries& message) const;
@@ -109,6 +110,7 @@ class Gossip {
   void happening(Instant now);
 
   const NodeOptions options_;
+  std::vector<MemberName> members_;  ///< ascending
   Replica& replica_;
   Random random_;
   std::map<NodeId, Peer> peers_;

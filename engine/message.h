@@ -55,9 +55,9 @@ struct Tick {
 
 struct Vectors {
   VersionVector knowledge;
-  std::vector<HeldRow> rows;
-  Fingerprint root;     ///< equal knowledge and unequal roots call for repair
-  bool answer = false;  ///< sent in reply: do not reply with Vectors again
+  std::vector<HeldRow> rows;  ///< ascending by member; in an answer only what is news
+  Fingerprint root;           ///< equal knowledge and unequal roots call for repair
+  bool answer = false;        ///< sent in reply: do not reply with Vectors again
 };
 
 /// The stream holds every entry with a dot of `actor` above `from` and up to `to`.

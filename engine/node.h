@@ -21,16 +21,19 @@
 
 namespace p2psync::engine {
 
+inline constexpr std::size_t push_peers_max = 8;
+
 struct NodeOptions {
   std::string cluster;
   std::string version;
   NodeId self = 0;
   std::vector<MemberName> members;  ///< all, self included
   Duration gossip_interval = std::chrono::seconds(1);
-  std::uint32_t chunk_max = block_bytes;  ///< larger contents have a manifest
-  std::uint64_t seed = 0;                 ///< for the choice of peers and for jitter
-  std::uint64_t incarnation = 0;          ///< 64 random bits, new at every start
-  std::uint64_t index_epoch = 0;          ///< when the index was made, ms since 1970
+  std::size_t push_peers = push_peers_max;  ///< told of a change at once; 0: by ticks alone
+  std::uint32_t chunk_max = block_bytes;    ///< larger contents have a manifest
+  std::uint64_t seed = 0;                   ///< for the choice of peers and for jitter
+  std::uint64_t incarnation = 0;            ///< 64 random bits, new at every start
+  std::uint64_t index_epoch = 0;            ///< when the index was made, ms since 1970
   bool fresh_index = false;   ///< the index was made at this start: files found are imports
   bool keep_versions = true;  ///< [versions] keep is not "0"
   /// Records that may lie unpacked between two steps: what is in use comes again soon.

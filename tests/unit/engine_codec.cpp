@@ -124,8 +124,16 @@ class Maker {
     tick = {make<Fingerprint>(), number(), make<Fingerprint>(), coin(), coin(), number()};
   }
   void fill(Vectors& vectors) {
-    vectors = {make<VersionVector>(), list(4, [this] { return make<HeldRow>(); }),
-               make<Fingerprint>(), coin()};
+    std::uint64_t member = below(3);
+    vectors = {make<VersionVector>(), {}, make<Fingerprint>(), coin()};
+    for (std::uint64_t i = below(5); i > 0; --i) {
+      const std::uint64_t same =
+          below(vectors.rows.size() + 3);  // as another, as known, or neither
+      vectors.rows.push_back({member += 1 + below(9), number(),
+                              same < vectors.rows.size()    ? vectors.rows[same].held
+                              : same == vectors.rows.size() ? vectors.knowledge
+                                                            : make<VersionVector>()});
+    }
   }
   void fill(SequenceRange& range) {
     const std::uint64_t from = number();
@@ -423,53 +431,6 @@ TEST_CASE("codec: what a node would not say is refused with the reason") {
   CHECK(refusal<Block>(encode(Block{1, large})) == "a block too large");
   KeptVersion kept{"a/b", "p", {}};
   CHECK(refusal<KeptVersion>(encode(kept)) == "a name with a slash");
-}
-
-TEST_CASE("codec: ranges that overlap, end before they begin or come to too much are refused") {
-  const auto with = [](auto change) {
-    Ranges ranges;
-    ranges.split = {{"a", {{"b", 1, 2}, {"bc", 3, 4}}}, {"bc", {{"", 5, 6}}}};
-    ranges.listed = {{"a", "b", {1}}, {"c", "d", {}}};
-    ranges.answers = {{"a", "b", {1}, {2, 3}}, {"b", "", {}, {}}};
-    change(ranges);
-    return refusal<Ranges>(encode(ranges));
-  };
-  CHECK(with([](Ranges&) {}) == "none");
-  CHECK(with([](Ranges& r) { r.split[0].parts[0].upper = "a"; }) ==
-        "a range that ends before it begins");
-  CHECK(with([](Ranges& r) { r.split[0].parts[1].upper = ""; }) == "ranges out of order");
-  CHECK(with([](Ranges& r) { r.split[0].parts[0].upper = ""; }) == "ranges out of order");
-  CHECK(with([](Ranges& r) { r.split[1].lower = "bb"; }) == "ranges out of order");
-  CHECK(with([](Ranges& r) { r.split[1].parts.clear(); }) == "a range without parts");
-  CHECK(with([](Ranges& r) { r.listed[1] = r.listed[0]; }) == "ranges out of order");
-  CHECK(with([](Ranges& r) { r.answers[1] = {"0", "1", {}, {}}; }) == "ranges out of order");
-  CHECK(with([](Ranges& r) { r.listed[1].upper.assign(path_bytes_max, 'x'); }) == "none");
-  CHECK(with([](Ranges& r) { r.listed[1].upper.assign(path_bytes_max + 1, 'x'); }) ==
-        "a path too long");
-  // Some bytes each, which stand for 4 KiB.
-  CHECK(with([](Ranges& r) {
-          RangeSplit& split = r.split[1];
-          split.parts.assign(300, {Path(path_bytes_max, 'x'), 1, 1});
-          for (std::size_t i = 0; i < split.parts.size(); ++i) {
-            split.parts[i].upper[path_bytes_max - 2] = static_cast<char>('a' + i / 20);
-            split.parts[i].upper[path_bytes_max - 1] = static_cast<char>('a' + i % 20);
-          }
-        }) == "too many paths");
-}
-
-TEST_CASE("codec: bounds have one form") {
-  Ranges ranges;
-  ranges.listed = {{"abc", "abd", {}}};
-  Encoded bytes = encode(ranges);
-  // salt, knowledge, split; one list: 0 + "abc", 2 + "d", no items; no answers
-  const Encoded list = {1, 0, 3, 'a', 'b', 'c', 2, 1, 'd', 0, 0};
-  REQUIRE(std::ranges::equal(std::span(bytes).subspan(10), list));
-  bytes = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 3, 'a', 'b', 'c', 1, 2, 'b', 'd', 0, 0};
-  CHECK(refusal<Ranges>(bytes) == "a path not in its shortest form");
-  bytes = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 3, 'a', 'b', 'c', 4, 1, 'd', 0, 0};
-  CHECK(refusal<Ranges>(bytes) == "more of a path than there is");
-  bytes = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9, 0, 3, 'a', 'b', 'c', 2, 1, 'd', 0, 0};
-  CHECK(refusal<Ranges>(bytes) == "a count beyond the bytes");
 }
 
 TEST_CASE("codec: a tick fits its limit, whatever the tree") {

@@ -82,3 +82,32 @@ TEST_CASE("gossip: news of others is passed on unasked") {
   }
   CHECK(told);
 }
+
+TEST_CASE("gossip: who asks with vectors is told only the rows that it does not know") {
+  NodeOptions options;
+  options.self = 2;
+  options.members = {{1, "alpha"}, {2, "beta"}, {3, "gamma"}};
+  options.index_epoch = 5;
+  const VersionVector known{{{1, 100}, 7}};
+  Loaded loaded;
+  loaded.knowledge = known;
+  loaded.rows = {{1, 5, known}, {2, 5, known}, {3, 5, known}};
+  Replica replica(options, std::move(loaded));
+  Gossip gossip(options, replica);
+  const Instant now{std::chrono::hours(1)};
+  std::vector<Output> out;
+  gossip.peer_up(now, 1, out);
+  gossip.on(now, 1, Hello{protocol_version, "", "", options.members}, out);
+  const auto answer = [&](const std::vector<HeldRow>& rows) {
+    out.clear();
+    gossip.on(now, 1, Vectors{known, rows, {}, false}, out);
+    std::vector<NodeId> members;
+    for (const HeldRow& row : std::get<Vectors>(std::get<Send>(out.at(0)).message).rows) {
+      members.push_back(row.member);
+    }
+    return members;
+  };
+  CHECK(answer({}) == std::vector<NodeId>{1, 2, 3});
+  CHECK(answer({{1, 5, known}, {3, 5, {}}}) == std::vector<NodeId>{2, 3});
+  CHECK(answer({{1, 6, known}, {2, 5, known}, {3, 5, known}}) == std::vector<NodeId>{});
+}
