@@ -8,6 +8,7 @@
 //   p2psync-sim --interleavings [--operations N]
 //   p2psync-sim --crash-points [--jobs J] [--scenario NAME [--call RUN]]
 //   p2psync-sim --bench [--seeds N] [--start S]
+//   p2psync-sim --scale [--nodes-max N] [--out FILE.svg]
 // The last line of a run is `N passed, M failed`.
 #include <fmt/format.h>
 #include <malloc.h>
@@ -23,6 +24,7 @@
 #include "tests/sim/interleave.h"
 #include "tests/sim/plan_text.h"
 #include "tests/sim/runner.h"
+#include "tests/sim/scale.h"
 #include "tests/sim/tools.h"
 
 namespace {
@@ -167,6 +169,12 @@ int main(int argc, char** argv) {
                  "with --trace: show this path's record wherever it changes");
   app.add_flag("--faults", faults, "list the faults and end");
   app.add_flag("--bench", bench, "run the seeds several times, on one core, and print the speed");
+  bool scale = false;
+  std::size_t nodes_max = 1000;
+  app.add_flag(
+      "--scale", scale,
+      "how many rounds until a change is on 2 to 1,000 nodes, as a table and (--out) a plot");
+  app.add_option("--nodes-max", nodes_max, "with --scale: the most")->capture_default_str();
   InterleaveOptions interleave;
   add_interleave_options(app, interleave);
   CrashPointOptions crash_points;
@@ -192,6 +200,9 @@ int main(int argc, char** argv) {
   if (replay_option->count() > 0) {
     const std::string how = fmt::format("p2psync-sim --replay {} --trace", seed);
     return replay(draw_plan(seed, options.plan), how, telling, tools.draw);
+  }
+  if (scale) {
+    return run_scale(tools.out, nodes_max);
   }
   if (tools.wanted()) {
     return run_tool(tools, options.plan, telling);
