@@ -1,5 +1,6 @@
 #include "engine/items.h"
 
+#include <cstring>
 #include <utility>
 
 #include "engine/error.h"
@@ -19,10 +20,12 @@ Items::Items(const Items& other) : names_(other.names_), free_(other.free_) {
       slots_.push_back(0);
     } else if (const Open* open = open_in(slot)) {
       open_.push_back(static_cast<Id>(slots_.size()));
-      slots_.push_back(slot_of(std::make_unique<Open>(Open{open->item, nullptr})));
+      slots_.push_back(slot_of(std::make_unique<Open>(Open{open->item})));
     } else {
-      const Item item = unpack(packed_in(slot), names_);
-      slots_.push_back(reinterpret_cast<Slot>(engine::pack(item, names_).release()));
+      const std::uint8_t* packed = packed_in(slot);
+      std::uint8_t* const copy = pool_.take(size_of(packed));
+      std::memcpy(copy, packed, size_of(packed));
+      slots_.push_back(reinterpret_cast<Slot>(copy));
     }
   }
 }
@@ -34,6 +37,8 @@ Items& Items::operator=(const Items& other) {
 void Items::swap(Items& other) noexcept {
   std::swap(slots_, other.slots_);
   std::swap(open_, other.open_);
+  std::swap(pool_, other.pool_);
+  std::swap(bytes_, other.bytes_);
   std::swap(names_, other.names_);
   std::swap(free_, other.free_);
 }
@@ -51,23 +56,37 @@ Items::Id Items::free_id() {
 
 Items::Id Items::add(const Item& item) {
   const Id id = free_id();
-  slots_[id] = reinterpret_cast<Slot>(engine::pack(item, names_).release());
+  slots_[id] = reinterpret_cast<Slot>(packed_of(item));
   return id;
+}
+
+std::uint8_t* Items::packed_of(const Item& item) {
+  engine::pack(item, names_, bytes_);
+  std::uint8_t* const packed = pool_.take(bytes_.size());
+  std::memcpy(packed, bytes_.data(), bytes_.size());
+  return packed;
+}
+
+void Items::drop(std::uint8_t* packed) {
+  if (packed != nullptr) {
+    pool_.give_back(packed, size_of(packed));
+  }
 }
 
 Items::Id Items::add(std::string_view path) {
   const Id id = free_id();
-  slots_[id] = slot_of(std::make_unique<Open>(Open{{Path(path), {}, {}}, nullptr}));
+  slots_[id] = slot_of(std::make_unique<Open>(Open{{Path(path), {}, {}}}));
   open_.push_back(id);
   return id;
 }
 
 void Items::clear(Id id) {
   const Slot slot = std::exchange(slots_[id], 0);
-  if (Open* open = open_in(slot)) {
+  if (const Open* open = open_in(slot)) {
+    drop(open->packed);
     delete open;
   } else {
-    delete[] packed_in(slot);
+    drop(packed_in(slot));
   }
 }
 
@@ -81,9 +100,8 @@ Items::Open& Items::opened(Id id) const {
   Open* open = open_in(slot);
   if (open == nullptr) {
     invariant(slot != 0, "items: erased");
-    Packed packed(reinterpret_cast<std::uint8_t*>(slot));
-    Item item = unpack(packed.get(), names_);
-    auto made = std::make_unique<Open>(Open{std::move(item), std::move(packed)});
+    std::uint8_t* const packed = packed_in(slot);
+    auto made = std::make_unique<Open>(Open{unpack(packed, names_), packed});
     open = made.get();
     slot = slot_of(std::move(made));
     open_.push_back(id);
@@ -94,7 +112,7 @@ Items::Open& Items::opened(Id id) const {
 
 Item& Items::edit(Id id) {
   Open& open = opened(id);
-  open.packed.reset();
+  drop(std::exchange(open.packed, nullptr));
   return open.item;
 }
 
@@ -118,9 +136,12 @@ void Items::pack(std::size_t open_max) {
       open_.push_back(id);
       continue;
     }
-    Packed packed = open->packed ? std::move(open->packed) : engine::pack(open->item, names_);
+    std::uint8_t* packed = std::exchange(open->packed, nullptr);
+    if (packed == nullptr) {
+      packed = packed_of(open->item);
+    }
     clear(id);
-    slots_[id] = reinterpret_cast<Slot>(packed.release());
+    slots_[id] = reinterpret_cast<Slot>(packed);
   }
 }
 

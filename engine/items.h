@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/block_pool.h"
 #include "engine/packed.h"
 
 namespace p2psync::engine {
@@ -52,8 +53,8 @@ class Items {
  private:
   struct Open {
     Item item;
-    Packed packed;      ///< what it was opened from, until it is written to
-    bool asked = true;  ///< since pack() last came by
+    std::uint8_t* packed = nullptr;  ///< what it was opened from, until it is written to
+    bool asked = true;               ///< since pack() last came by
   };
   /// A pointer to an Open if its lowest bit is set, else to what is packed; 0: erased.
   using Slot = std::uintptr_t;
@@ -65,15 +66,19 @@ class Items {
   [[nodiscard]] static Slot slot_of(std::unique_ptr<Open> open) {
     return reinterpret_cast<Slot>(open.release()) + 1;
   }
-  [[nodiscard]] static const std::uint8_t* packed_in(Slot slot) {
-    return reinterpret_cast<const std::uint8_t*>(slot);
+  [[nodiscard]] static std::uint8_t* packed_in(Slot slot) {
+    return reinterpret_cast<std::uint8_t*>(slot);
   }
+  [[nodiscard]] std::uint8_t* packed_of(const Item& item);
+  void drop(std::uint8_t* packed);
   [[nodiscard]] Id free_id();
   void clear(Id id);
   void swap(Items& other) noexcept;
 
   mutable std::vector<Slot> slots_;
   mutable std::deque<Id> open_;  ///< ids that are open, the longest so first; some twice, or erased
+  BlockPool pool_;
+  std::vector<std::uint8_t> bytes_;  ///< room to pack in
   Names names_;
   std::vector<Id> free_;
 };

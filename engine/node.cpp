@@ -383,7 +383,8 @@ std::vector<Output> Node::Impl::finish(Instant now) {
   if (Change change = replica_.take_change(); !change.empty()) {
     out_.insert(out_.begin(), Persist{std::move(change)});  // first: what follows may tell of it
   }
-  replica_.pack(options_.unpacked_max);
+  // At rest nothing is in use, and what stayed unpacked would keep the pages in which it lies.
+  replica_.pack(settled() && !looking() ? 0 : options_.unpacked_max);
   return std::exchange(out_, {});
 }
 

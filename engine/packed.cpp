@@ -4,7 +4,6 @@
 #include <array>
 #include <concepts>
 #include <cstring>
-#include <span>
 
 #include "engine/error.h"
 
@@ -14,11 +13,12 @@ namespace {
 struct Head {
   std::uint64_t fingerprint_low;
   std::uint64_t fingerprint_high;
+  std::uint32_t bytes;
   std::uint32_t live;
   std::uint16_t path_bytes;
 };
 /// Without what the compiler would add behind the last field.
-constexpr std::size_t head_bytes = 22;
+constexpr std::size_t head_bytes = 26;
 
 Head head_of(const std::uint8_t* packed) {
   Head head{};
@@ -28,7 +28,7 @@ Head head_of(const std::uint8_t* packed) {
 
 class Writer {
  public:
-  explicit Writer(Names& names) : names_(names) {}
+  Writer(std::vector<std::uint8_t>& bytes, Names& names) : bytes_(bytes), names_(names) {}
 
   void byte(std::uint8_t value) { bytes_.push_back(value); }
   void raw(const void* data, std::size_t size) {
@@ -63,11 +63,10 @@ class Writer {
     number(words.size());
     raw(words.data(), words.size() * sizeof words.front());
   }
-  [[nodiscard]] std::span<const std::uint8_t> bytes() const { return bytes_; }
 
  private:
+  std::vector<std::uint8_t>& bytes_;
   Names& names_;
-  std::vector<std::uint8_t> bytes_;
 };
 
 class Reader {
@@ -369,15 +368,15 @@ std::uint64_t Names::number(const std::string& label) {
   return place->second;
 }
 
-Packed pack(const Item& item, Names& names) {
+void pack(const Item& item, Names& names, std::vector<std::uint8_t>& packed) {
   const Record& record = item.record;
   const Summary summary = summary_of(item);
   invariant(item.path.size() <= UINT16_MAX && summary.live <= UINT32_MAX,
             "packed: a path or an entry beyond all limits");
-  const Head head{summary.fingerprint.low, summary.fingerprint.high,
-                  static_cast<std::uint32_t>(summary.live),
-                  static_cast<std::uint16_t>(item.path.size())};
-  Writer to(names);
+  Head head{summary.fingerprint.low, summary.fingerprint.high, 0,
+            static_cast<std::uint32_t>(summary.live), static_cast<std::uint16_t>(item.path.size())};
+  packed.clear();
+  Writer to(packed, names);
   to.raw(&head, head_bytes);
   to.raw(item.path.data(), item.path.size());
   write(to, record.entry);
@@ -389,9 +388,9 @@ Packed pack(const Item& item, Names& names) {
   for (const Doubt& doubt : record.doubts) {
     write(to, doubt, item.path, record.entry);
   }
-  auto packed = std::make_unique_for_overwrite<std::uint8_t[]>(to.bytes().size());
-  std::ranges::copy(to.bytes(), packed.get());
-  return packed;
+  invariant(packed.size() <= UINT32_MAX, "packed: a record beyond all limits");
+  head.bytes = static_cast<std::uint32_t>(packed.size());
+  std::memcpy(packed.data(), &head, head_bytes);
 }
 
 Item unpack(const std::uint8_t* packed, const Names& names) {
@@ -410,6 +409,10 @@ Item unpack(const std::uint8_t* packed, const Names& names) {
     doubt = read_doubt(from, item.path, record.entry);
   }
   return item;
+}
+
+std::size_t size_of(const std::uint8_t* packed) {
+  return head_of(packed).bytes;
 }
 
 std::string_view path_of(const std::uint8_t* packed) {

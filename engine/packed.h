@@ -6,14 +6,15 @@
 // and labels are numbers into a table, and whatever follows from something else is one bit (the
 // version that is shown is the one of the entry, rank is mtime, the tag is that of the dot).
 //
-// Format, only ever read by the process that wrote it: size of the path (2 bytes), number of live
-// siblings (4), fingerprint (16), path, then the record. In there numbers are LEB128, differences
-// zigzag, times, hashes and tags as they are; flags say what is left out. See packed.cpp.
+// Format, only ever read by the process that wrote it: fingerprint (16 bytes), size of all (4),
+// number of live siblings (4), size of the path (2), path, then the record. In there numbers are
+// LEB128, differences zigzag, times, hashes and tags as they are; flags say what is left out. See
+// packed.cpp.
 //
 // unpack(pack(item)) is equal to the item. Both are linear. Errors: none, a broken one aborts.
+#include <cstddef>
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,12 +53,12 @@ class Names {
   std::vector<std::string> labels_;
 };
 
-using Packed = std::unique_ptr<std::uint8_t[]>;
-
-[[nodiscard]] Packed pack(const Item& item, Names& names);
+/// Replaces what is in `packed`.
+void pack(const Item& item, Names& names, std::vector<std::uint8_t>& packed);
 [[nodiscard]] Item unpack(const std::uint8_t* packed, const Names& names);
 
 // Without unpacking:
+[[nodiscard]] std::size_t size_of(const std::uint8_t* packed);
 [[nodiscard]] std::string_view path_of(const std::uint8_t* packed);
 [[nodiscard]] Summary summary_of(const std::uint8_t* packed);
 [[nodiscard]] Summary summary_of(const Item& item);

@@ -137,12 +137,14 @@ bool same(const Item& a, const Item& b) {
 TEST_CASE("packed: any item comes back as it was") {
   Names names;
   Maker maker(1);
+  std::vector<std::uint8_t> packed;
   for (int i = 0; i < 50'000; ++i) {
     const Item item = maker.item();
-    const Packed packed = pack(item, names);
-    CHECK(same(unpack(packed.get(), names), item));
-    CHECK(path_of(packed.get()) == item.path);
-    CHECK(summary_of(packed.get()) == summary_of(item));
+    pack(item, names, packed);
+    CHECK(same(unpack(packed.data(), names), item));
+    CHECK(size_of(packed.data()) == packed.size());
+    CHECK(path_of(packed.data()) == item.path);
+    CHECK(summary_of(packed.data()) == summary_of(item));
   }
 }
 
@@ -185,6 +187,34 @@ TEST_CASE("items: whatever is opened, written to, erased and packed, all are wha
   for (const auto& [id, item] : model) {
     CHECK(same(copy.open(id), item));
     CHECK(same(items.open(id), item));
+  }
+}
+
+TEST_CASE("block pool: no two blocks overlap, whatever is taken and given back") {
+  struct Block {
+    std::uint8_t* at;
+    std::size_t size;
+    std::uint8_t filled;
+  };
+  Random random(5);
+  BlockPool pool;
+  std::vector<Block> taken;
+  for (int i = 0; i < 50'000; ++i) {
+    if (taken.empty() || random.chance(i < 25'000 ? 70 : 30)) {
+      const std::size_t size = 1 + random.below(random.chance(5) ? 3000 : 300);
+      taken.push_back({pool.take(size), size, static_cast<std::uint8_t>(random.next())});
+      std::fill_n(taken.back().at, size, taken.back().filled);
+    } else {
+      std::swap(taken[random.below(taken.size())], taken.back());
+      const auto [at, size, filled] = taken.back();
+      taken.pop_back();
+      CHECK(std::count(at, at + size, filled) == static_cast<std::ptrdiff_t>(size));
+      pool.give_back(at, size);
+    }
+  }
+  for (const auto& [at, size, filled] : taken) {
+    CHECK(std::count(at, at + size, filled) == static_cast<std::ptrdiff_t>(size));
+    pool.give_back(at, size);
   }
 }
 
