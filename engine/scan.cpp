@@ -21,7 +21,10 @@ Path behind(std::string_view directory) {
 }  // namespace
 
 Duration writing_pause(std::uint64_t size) {
-  const std::chrono::milliseconds pause(size / (writing_bytes_per_s / 1000));
+  // What a sparse file may claim to have is no number of nanoseconds.
+  constexpr std::uint64_t bytes_max =
+      writing_bytes_per_s * (retry_longest / std::chrono::seconds(1));
+  const std::chrono::milliseconds pause(std::min(size, bytes_max) / (writing_bytes_per_s / 1000));
   return std::min<Duration>(writing_pause_min + pause, retry_longest);
 }
 
