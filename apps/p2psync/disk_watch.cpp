@@ -32,7 +32,6 @@ DiskWatch::~DiskWatch() {
 void DiskWatch::start() {
   scanned_ = std::chrono::steady_clock::now();
   if (watcher_ != nullptr) {
-    descriptor_.assign(watcher_->descriptor());
     wait_for_events();
   }
   wait_for_check();
@@ -72,11 +71,14 @@ bool DiskWatch::folder_is_ours() {
 }
 
 void DiskWatch::wait_for_events() {
+  descriptor_.assign(watcher_->descriptor());
   descriptor_.async_wait(asio::posix::stream_descriptor::wait_read, [this](asio::error_code error) {
     if (error || stopped_) {
       return;
     }
-    // An editor's save is several events; a moment later they are one.
+    // An editor's save is several events; a moment later they are one. None of them wakes this
+    // thread meanwhile: Asio has a descriptor watched whether anybody waits for it or not.
+    descriptor_.release();
     gather_.expires_after(gather_time);
     gather_.async_wait([this](asio::error_code cancelled) {
       if (!cancelled && !stopped_) {
