@@ -74,7 +74,7 @@ struct CloseDirectory {
 
 }  // namespace
 
-/// Where a path's last component lives. The directory is the root's own descriptor or `opened`.
+/// Where a path's last component lives. The directory is one that is open anyway, or `opened`.
 struct PosixFs::Place {
   Descriptor opened;
   int directory = -1;
@@ -147,17 +147,22 @@ Result<Descriptor> PosixFs::resolve(std::string_view operation, std::string_view
   return found;
 }
 
+PosixFs::Name PosixFs::shortest(std::string_view path) const {
+  const bool kept = kept_ && engine::parent_of(path) == kept_path_;
+  return kept ? Name{kept_.get(), engine::name_of(path)} : Name{root_.get(), path};
+}
+
 Result<PosixFs::Place> PosixFs::place_of(std::string_view operation, std::string_view path) {
   if (!well_formed(path)) {
     return std::unexpected(Error{ErrorCode::invalid, std::string(operation), std::string(path)});
   }
   Place place;
   place.name = engine::name_of(path);
-  const std::string_view parent = engine::parent_of(path);
-  if (parent.empty()) {
-    place.directory = root_.get();
+  if (const Name shorter = shortest(path); shorter.name == place.name) {
+    place.directory = shorter.directory;
     return place;
   }
+  const std::string_view parent = engine::parent_of(path);
   auto opened = resolve(operation, parent, O_PATH | O_DIRECTORY);
   if (!opened) {
     opened.error().object = path;
@@ -234,8 +239,9 @@ Result<Descriptor> PosixFs::open_name(std::string_view path, int flags) {
                : failed((flags & O_CREAT) != 0 ? "create" : "open", path);
   };
   if (resolution_ == Resolution::openat2 && well_formed(path)) {
-    const std::string text(path);
-    Descriptor opened(open_beneath(root_.get(), text.c_str(), flags | open_file_always));
+    const Name shorter = shortest(path);
+    const std::string text(shorter.name);
+    Descriptor opened(open_beneath(shorter.directory, text.c_str(), flags | open_file_always));
     if (opened || errno != ELOOP) {
       return opened ? Result<Descriptor>(std::move(opened)) : refused();
     }
@@ -442,6 +448,16 @@ Result<void> PosixFs::sync_directory(std::string_view directory) {
 
 Result<void> PosixFs::sync_all() {
   return done_or(uninterrupted([&] { return ::syncfs(root_.get()); }), "sync", folder_);
+}
+
+Result<void> PosixFs::keep_open(std::string_view directory) {
+  auto opened = open_directory(directory);
+  if (!opened) {
+    return std::unexpected(std::move(opened.error()));
+  }
+  kept_ = std::move(*opened);
+  kept_path_ = directory;
+  return {};
 }
 
 Result<Descriptor> PosixFs::open_directory(std::string_view path) {

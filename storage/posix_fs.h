@@ -69,6 +69,10 @@ class PosixFs final : public Fs {
   bool can_exchange() override;
 
   [[nodiscard]] Resolution resolution() const { return resolution_; }
+  /// From here on names in this directory are not resolved from the root each time. For one that
+  /// most names come through and that is the program's own: should it move, it is still the one.
+  /// Not while other threads use this.
+  [[nodiscard]] Result<void> keep_open(std::string_view directory);
   /// A directory's descriptor (O_PATH) below the root, for the watcher and the lock.
   [[nodiscard]] Result<Descriptor> open_directory(std::string_view path);
   /// Which directory stands at a path below the root just now.
@@ -79,8 +83,15 @@ class PosixFs final : public Fs {
 
  private:
   struct Place;
+  /// A name in a directory that is open.
+  struct Name {
+    int directory = -1;
+    std::string_view name;
+  };
 
   PosixFs(std::string folder, Descriptor root, Resolution resolution);
+  /// The last component where its directory is kept open; else the whole path, below the root.
+  [[nodiscard]] Name shortest(std::string_view path) const;
   Result<Place> place_of(std::string_view operation, std::string_view path);
   Result<Descriptor> resolve(std::string_view operation, std::string_view path, int flags);
   Result<Descriptor> open_name(std::string_view path, int flags);
@@ -89,6 +100,8 @@ class PosixFs final : public Fs {
 
   std::string folder_;  ///< absolute
   Descriptor root_;
+  Descriptor kept_;
+  std::string kept_path_;
   Resolution resolution_;
   enum class Exchange : std::uint8_t { untried, works, missing };
   std::atomic<Exchange> exchange_ = Exchange::untried;

@@ -119,6 +119,9 @@ Result<Folder> open_folder(const Config& config) {
     return std::unexpected(lock.error());
   }
   folder.lock = std::move(*lock);
+  if (const auto kept = folder.fs->keep_open(storage::staging_directory); !kept) {
+    return std::unexpected(kept.error());
+  }
   auto state = folder.fs->open_directory(engine::own_directory);
   if (!state) {
     return std::unexpected(state.error());

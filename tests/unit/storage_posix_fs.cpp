@@ -240,6 +240,36 @@ TEST_CASE("posix fs: exchange is tried once, when there is a place to try it") {
   CHECK(folder.fs->list(staging_directory)->empty());
 }
 
+TEST_CASE("posix fs: names in a directory that is kept open are found in it, and no others") {
+  for (const Resolution resolution : {Resolution::openat2, Resolution::walk}) {
+    const Folder folder;
+    const auto opened = PosixFs::open(folder.path, resolution);
+    PosixFs& fs = **opened;
+    REQUIRE(prepare_state(fs));
+    REQUIRE(fs.make_directory("d", 0755));
+    REQUIRE(fs.keep_open(staging_directory));
+    const std::string in_it = engine::child_of(staging_directory, "f");
+    const std::string below = in_it + "/f";
+    REQUIRE(fs.create(in_it).value()->write(0, tests::bytes_of("1")));
+    CHECK(folder.content(in_it) == "1");
+    CHECK(code_of(fs.create(in_it)) == ErrorCode::changed);
+    CHECK(code_of(fs.stat(below)) == ErrorCode::not_found);
+    CHECK(code_of(fs.open_read(engine::child_of(staging_directory, ".."))) == ErrorCode::invalid);
+    for (const std::string place : {"f", "d/f"}) {
+      CHECK(code_of(fs.stat(place)) == ErrorCode::not_found);
+      REQUIRE(fs.rename(in_it, place, RenameMode::no_replace));
+      CHECK(code_of(fs.stat(in_it)) == ErrorCode::not_found);
+      CHECK(folder.content(place) == "1");
+      REQUIRE(fs.rename(place, in_it, RenameMode::no_replace));
+    }
+    REQUIRE(fs.make_symlink("../../d", engine::child_of(staging_directory, "link")));
+    CHECK(code_of(fs.open_read(engine::child_of(staging_directory, "link"))) == ErrorCode::changed);
+    REQUIRE(fs.unlink(in_it));
+    CHECK(code_of(fs.open_read(in_it)) == ErrorCode::not_found);
+    CHECK(code_of(fs.keep_open("missing")) == ErrorCode::not_found);
+  }
+}
+
 TEST_CASE("posix fs: directories get the exact mode and go only when empty") {
   const Folder folder;
   const mode_t before = ::umask(077);
