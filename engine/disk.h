@@ -281,6 +281,8 @@ struct WriteBlock {
   Hash chunk;
   Bytes bytes;
   bool last = false;
+  /// Likely to be wanted when it is laid; one that is whole with this can be made with it.
+  std::uint16_t mode = 0600;
 };
 struct StageWritten {
   Hash content;

@@ -101,7 +101,7 @@ class Planner {
     Source source = replica_.source(place.version);
     if (place.version.kind == Kind::file && std::holds_alternative<Nothing>(source)) {
       plan_.needs.push_back(
-          {place.version.content, place.version.size, place.version.label, place.dots});
+          {place.version.content, place.version.size, place.dots, place.version.mode});
       return;
     }
     Put put{place.name, wanted_of(place.version), std::nullopt, source, {}, {}};

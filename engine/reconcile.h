@@ -35,8 +35,8 @@ inline constexpr std::size_t plans_a_step_max = 4000;
 struct Need {
   Hash content;
   std::uint64_t size = 0;
-  std::string label;  ///< who wrote it: probably has it
   std::vector<Dot> dots;
+  std::uint16_t mode = 0600;  ///< that it shall be laid with
 };
 
 struct Plan {

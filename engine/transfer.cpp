@@ -352,7 +352,7 @@ void Transfer::write(Want& want, NodeId peer, std::size_t piece, const Bytes& by
     want.stage = Want::Stage::finishing;
   }
   to_disk(WriteBlock{want.need.content, want.need.size, want.pieces.offset(piece), chunk.hash,
-                     bytes, last},
+                     bytes, last, want.need.mode},
           out);
 }
 

@@ -100,8 +100,9 @@ class Fs {
   [[nodiscard]] virtual Result<std::vector<DirItem>> list(std::string_view directory) = 0;
   [[nodiscard]] virtual Result<std::unique_ptr<File>> open_read(std::string_view path) = 0;
   [[nodiscard]] virtual Result<std::unique_ptr<File>> open_write(std::string_view path) = 0;
-  /// A new file (it must not exist), mode 0600.
-  [[nodiscard]] virtual Result<std::unique_ptr<File>> create(std::string_view path) = 0;
+  /// A new file (it must not exist), of this mode or, where the umask has its say, less.
+  [[nodiscard]] virtual Result<std::unique_ptr<File>> create(std::string_view path,
+                                                             std::uint16_t mode = 0600) = 0;
   [[nodiscard]] virtual Result<std::string> read_link(std::string_view path) = 0;
 
   [[nodiscard]] virtual Result<void> make_directory(std::string_view path, std::uint16_t mode) = 0;
@@ -117,8 +118,8 @@ class Fs {
   /// Mode of a directory.
   [[nodiscard]] virtual Result<void> set_directory_mode(std::string_view path,
                                                         std::uint16_t mode) = 0;
-  /// mtime of a symlink itself.
-  [[nodiscard]] virtual Result<void> set_link_mtime(std::string_view path, std::int64_t ns) = 0;
+  /// mtime of what has the name, be it a symlink.
+  [[nodiscard]] virtual Result<void> set_mtime(std::string_view path, std::int64_t ns) = 0;
   /// Owner and group of a symlink itself, as far as the process may.
   virtual void set_link_owner(std::string_view path, std::uint32_t uid, std::uint32_t gid) = 0;
 

@@ -22,12 +22,11 @@ constexpr int open_always = O_CLOEXEC | O_NOFOLLOW;
 constexpr int open_file_always = open_always | O_NONBLOCK | O_NOCTTY;
 /// openat2 says EAGAIN when a rename or mount elsewhere disturbed it.
 constexpr int open_attempts_max = 1000;
-constexpr mode_t file_mode = 0600;  ///< of a new file
 
-int open_beneath(int directory, const char* path, int flags) {
+int open_beneath(int directory, const char* path, int flags, std::uint16_t mode = 0) {
   struct open_how how{};
   how.flags = static_cast<std::uint64_t>(flags);
-  how.mode = (flags & O_CREAT) != 0 ? file_mode : 0;
+  how.mode = mode;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
   for (int attempt = 1;; ++attempt) {
     const long descriptor = ::syscall(SYS_openat2, directory, path, &how, sizeof how);
@@ -231,7 +230,7 @@ Result<std::vector<DirItem>> PosixFs::list(std::string_view directory) {
 
 /// In one call where the kernel resolves paths. It says ELOOP of a link at any place: then the
 /// directory is opened by itself, which tells a link that is no file from one that is no directory.
-Result<Descriptor> PosixFs::open_name(std::string_view path, int flags) {
+Result<Descriptor> PosixFs::open_name(std::string_view path, int flags, std::uint16_t mode) {
   const auto refused = [&]() -> std::unexpected<Error> {
     // ELOOP: a symbolic link; ENXIO: a socket, or a FIFO without a reader.
     return errno == ELOOP || errno == ENXIO || errno == ENODEV
@@ -241,7 +240,8 @@ Result<Descriptor> PosixFs::open_name(std::string_view path, int flags) {
   if (resolution_ == Resolution::openat2 && well_formed(path)) {
     const Name shorter = shortest(path);
     const std::string text(shorter.name);
-    Descriptor opened(open_beneath(shorter.directory, text.c_str(), flags | open_file_always));
+    Descriptor opened(
+        open_beneath(shorter.directory, text.c_str(), flags | open_file_always, mode));
     if (opened || errno != ELOOP) {
       return opened ? Result<Descriptor>(std::move(opened)) : refused();
     }
@@ -251,13 +251,14 @@ Result<Descriptor> PosixFs::open_name(std::string_view path, int flags) {
     return std::unexpected(place.error());
   }
   Descriptor opened(uninterrupted([&] {
-    return ::openat(place->directory, place->name.c_str(), flags | open_file_always, file_mode);
+    return ::openat(place->directory, place->name.c_str(), flags | open_file_always, mode);
   }));
   return opened ? Result<Descriptor>(std::move(opened)) : refused();
 }
 
-Result<std::unique_ptr<File>> PosixFs::open_file(std::string_view path, int flags) {
-  auto opened = open_name(path, flags);
+Result<std::unique_ptr<File>> PosixFs::open_file(std::string_view path, int flags,
+                                                 std::uint16_t mode) {
+  auto opened = open_name(path, flags, mode);
   if (!opened) {
     return std::unexpected(std::move(opened.error()));
   }
@@ -280,8 +281,8 @@ Result<std::unique_ptr<File>> PosixFs::open_write(std::string_view path) {
   return open_file(path, O_RDWR);
 }
 
-Result<std::unique_ptr<File>> PosixFs::create(std::string_view path) {
-  return open_file(path, O_RDWR | O_CREAT | O_EXCL);
+Result<std::unique_ptr<File>> PosixFs::create(std::string_view path, std::uint16_t mode) {
+  return open_file(path, O_RDWR | O_CREAT | O_EXCL, mode & 0777U);
 }
 
 Result<std::string> PosixFs::read_link(std::string_view path) {
@@ -413,7 +414,7 @@ Result<void> PosixFs::set_directory_mode(std::string_view path, std::uint16_t mo
   return done_or(::fchmod(readable->get(), wanted), operation, path);
 }
 
-Result<void> PosixFs::set_link_mtime(std::string_view path, std::int64_t ns) {
+Result<void> PosixFs::set_mtime(std::string_view path, std::int64_t ns) {
   const auto place = place_of("set the time of", path);
   if (!place) {
     return std::unexpected(place.error());

@@ -47,7 +47,7 @@ class PosixFs final : public Fs {
   Result<std::vector<DirItem>> list(std::string_view directory) override;
   Result<std::unique_ptr<File>> open_read(std::string_view path) override;
   Result<std::unique_ptr<File>> open_write(std::string_view path) override;
-  Result<std::unique_ptr<File>> create(std::string_view path) override;
+  Result<std::unique_ptr<File>> create(std::string_view path, std::uint16_t mode = 0600) override;
   Result<std::string> read_link(std::string_view path) override;
   /// The mode is exact, whatever the umask.
   Result<void> make_directory(std::string_view path, std::uint16_t mode) override;
@@ -58,7 +58,7 @@ class PosixFs final : public Fs {
   Result<void> remove_directory(std::string_view path) override;
   /// Set-ID and sticky bits of the directory stay as they are.
   Result<void> set_directory_mode(std::string_view path, std::uint16_t mode) override;
-  Result<void> set_link_mtime(std::string_view path, std::int64_t ns) override;
+  Result<void> set_mtime(std::string_view path, std::int64_t ns) override;
   void set_link_owner(std::string_view path, std::uint32_t uid, std::uint32_t gid) override;
   Result<void> sync_directory(std::string_view directory) override;
   Result<void> sync_all() override;
@@ -94,8 +94,9 @@ class PosixFs final : public Fs {
   [[nodiscard]] Name shortest(std::string_view path) const;
   Result<Place> place_of(std::string_view operation, std::string_view path);
   Result<Descriptor> resolve(std::string_view operation, std::string_view path, int flags);
-  Result<Descriptor> open_name(std::string_view path, int flags);
-  Result<std::unique_ptr<File>> open_file(std::string_view path, int flags);
+  /// With O_CREAT `mode` counts, too.
+  Result<Descriptor> open_name(std::string_view path, int flags, std::uint16_t mode = 0);
+  Result<std::unique_ptr<File>> open_file(std::string_view path, int flags, std::uint16_t mode = 0);
   bool try_exchange();
 
   std::string folder_;  ///< absolute

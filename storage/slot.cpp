@@ -54,9 +54,40 @@ Result<void> dress(File& file, const engine::Wanted& wanted, const std::optional
   return {};
 }
 
+/// By its name alone where only the time is left to set: most of what comes is new, and was staged
+/// with its mode. Nothing: it has to be opened.
+Result<std::optional<Stat>> dress(Fs& fs, const std::string& path, const engine::Wanted& wanted) {
+  auto now = fs.stat(path);
+  if (now &&
+      (now->special || now->signature.kind != Kind::file || now->signature.mode != wanted.mode)) {
+    return std::nullopt;
+  }
+  if (now && now->signature.mtime != wanted.mtime) {
+    const auto set = fs.set_mtime(path, wanted.mtime);
+    now = set ? fs.stat(path) : std::unexpected(set.error());
+  }
+  return now ? Result<std::optional<Stat>>(std::move(*now)) : std::unexpected(now.error());
+}
+
+Stepped<Slot> slot_of(const Put& put, std::string path, const Stat& ready) {
+  if (ready.signature.size != put.wanted.size) {
+    return because(SourceGone{});
+  }
+  return Slot{std::move(path), ready.signature, {}};
+}
+
 /// What is written under `path` becomes what is wanted.
 Stepped<Slot> dressed(Fs& fs, const Put& put, std::string path, const std::optional<Stat>& replaced,
                       bool sync) {
+  if (!replaced && !sync) {
+    const auto ready = dress(fs, path, put.wanted);
+    if (!ready) {
+      return gone_or(ready.error());
+    }
+    if (*ready) {
+      return slot_of(put, std::move(path), **ready);
+    }
+  }
   const auto file = fs.open_read(path);
   if (!file) {
     return gone_or(file.error());
@@ -72,13 +103,7 @@ Stepped<Slot> dressed(Fs& fs, const Put& put, std::string path, const std::optio
     return because(std::move(done.error()));
   }
   const auto ready = (*file)->stat();
-  if (!ready) {
-    return because(ready.error());
-  }
-  if (ready->signature.size != put.wanted.size) {
-    return because(SourceGone{});
-  }
-  return Slot{std::move(path), ready->signature, {}};
+  return ready ? slot_of(put, std::move(path), *ready) : because(ready.error());
 }
 
 /// Holes stay holes. Reads the copy and not the source: what a user writes there meanwhile cannot
@@ -157,7 +182,7 @@ Stepped<Slot> make_link(Fs& fs, const Put& put, std::string path,
                         const std::optional<Stat>& replaced) {
   auto done = fs.make_symlink(put.wanted.target, path);
   if (done) {
-    done = fs.set_link_mtime(path, put.wanted.mtime);
+    done = fs.set_mtime(path, put.wanted.mtime);
   }
   if (!done) {
     return because(std::move(done.error()));

@@ -207,6 +207,9 @@ Result<StageState> Staging::put(const engine::WriteBlock& request) {
   const bool whole = request.size <= fs_.chunk_sizes.max;
   const std::string path = whole ? staged_path(request.content) : unfinished_path(request.content);
   if (request.bytes) {
+    // What it is to be laid with, but never what this process could not open.
+    constexpr std::uint16_t needed = 0600;
+    const std::uint16_t mode = (request.mode & needed) == needed ? request.mode : needed;
     const std::span<const std::uint8_t> bytes(*request.bytes);
     if (request.offset > request.size || bytes.size() > request.size - request.offset) {
       return std::unexpected(Error{ErrorCode::invalid, "write", path});
@@ -218,14 +221,14 @@ Result<StageState> Staging::put(const engine::WriteBlock& request) {
       return std::unexpected(left.error());
     }
     // One of several chunks goes only to a file that open() has made: the others are in it.
-    auto file = whole ? fs_.create(path) : fs_.open_write(path);
+    auto file = whole ? fs_.create(path, mode) : fs_.open_write(path);
     if (whole && !file && file.error().code == ErrorCode::changed) {
       // Left by a crash. Not to be written to: its mode may forbid it, and where names are given by
       // links the same file may stand in the tree.
       if (auto removed = unlink_if_there(fs_, path); !removed) {
         return std::unexpected(removed.error());
       }
-      file = fs_.create(path);
+      file = fs_.create(path, mode);
     }
     if (!file) {
       return std::unexpected(file.error());

@@ -259,11 +259,11 @@ Result<std::unique_ptr<File>> SimFs::open_write(std::string_view path) {
   return open("open_write", path, true);
 }
 
-Result<std::unique_ptr<File>> SimFs::create(std::string_view path) {
+Result<std::unique_ptr<File>> SimFs::create(std::string_view path, std::uint16_t mode) {
   if (const int number = enter("create", path)) {
     return failed("create", path, number);
   }
-  const auto made = disk_.create(path, {.mode = 0600, .uid = uid, .gid = gid});
+  const auto made = disk_.create(path, {.mode = mode, .uid = uid, .gid = gid});
   if (!made) {
     return failed("create", path, made.error());
   }
@@ -349,8 +349,8 @@ Result<void> SimFs::set_directory_mode(std::string_view path, std::uint16_t mode
   return {};
 }
 
-Result<void> SimFs::set_link_mtime(std::string_view path, std::int64_t ns) {
-  if (const int number = enter("set_link_mtime", path)) {
+Result<void> SimFs::set_mtime(std::string_view path, std::int64_t ns) {
+  if (const int number = enter("set_mtime", path)) {
     return failed("utimens", path, number);
   }
   const auto found = disk_.find(path);

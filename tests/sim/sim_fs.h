@@ -147,7 +147,8 @@ class SimFs final : public storage::Fs {
   Result<std::vector<storage::DirItem>> list(std::string_view directory) override;
   Result<std::unique_ptr<storage::File>> open_read(std::string_view path) override;
   Result<std::unique_ptr<storage::File>> open_write(std::string_view path) override;
-  Result<std::unique_ptr<storage::File>> create(std::string_view path) override;
+  Result<std::unique_ptr<storage::File>> create(std::string_view path,
+                                                std::uint16_t mode = 0600) override;
   Result<std::string> read_link(std::string_view path) override;
   Result<void> make_directory(std::string_view path, std::uint16_t mode) override;
   Result<void> make_symlink(std::string_view target, std::string_view path) override;
@@ -157,7 +158,7 @@ class SimFs final : public storage::Fs {
   Result<void> unlink(std::string_view path) override;
   Result<void> remove_directory(std::string_view path) override;
   Result<void> set_directory_mode(std::string_view path, std::uint16_t mode) override;
-  Result<void> set_link_mtime(std::string_view path, std::int64_t ns) override;
+  Result<void> set_mtime(std::string_view path, std::int64_t ns) override;
   void set_link_owner(std::string_view path, std::uint32_t owner, std::uint32_t group) override;
   Result<void> sync_directory(std::string_view directory) override;
   Result<void> sync_all() override;

@@ -28,7 +28,7 @@ bool takes_space(std::string_view operation) {
 bool changes_disk(std::string_view operation) {
   return takes_space(operation) ||
          one_of(operation, {"rename", "unlink", "remove_directory", "set_directory_mode",
-                            "set_link_mtime", "File::resize", "File::set_mode", "File::set_mtime"});
+                            "set_mtime", "File::resize", "File::set_mode", "File::set_mtime"});
 }
 
 bool is_sync(std::string_view operation) {

@@ -69,6 +69,30 @@ TEST_CASE("apply: a staged content gets a free name in one rename, and goes by a
   CHECK(renames == std::vector<std::string>{"staged to slot", "other", "other"});
 }
 
+TEST_CASE("apply: what was staged with its mode is not opened to be laid among many") {
+  OnSimDisk disk;
+  Applier applier(disk.fs);
+  Apply many;
+  for (int i = 0; i < 20; ++i) {
+    const std::string name = "f" + std::to_string(i);
+    const std::string bytes = "new " + name;
+    const std::uint16_t mode = i == 0 ? 0644 : 0640;
+    many.jobs.push_back({name, {put_at(disk.fs, name, wanted_file(bytes), Staged{})}});
+    make_file(disk.fs, storage::staged_path(storage::sha256(bytes)), bytes, old_time, mode);
+  }
+  disk.disk.calls_by_operation.clear();
+  for (const Applied& applied : applier.apply(many)) {
+    const auto* done = only<Done>(applied.results);
+    REQUIRE(done != nullptr);
+    CHECK(done->signature == signature_of(disk.fs, applied.path));
+    CHECK(done->signature->mode == 0640);
+    CHECK(done->signature->mtime == old_time + 1);
+  }
+  CHECK(disk.disk.calls_by_operation["open_read"] == 1);  // of another mode
+  CHECK(disk.disk.calls_by_operation["File::set_mode"] == 1);
+  CHECK(disk.disk.calls_by_operation["set_mtime"] == 19);
+}
+
 TEST_CASE("apply: on a real disk an editor that holds the old file open is watched") {
   OnRealDisk disk;
   if (!leases_prove_something(disk)) {

@@ -295,7 +295,7 @@ TEST_CASE("posix fs: a symbolic link has a time of its own, the file behind it k
   folder.write("f", "x");
   const auto before = folder.fs->stat("f")->signature;
   REQUIRE(folder.fs->make_symlink("f", "link"));
-  REQUIRE(folder.fs->set_link_mtime("link", 1'500'000'000'123'456'789));
+  REQUIRE(folder.fs->set_mtime("link", 1'500'000'000'123'456'789));
   folder.fs->set_link_owner("link", ::getuid(), ::getgid());
   CHECK(folder.fs->stat("link")->signature.mtime == 1'500'000'000'123'456'789);
   CHECK(folder.fs->stat("f")->signature == before);

@@ -36,8 +36,9 @@ class SpyFs final : public storage::Fs {
   Result<std::unique_ptr<storage::File>> open_write(std::string_view path) override {
     return spied(path, fs_.open_write(path));
   }
-  Result<std::unique_ptr<storage::File>> create(std::string_view path) override {
-    return spied(path, fs_.create(path));
+  Result<std::unique_ptr<storage::File>> create(std::string_view path,
+                                                std::uint16_t mode = 0600) override {
+    return spied(path, fs_.create(path, mode));
   }
   Result<std::string> read_link(std::string_view path) override { return fs_.read_link(path); }
   Result<void> make_directory(std::string_view path, std::uint16_t mode) override {
@@ -63,8 +64,8 @@ class SpyFs final : public storage::Fs {
   Result<void> set_directory_mode(std::string_view path, std::uint16_t mode) override {
     return fs_.set_directory_mode(path, mode);
   }
-  Result<void> set_link_mtime(std::string_view path, std::int64_t ns) override {
-    return fs_.set_link_mtime(path, ns);
+  Result<void> set_mtime(std::string_view path, std::int64_t ns) override {
+    return fs_.set_mtime(path, ns);
   }
   void set_link_owner(std::string_view path, std::uint32_t uid, std::uint32_t gid) override {
     fs_.set_link_owner(path, uid, gid);

@@ -268,6 +268,20 @@ TEST_CASE("staging: of a large old version all is taken but what was changed in 
   }
 }
 
+TEST_CASE("staging: what comes in one piece has its mode at once, if it can be opened with it") {
+  const Stage stage;
+  SpyFs spy{*stage.fs};
+  spy.chunk_sizes = small;
+  Staging staging(spy);
+  for (const auto& [wanted, given] : {std::pair(0644, 0644), {0600, 0600}, {0444, 0600}}) {
+    const Made content("of mode " + std::to_string(wanted));
+    engine::WriteBlock write = content.chunk(0, true);
+    write.mode = static_cast<std::uint16_t>(wanted);
+    REQUIRE(staging.write(write).state == StageState::complete);
+    CHECK(stage.fs->stat(staged_path(content.hash))->signature.mode == given);
+  }
+}
+
 TEST_CASE("staging: bytes that do not match their hash are not written") {
   Stage stage;
   SUBCASE("one chunk") {
