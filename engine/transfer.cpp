@@ -30,7 +30,7 @@ void Transfer::set_needs(const Path& path, const std::vector<Need>& needs) {
       if (Want* want = find(old)) {
         want->paths.erase(path);
         if (want->paths.empty()) {
-          orphaned_.push_back(want->key);
+          orphaned_.push_back(old);
         }
       }
     }
@@ -43,50 +43,53 @@ void Transfer::set_needs(const Path& path, const std::vector<Need>& needs) {
 }
 
 void Transfer::add(const Need& need, const Path& path) {
-  Want*& want = by_content_[need.content];
-  if (want == nullptr) {
-    const Key key{rank_of(need.size), ++last_turn_, need.size, need.content};
-    want = &wants_[key];
+  const auto [place, fresh] = wants_.try_emplace(need.content);
+  Want* const want = &place->second;
+  if (fresh) {
     want->need = need;
-    want->key = key;
+    want->key = {rank_of(need.size), ++last_turn_};
     want->left = need.size;
     pending_bytes_ += need.size;
-    waiting_[key] = want;
+    waiting_.emplace_hint(waiting_.end(), want->key, want);
   } else if (want->need.size != need.size) {
     return;  // one of the two entries lies
   }
   want->paths.insert(path);
 }
 
-Transfer::Want* Transfer::find(const Hash& content) const {
-  const auto place = by_content_.find(content);
-  return place == by_content_.end() ? nullptr : place->second;
+const Transfer::Want* Transfer::find(const Hash& content) const {
+  const auto place = wants_.find(content);
+  return place == wants_.end() ? nullptr : &place->second;
 }
 
-void Transfer::drop(const Key key) {
-  const auto want = wants_.find(key);
-  if (want == wants_.end()) {
-    return;
+Transfer::Want* Transfer::find(const Hash& content) {
+  return const_cast<Want*>(std::as_const(*this).find(content));
+}
+
+void Transfer::drop(Want& want) {
+  const Key key = want.key;
+  if (want.stage == Stage::waiting) {
+    waiting_.erase(key);
+  } else {
+    active_.erase(key);
+    large_active_ -= large(want) ? 1 : 0;
   }
-  for (const std::uint64_t request : want->second.asked) {
-    const auto asked = asked_.find(request);
-    peers_[asked->second.peer].taken_back(bytes_of(asked->second));
-    asked_.erase(asked);
+  if (want.fetch != nullptr) {
+    for (const std::uint64_t request : want.fetch->asked) {
+      const auto asked = asked_.find(request);
+      peers_[asked->second.peer].taken_back(bytes_of(asked->second));
+      asked_.erase(asked);
+    }
+    outstanding_ -= want.fetch->outstanding;
+    swarms_.erase(key);
+    troubled_.erase(key);
+    asking_.erase(key);
   }
-  outstanding_ -= want->second.outstanding;
-  swarms_.erase(key);
-  troubled_.erase(key);
-  waiting_.erase(key);
-  asking_.erase(key);
-  if (active_.erase(key) > 0 && large(key)) {
-    --large_active_;
-  }
-  pending_bytes_ -= want->second.left;
-  if (const auto at_disk = at_disk_.find(key.content); at_disk != at_disk_.end()) {
+  pending_bytes_ -= want.left;
+  if (const auto at_disk = at_disk_.find(want.need.content); at_disk != at_disk_.end()) {
     at_disk->second.stale = at_disk->second.all;
   }
-  by_content_.erase(key.content);
-  wants_.erase(want);
+  wants_.erase(Hash(want.need.content));
 }
 
 template <class Work>
@@ -110,7 +113,7 @@ bool Transfer::is_stale(const Hash& content) {
 }
 
 std::vector<Path> Transfer::abandon(const Hash& content) {
-  const Want* want = find(content);
+  Want* want = find(content);
   if (want == nullptr) {
     return {};
   }
@@ -123,7 +126,7 @@ std::vector<Path> Transfer::abandon(const Hash& content) {
     }
   }
   unwanted_.push_back(content);
-  drop(want->key);
+  drop(*want);
   return paths;
 }
 
@@ -138,17 +141,17 @@ void Transfer::peer_down(NodeId peer) {
     unask(request);
   }
   for (const auto& [key, want] : troubled_) {
-    want->denied.erase(peer);
+    want->fetch->denied.erase(peer);
   }
   for (const auto& [key, want] : swarms_) {
-    want->pieces.forget(peer);
-    want->told.erase(peer);
+    want->fetch->pieces.forget(peer);
+    want->fetch->told.erase(peer);
   }
   peers_.erase(peer);
 }
 
-std::uint64_t Transfer::bytes_of(const Asked& asked) const {
-  return asked.piece ? find(asked.content)->pieces.chunk(*asked.piece).length : 0;
+std::uint64_t Transfer::bytes_of(const Asked& asked) {
+  return asked.piece ? asked.want->fetch->pieces.chunk(*asked.piece).length : 0;
 }
 
 void Transfer::unask(std::uint64_t request) {
@@ -156,22 +159,23 @@ void Transfer::unask(std::uint64_t request) {
   const Asked asked = place->second;
   peers_[asked.peer].taken_back(bytes_of(asked));
   answered(place);
-  Want& want = *find(asked.content);
+  Want& want = *asked.want;
+  Fetch& fetch = *want.fetch;
   if (asked.piece) {
     done_with(want, *asked.piece);
-    for_twins(want.pieces, *asked.piece, [&](std::size_t twin) {
-      if (want.pieces.state(twin) == Pieces::State::asked) {
-        want.pieces.set(twin, Pieces::State::missing);
+    for_twins(fetch.pieces, *asked.piece, [&](std::size_t twin) {
+      if (fetch.pieces.state(twin) == Pieces::State::asked) {
+        fetch.pieces.set(twin, Pieces::State::missing);
       }
     });
   } else {
-    want.naming_asked = false;
+    fetch.naming_asked = false;
   }
   to_ask(want);
 }
 
 void Transfer::answered(std::map<std::uint64_t, Asked>::iterator place) {
-  find(place->second.content)->asked.erase(place->first);
+  place->second.want->fetch->asked.erase(place->first);
   asked_.erase(place);
 }
 
@@ -186,44 +190,47 @@ void Transfer::for_twins(const Pieces& pieces, std::size_t piece,
 
 /// Its bytes are neither on their way nor in the disk's queue any more.
 void Transfer::done_with(Want& want, std::size_t piece) {
-  want.outstanding -= want.pieces.chunk(piece).length;
-  outstanding_ -= want.pieces.chunk(piece).length;
+  want.fetch->outstanding -= want.fetch->pieces.chunk(piece).length;
+  outstanding_ -= want.fetch->pieces.chunk(piece).length;
 }
 
-void Transfer::open(const Key& key, Want& want, const Bases& bases, std::vector<Output>& out) {
-  active_.insert(key);
-  if (!large(key)) {
-    const Chunk whole{static_cast<std::uint32_t>(key.size), key.content};
+void Transfer::open(Want& want, const Bases& bases, std::vector<Output>& out) {
+  const auto& [content, size, dots, mode] = want.need;
+  active_.emplace(want.key, &want);
+  if (want.fetch == nullptr) {
+    want.fetch = std::make_unique<Fetch>();
+  }
+  if (!large(want)) {
+    const Chunk whole{static_cast<std::uint32_t>(size), content};
     set_pieces(want, {&whole, 1}, {false});
-    if (key.size == 0) {  // nobody need be asked
-      want.pieces.set(0, Pieces::State::writing);
-      want.stage = Want::Stage::finishing;
-      to_disk(WriteBlock{key.content, 0, 0, key.content,
-                         std::make_shared<const std::vector<std::uint8_t>>(), true},
+    if (size == 0) {  // nobody need be asked
+      want.fetch->pieces.set(0, Pieces::State::writing);
+      want.stage = Stage::finishing;
+      to_disk(WriteBlock{content, 0, 0, content,
+                         std::make_shared<const std::vector<std::uint8_t>>(), true, mode},
               out);
     }
     return;
   }
   ++large_active_;
-  want.stage = Want::Stage::opening;
-  want.bases = bases(want.need, *want.paths.begin());
-  to_disk(OpenStage{key.content, key.size, want.bases, nullptr, {}}, out);
+  want.stage = Stage::opening;
+  want.fetch->bases = bases(want.need, *want.paths.begin());
+  to_disk(OpenStage{content, size, want.fetch->bases, nullptr, {}}, out);
 }
 
-void Transfer::begin_anew(const Key key, Want& want) {
-  Want again;
-  again.need = std::move(want.need);
-  again.paths = std::move(want.paths);
-  again.lacking = std::move(want.lacking);
-  again.denied = std::move(want.denied);
-  const bool troubled = troubled_.contains(key);
-  drop(key);
-  for (const Path& path : again.paths) {
-    add(again.need, path);
+void Transfer::begin_anew(Want& want) {
+  const Need need = want.need;
+  const std::set<Path> paths = std::move(want.paths);
+  auto fetch = std::make_unique<Fetch>();
+  fetch->lacking = std::move(want.fetch->lacking);
+  fetch->denied = std::move(want.fetch->denied);
+  const bool troubled = troubled_.contains(want.key);
+  drop(want);
+  for (const Path& path : paths) {
+    add(need, path);
   }
-  Want& fresh = *find(again.need.content);
-  fresh.lacking = std::move(again.lacking);
-  fresh.denied = std::move(again.denied);
+  Want& fresh = *find(need.content);
+  fresh.fetch = std::move(fetch);
   if (troubled) {
     troubled_[fresh.key] = &fresh;
   }
@@ -231,15 +238,15 @@ void Transfer::begin_anew(const Key key, Want& want) {
 
 void Transfer::set_pieces(Want& want, std::span<const Chunk> chunks,
                           const std::vector<bool>& there) {
-  want.stage = Want::Stage::fetching;
-  want.manifest = {};
-  want.pieces = Pieces(chunks);
+  want.stage = Stage::fetching;
+  want.fetch->manifest = {};
+  want.fetch->pieces = Pieces(chunks);
   for (std::size_t i = 0; i < chunks.size(); ++i) {
     if (there[i]) {
       written(want, i);
     }
   }
-  std::ignore = want.pieces.take_news();
+  std::ignore = want.fetch->pieces.take_news();
   if (chunks.size() > 1) {
     swarms_[want.key] = &want;
   }
@@ -247,22 +254,22 @@ void Transfer::set_pieces(Want& want, std::span<const Chunk> chunks,
 }
 
 void Transfer::written(Want& want, std::size_t piece) {
-  want.pieces.set(piece, Pieces::State::written);
-  want.left -= want.pieces.chunk(piece).length;
-  pending_bytes_ -= want.pieces.chunk(piece).length;
+  want.fetch->pieces.set(piece, Pieces::State::written);
+  want.left -= want.fetch->pieces.chunk(piece).length;
+  pending_bytes_ -= want.fetch->pieces.chunk(piece).length;
 }
 
 void Transfer::next(Instant now, const Likely& likely, const Bases& bases,
                     std::vector<Output>& out) {
-  for (const Key& key : std::exchange(orphaned_, {})) {
-    const auto want = wants_.find(key);
-    if (want != wants_.end() && want->second.paths.empty()) {
-      unwanted_.push_back(key.content);
-      drop(key);
+  for (const Hash& content : std::exchange(orphaned_, {})) {
+    Want* const want = find(content);
+    if (want != nullptr && want->paths.empty()) {
+      unwanted_.push_back(content);
+      drop(*want);
     }
   }
   for (const Hash& hash : std::exchange(unwanted_, {})) {
-    if (!by_content_.contains(hash)) {
+    if (!wants_.contains(hash)) {
       out.push_back(DropStage{hash});
     }
   }
@@ -273,16 +280,16 @@ void Transfer::next(Instant now, const Likely& likely, const Bases& bases,
   }
   paused_until_ = {};
   while (!waiting_.empty()) {
-    const auto [key, want] = *waiting_.begin();
+    Want& want = *waiting_.begin()->second;
     const std::size_t room = large_active_ < large_fetches_max ? fetches_max : fetches_max - 1;
-    if (active_.size() >= room || (large(key) && large_active_ >= large_fetches_max)) {
+    if (active_.size() >= room || (large(want) && large_active_ >= large_fetches_max)) {
       break;  // all that follow are as large
     }
     waiting_.erase(waiting_.begin());
-    open(key, *want, bases, out);
+    open(want, bases, out);
   }
   for (const auto& [key, want] : troubled_) {
-    std::erase_if(want->lacking, [now](const auto& item) { return item.second <= now; });
+    std::erase_if(want->fetch->lacking, [now](const auto& item) { return item.second <= now; });
   }
   for (auto place = asking_.begin(); place != asking_.end();) {
     if (outstanding_ >= outstanding_max || !any_open()) {
@@ -305,24 +312,26 @@ bool Transfer::on_block(Instant now, NodeId peer, Block block, std::vector<Outpu
     return false;
   }
   const Asked asked = place->second;
-  Want& want = *find(asked.content);
-  const bool good = block.bytes != nullptr &&
-                    (!asked.piece || block.bytes->size() == want.pieces.chunk(*asked.piece).length);
+  Want& want = *asked.want;
+  Fetch& fetch = *want.fetch;
+  const bool good =
+      block.bytes != nullptr &&
+      (!asked.piece || block.bytes->size() == fetch.pieces.chunk(*asked.piece).length);
   if (!good) {
     unask(block.request);
     if (asked.piece) {
-      want.pieces.has_not(peer, *asked.piece);
+      fetch.pieces.has_not(peer, *asked.piece);
     }
     avoid(want, peer, now + lacking_for);
-    want.served_by.erase(peer);
+    fetch.served_by.erase(peer);
     if (block.bytes == nullptr) {
-      want.denied.insert(peer);
+      fetch.denied.insert(peer);
     }
     return true;
   }
-  want.denied.erase(peer);
-  if (asked.piece && !want.pieces.has(peer, *asked.piece)) {
-    want.served_by.insert(peer);
+  fetch.denied.erase(peer);
+  if (asked.piece && !fetch.pieces.has(peer, *asked.piece)) {
+    fetch.served_by.insert(peer);
   }
   peers_[peer].answered(bytes_of(asked), now - asked.since);
   answered(place);
@@ -331,8 +340,8 @@ bool Transfer::on_block(Instant now, NodeId peer, Block block, std::vector<Outpu
     return true;
   }
   done_with(want, *asked.piece);
-  for_twins(want.pieces, *asked.piece, [&](std::size_t twin) {
-    const Pieces::State state = want.pieces.state(twin);
+  for_twins(fetch.pieces, *asked.piece, [&](std::size_t twin) {
+    const Pieces::State state = fetch.pieces.state(twin);
     if (state == Pieces::State::asked || state == Pieces::State::missing) {
       write(want, peer, twin, block.bytes, out);
     }
@@ -342,34 +351,36 @@ bool Transfer::on_block(Instant now, NodeId peer, Block block, std::vector<Outpu
 
 void Transfer::write(Want& want, NodeId peer, std::size_t piece, const Bytes& bytes,
                      std::vector<Output>& out) {
-  const Chunk& chunk = want.pieces.chunk(piece);
-  want.pieces.set(piece, Pieces::State::writing);
-  want.outstanding += chunk.length;
+  Fetch& fetch = *want.fetch;
+  const Chunk& chunk = fetch.pieces.chunk(piece);
+  fetch.pieces.set(piece, Pieces::State::writing);
+  fetch.outstanding += chunk.length;
   outstanding_ += chunk.length;
-  want.writing[want.pieces.offset(piece)] = peer;
-  const bool last = want.pieces.unwritten() == 1;
+  fetch.writing[fetch.pieces.offset(piece)] = peer;
+  const bool last = fetch.pieces.unwritten() == 1;
   if (last) {
-    want.stage = Want::Stage::finishing;
+    want.stage = Stage::finishing;
   }
-  to_disk(WriteBlock{want.need.content, want.need.size, want.pieces.offset(piece), chunk.hash,
+  to_disk(WriteBlock{want.need.content, want.need.size, fetch.pieces.offset(piece), chunk.hash,
                      bytes, last, want.need.mode},
           out);
 }
 
 void Transfer::on_manifest(Want& want, NodeId peer, const Bytes& bytes, std::vector<Output>& out) {
-  want.naming_asked = false;
+  Fetch& fetch = *want.fetch;
+  fetch.naming_asked = false;
   to_ask(want);
-  want.named_by.insert(peer);
-  want.manifest.insert(want.manifest.end(), bytes->begin(), bytes->end());
+  fetch.named_by.insert(peer);
+  fetch.manifest.insert(fetch.manifest.end(), bytes->begin(), bytes->end());
   const bool whole = bytes->size() < block_bytes;
   // More than that it cannot be, whatever it is a difference to.
-  const bool absurd = want.manifest.size() > manifest_bytes_max;
+  const bool absurd = fetch.manifest.size() > manifest_bytes_max;
   if (whole || absurd) {
-    want.stage = Want::Stage::opening;
-    to_disk(OpenStage{want.need.content, want.need.size, want.bases,
+    want.stage = Stage::opening;
+    to_disk(OpenStage{want.need.content, want.need.size, fetch.bases,
                       std::make_shared<const std::vector<std::uint8_t>>(
-                          std::exchange(want.manifest, {})),
-                      want.base},
+                          std::exchange(fetch.manifest, {})),
+                      fetch.base},
             out);
   }
 }
@@ -378,26 +389,27 @@ Transfer::Outcome Transfer::on(Instant now, StageOpened opened, std::vector<Outp
   Outcome outcome;
   outcome.stale = is_stale(opened.content);
   Want* wanted = outcome.stale ? nullptr : find(opened.content);
-  if (wanted == nullptr || wanted->stage != Want::Stage::opening) {
+  if (wanted == nullptr || wanted->stage != Stage::opening) {
     return outcome;
   }
   Want& want = *wanted;
+  Fetch& fetch = *want.fetch;
   switch (opened.state) {
-    case StageState::failed: begin_anew(want.key, want); break;
+    case StageState::failed: begin_anew(want); break;
     case StageState::complete: return complete(want, 0, out);
     case StageState::mismatch:
-      for (const NodeId peer : std::exchange(want.named_by, {})) {
+      for (const NodeId peer : std::exchange(fetch.named_by, {})) {
         outcome.blamed.push_back(peer);
         avoid(want, peer, now + mismatch_for);
       }
-      want.base = {};  // should it be this node's copy that is wrong
-      want.stage = Want::Stage::naming;
+      fetch.base = {};  // should it be this node's copy that is wrong
+      want.stage = Stage::naming;
       to_ask(want);
       break;
     case StageState::incomplete:
       if (opened.chunks.empty()) {
-        want.base = opened.base.value_or(Hash{});
-        want.stage = Want::Stage::naming;
+        fetch.base = opened.base.value_or(Hash{});
+        want.stage = Stage::naming;
         to_ask(want);
       } else {
         set_pieces(want, opened.chunks, opened.there);
@@ -407,14 +419,14 @@ Transfer::Outcome Transfer::on(Instant now, StageOpened opened, std::vector<Outp
 }
 
 Transfer::Outcome Transfer::complete(Want& want, std::uint64_t offset, std::vector<Output>& out) {
-  if (const std::optional<std::size_t> piece = want.pieces.at(offset);
-      piece && want.pieces.state(*piece) == Pieces::State::writing) {
+  if (const std::optional<std::size_t> piece = want.fetch->pieces.at(offset);
+      piece && want.fetch->pieces.state(*piece) == Pieces::State::writing) {
     written(want, *piece);
   }
   tell_news(want, out);
   Outcome outcome;
   outcome.paths.assign(want.paths.begin(), want.paths.end());
-  drop(want.key);
+  drop(want);
   return outcome;
 }
 
@@ -422,32 +434,32 @@ Transfer::Outcome Transfer::on(Instant now, const StageWritten& written, std::ve
   Outcome outcome;
   outcome.stale = is_stale(written.content);
   Want* wanted = outcome.stale ? nullptr : find(written.content);
-  if (wanted == nullptr) {
+  if (wanted == nullptr || wanted->stage == Stage::waiting) {
     return outcome;
   }
   Want& want = *wanted;
-  const Key key = want.key;
+  Fetch& fetch = *want.fetch;
   if (written.state == StageState::complete) {
     return complete(want, written.offset, out);
   }
-  const auto server = want.writing.find(written.offset);
-  if (server == want.writing.end()) {
+  const auto server = fetch.writing.find(written.offset);
+  if (server == fetch.writing.end()) {
     if (written.state != StageState::incomplete) {
-      begin_anew(key, want);
+      begin_anew(want);
     }
     return outcome;  // of an earlier attempt
   }
   const auto peer = server->second;
-  want.writing.erase(server);
-  const std::size_t piece = *want.pieces.at(written.offset);
+  fetch.writing.erase(server);
+  const std::size_t piece = *fetch.pieces.at(written.offset);
   done_with(want, piece);
   switch (written.state) {
     case StageState::complete: break;
     case StageState::incomplete:
       this->written(want, piece);
-      want.tell_at = want.tell_at.value_or(std::max(now, want.told_at + have_interval));
-      if (want.pieces.unwritten() == 0) {
-        want.stage = Want::Stage::finishing;
+      fetch.tell_at = fetch.tell_at.value_or(std::max(now, fetch.told_at + have_interval));
+      if (fetch.pieces.unwritten() == 0) {
+        want.stage = Stage::finishing;
         to_disk(WriteBlock{written.content, want.need.size, want.need.size, {}, nullptr, true},
                 out);
       }
@@ -455,44 +467,14 @@ Transfer::Outcome Transfer::on(Instant now, const StageWritten& written, std::ve
     case StageState::mismatch:
       outcome.blamed.push_back(peer);
       avoid(want, peer, now + mismatch_for);
-      want.pieces.has_not(peer, piece);
-      want.pieces.set(piece, Pieces::State::missing);
+      fetch.pieces.has_not(peer, piece);
+      fetch.pieces.set(piece, Pieces::State::missing);
       to_ask(want);
-      want.stage = Want::Stage::fetching;
+      want.stage = Stage::fetching;
       break;
-    case StageState::failed: begin_anew(key, want);
+    case StageState::failed: begin_anew(want);
   }
   return outcome;
-}
-
-std::optional<Instant> Transfer::wake_at() const {
-  if (wants_.empty() || peers_.empty()) {
-    return std::nullopt;
-  }
-  std::optional<Instant> earliest;
-  const auto sooner = [&earliest](Instant when) {
-    earliest = earliest ? std::min(*earliest, when) : when;
-  };
-  if (check_at_) {
-    sooner(*check_at_);
-  }
-  for (const auto& [key, want] : swarms_) {
-    if (want->tell_at) {
-      sooner(*want->tell_at);
-    }
-  }
-  if (paused_until_ != Instant{}) {
-    sooner(paused_until_);
-    return earliest;  // whoever lacks what, nothing is asked for before
-  }
-  for (const auto& [key, want] : troubled_) {
-    if (want->wants_asking()) {
-      for (const auto& [peer, until] : want->lacking) {
-        sooner(until);
-      }
-    }
-  }
-  return earliest;
 }
 
 }  // namespace p2psync::engine

@@ -19,6 +19,7 @@
 #include <bit>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <span>
@@ -102,24 +103,13 @@ class Transfer {
   /// for, which is in path order: what stands together is read, written and laid together.
   struct Key {
     std::uint64_t rank = 0;  ///< of its size, see rank_of()
-    std::uint64_t turn = 0;
-    std::uint64_t size = 0;
-    Hash content;
-    bool operator<(const Key& other) const {
-      return rank != other.rank ? rank < other.rank : turn < other.turn;
-    }
+    std::uint64_t turn = 0;  ///< each has its own
+    auto operator<=>(const Key&) const = default;
   };
-  struct Want {
-    Need need;
-    Key key;
-    std::set<Path> paths;
-    enum class Stage : std::uint8_t {
-      waiting,
-      opening,
-      naming,
-      fetching,
-      finishing
-    } stage = Stage::waiting;
+  enum class Stage : std::uint8_t { waiting, opening, naming, fetching, finishing };
+  /// What there is to know of a content once its turn has come. While a large tree comes in, nearly
+  /// all wait.
+  struct Fetch {
     std::vector<Base> bases;  ///< what is here and may be like it
     Hash base;                ///< against which the manifest is asked for; zeros: nothing
     bool naming_asked = false;
@@ -133,17 +123,25 @@ class Transfer {
     std::set<std::uint64_t> asked;            ///< requests
     std::map<std::uint64_t, NodeId> writing;  ///< who served the piece at this offset
     std::uint64_t outstanding = 0;            ///< bytes of both
-    std::uint64_t left = 0;                   ///< bytes not yet written
     std::map<NodeId, Instant> lacking;        ///< who is not asked again, until when
     std::set<NodeId> served_by;               ///< who had what it was not known to have
     std::set<NodeId> denied;                  ///< who said that it has not got it
+  };
+  struct Want {
+    Need need;
+    Key key;
+    std::set<Path> paths;
+    std::uint64_t left = 0;        ///< bytes not yet written
+    std::unique_ptr<Fetch> fetch;  ///< null: it has waited ever since it was first needed
+    Stage stage = Stage::waiting;
     [[nodiscard]] bool wants_asking() const {
-      return (stage == Stage::naming && !naming_asked) || pieces.missing() > 0;
+      return (stage == Stage::naming && !fetch->naming_asked) ||
+             (fetch != nullptr && fetch->pieces.missing() > 0);
     }
   };
   struct Asked {
     NodeId peer = 0;
-    Hash content;
+    Want* want = nullptr;
     std::optional<std::size_t> piece;  ///< nothing: the manifest
     Instant since;
   };
@@ -151,11 +149,11 @@ class Transfer {
   [[nodiscard]] std::uint64_t rank_of(std::uint64_t size) const {
     return size > chunk_max_ ? 64 + size : static_cast<std::uint64_t>(std::bit_width(size)) / 4;
   }
-  [[nodiscard]] bool large(const Key& key) const { return key.size > chunk_max_; }
+  [[nodiscard]] bool large(const Want& want) const { return want.need.size > chunk_max_; }
   void add(const Need& need, const Path& path);
-  void open(const Key& key, Want& want, const Bases& bases, std::vector<Output>& out);
+  void open(Want& want, const Bases& bases, std::vector<Output>& out);
   /// From the beginning, with what is on the disk by then.
-  void begin_anew(Key key, Want& want);
+  void begin_anew(Want& want);
   void set_pieces(Want& want, std::span<const Chunk> chunks, const std::vector<bool>& there);
   void written(Want& want, std::size_t piece);
   void on_manifest(Want& want, NodeId peer, const Bytes& bytes, std::vector<Output>& out);
@@ -175,7 +173,7 @@ class Transfer {
   /// Whether the answer that has come now is one of those.
   [[nodiscard]] bool is_stale(const Hash& content);
   [[nodiscard]] Outcome complete(Want& want, std::uint64_t offset, std::vector<Output>& out);
-  [[nodiscard]] std::uint64_t bytes_of(const Asked& asked) const;
+  [[nodiscard]] static std::uint64_t bytes_of(const Asked& asked);
   void unask(std::uint64_t request);
   void answered(std::map<std::uint64_t, Asked>::iterator place);
   static void for_twins(const Pieces& pieces, std::size_t piece,
@@ -190,18 +188,18 @@ class Transfer {
   void tell_news(Want& want, std::vector<Output>& out);
   static void tell_all(Want& want, NodeId peer, bool anew, std::vector<Output>& out);
   [[nodiscard]] bool any_open() const;
-  [[nodiscard]] Want* find(const Hash& content) const;
-  void drop(Key key);
+  [[nodiscard]] const Want* find(const Hash& content) const;
+  [[nodiscard]] Want* find(const Hash& content);
+  void drop(Want& want);
   void take_back_late(Instant now, const Likely& likely);
   [[nodiscard]] bool elsewhere(const Want& want, const Asked& asked, const Likely& likely) const;
 
   NodeId self_;
   std::uint32_t chunk_max_;
   std::uint64_t last_turn_ = 0;
-  std::unordered_map<Hash, Want*, HashOfHash> by_content_;  ///< exactly what is in wants_
-  std::map<Key, Want> wants_;
+  std::unordered_map<Hash, Want, HashOfHash> wants_;
   std::map<Key, Want*> waiting_;   ///< exactly those of that stage
-  std::set<Key> active_;           ///< exactly the others
+  std::map<Key, Want*> active_;    ///< exactly the others
   std::map<Key, Want*> asking_;    ///< at least those with something to ask for
   std::map<Key, Want*> troubled_;  ///< somebody is, or was, not to be asked
   std::map<Key, Want*> swarms_;    ///< exactly those of several pieces
@@ -213,7 +211,7 @@ class Transfer {
   std::uint64_t pending_bytes_ = 0;
   std::uint64_t outstanding_ = 0;
   std::unordered_map<Hash, AtDisk, HashOfHash> at_disk_;
-  std::vector<Key> orphaned_;  ///< no path needed them a moment ago; another may by now
+  std::vector<Hash> orphaned_;  ///< no path needed them a moment ago; another may by now
   std::vector<Hash> unwanted_;
   Instant paused_until_{};
   std::optional<Instant> check_at_;  ///< whether any answer is late

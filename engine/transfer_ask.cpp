@@ -11,16 +11,17 @@ constexpr Duration check_interval = std::chrono::seconds(1);
 }  // namespace
 
 bool Transfer::ask(Instant now, Want& want, const Likely& likely, std::vector<Output>& out) {
-  return want.stage == Want::Stage::naming ? ask_for_manifest(now, want, likely, out)
-                                           : ask_for_pieces(now, want, likely, out);
+  return want.stage == Stage::naming ? ask_for_manifest(now, want, likely, out)
+                                     : ask_for_pieces(now, want, likely, out);
 }
 
 bool Transfer::ask_for_manifest(Instant now, Want& want, const Likely& likely,
                                 std::vector<Output>& out) {
+  Fetch& fetch = *want.fetch;
   std::optional<NodeId> best;
   std::pair<bool, std::uint64_t> best_rank;
   for (const auto& [id, peer] : peers_) {
-    if (peer.open() && !want.lacking.contains(id)) {
+    if (peer.open() && !fetch.lacking.contains(id)) {
       const std::pair rank{!likely(id, want.need), peer.outstanding()};
       if (!best || rank < best_rank) {
         best = id;
@@ -31,21 +32,22 @@ bool Transfer::ask_for_manifest(Instant now, Want& want, const Likely& likely,
   if (!best) {
     return false;
   }
-  want.naming_asked = true;
+  fetch.naming_asked = true;
   Get& get = send_get(now, *best, want, std::nullopt, out);
-  get.offset = want.manifest.size();
+  get.offset = fetch.manifest.size();
   get.length = block_bytes;
-  get.manifest_against = want.base;
+  get.manifest_against = fetch.base;
   return true;
 }
 
 /// One of each peer. Fellows first: what they have need not be asked of those who have all.
 bool Transfer::ask_for_pieces(Instant now, Want& want, const Likely& likely,
                               std::vector<Output>& out) {
+  Fetch& fetch = *want.fetch;
   bool any = false;
   const auto ask_each = [&](auto&& next_of) {
     for (const auto& [id, peer] : peers_) {
-      if (!peer.open() || want.lacking.contains(id) || outstanding_ >= outstanding_max) {
+      if (!peer.open() || fetch.lacking.contains(id) || outstanding_ >= outstanding_max) {
         continue;
       }
       if (const std::optional<std::size_t> piece = next_of(id)) {
@@ -54,37 +56,37 @@ bool Transfer::ask_for_pieces(Instant now, Want& want, const Likely& likely,
       }
     }
   };
-  ask_each([&](NodeId id) { return want.pieces.next_of(id); });
+  ask_each([&](NodeId id) { return fetch.pieces.next_of(id); });
   const bool fellows_busy = !any;
   bool whole = false;
   ask_each([&](NodeId id) {
-    if (!likely(id, want.need) && !want.served_by.contains(id)) {
+    if (!likely(id, want.need) && !fetch.served_by.contains(id)) {
       return std::optional<std::size_t>();
     }
     whole = true;
-    return want.pieces.next_of_whole(fellows_busy);
+    return fetch.pieces.next_of_whole(fellows_busy);
   });
-  if (!any && !whole && want.asked.empty()) {  // who is not known to have any may have it still
-    ask_each([&](NodeId) { return want.pieces.next_of_whole(true); });
+  if (!any && !whole && fetch.asked.empty()) {  // who is not known to have any may have it still
+    ask_each([&](NodeId) { return fetch.pieces.next_of_whole(true); });
   }
   return any;
 }
 
 Get& Transfer::send_get(Instant now, NodeId peer, Want& want, std::optional<std::size_t> piece,
                         std::vector<Output>& out) {
-  const Asked& asked = asked_[++last_request_] = {peer, want.need.content, piece, now};
-  want.asked.insert(last_request_);
+  const Asked& asked = asked_[++last_request_] = {peer, &want, piece, now};
+  want.fetch->asked.insert(last_request_);
   peers_[peer].asked(bytes_of(asked));
   Get get{last_request_, want.need.content};
   if (piece) {
-    for_twins(want.pieces, *piece, [&](std::size_t twin) {
-      if (want.pieces.state(twin) == Pieces::State::missing) {
-        want.pieces.set(twin, Pieces::State::asked);
+    for_twins(want.fetch->pieces, *piece, [&](std::size_t twin) {
+      if (want.fetch->pieces.state(twin) == Pieces::State::missing) {
+        want.fetch->pieces.set(twin, Pieces::State::asked);
       }
     });
-    get.offset = want.pieces.offset(*piece);
-    get.length = want.pieces.chunk(*piece).length;
-    want.outstanding += get.length;
+    get.offset = want.fetch->pieces.offset(*piece);
+    get.length = want.fetch->pieces.chunk(*piece).length;
+    want.fetch->outstanding += get.length;
     outstanding_ += get.length;
   }
   out.push_back(Send{peer, get, Priority::control});
@@ -93,9 +95,10 @@ Get& Transfer::send_get(Instant now, NodeId peer, Want& want, std::optional<std:
 
 bool Transfer::elsewhere(const Want& want, const Asked& asked, const Likely& likely) const {
   return std::ranges::any_of(peers_, [&](const auto& peer) {
-    return peer.first != asked.peer && peer.second.open() && !want.lacking.contains(peer.first) &&
+    return peer.first != asked.peer && peer.second.open() &&
+           !want.fetch->lacking.contains(peer.first) &&
            (likely(peer.first, want.need) ||
-            (asked.piece && want.pieces.has(peer.first, *asked.piece)));
+            (asked.piece && want.fetch->pieces.has(peer.first, *asked.piece)));
   });
 }
 
@@ -116,8 +119,7 @@ void Transfer::take_back_late(Instant now, const Likely& likely) {
     if (waited > peer.patience()) {
       late.push_back(request);
     } else if (waited > peer.short_patience()) {
-      const Want& want = *find(asked.content);
-      if (!want.wants_asking() && elsewhere(want, asked, likely)) {
+      if (!asked.want->wants_asking() && elsewhere(*asked.want, asked, likely)) {
         late.push_back(request);
       }
     }
@@ -126,7 +128,7 @@ void Transfer::take_back_late(Instant now, const Likely& likely) {
   for (const std::uint64_t request : late) {
     const Asked asked = asked_.at(request);
     unask(request);
-    avoid(*find(asked.content), asked.peer, now + Window::patience_min);
+    avoid(*asked.want, asked.peer, now + Window::patience_min);
     slow.insert(asked.peer);
   }
   for (const NodeId peer : slow) {
@@ -134,26 +136,56 @@ void Transfer::take_back_late(Instant now, const Likely& likely) {
   }
 }
 
+std::optional<Instant> Transfer::wake_at() const {
+  if (wants_.empty() || peers_.empty()) {
+    return std::nullopt;
+  }
+  std::optional<Instant> earliest;
+  const auto sooner = [&earliest](Instant when) {
+    earliest = earliest ? std::min(*earliest, when) : when;
+  };
+  if (check_at_) {
+    sooner(*check_at_);
+  }
+  for (const auto& [key, want] : swarms_) {
+    if (want->fetch->tell_at) {
+      sooner(*want->fetch->tell_at);
+    }
+  }
+  if (paused_until_ != Instant{}) {
+    sooner(paused_until_);
+    return earliest;  // whoever lacks what, nothing is asked for before
+  }
+  for (const auto& [key, want] : troubled_) {
+    if (want->wants_asking()) {
+      for (const auto& [peer, until] : want->fetch->lacking) {
+        sooner(until);
+      }
+    }
+  }
+  return earliest;
+}
+
 // --- Who is not asked
 
 void Transfer::avoid(Want& want, NodeId peer, Instant until) {
-  want.lacking[peer] = until;
+  want.fetch->lacking[peer] = until;
   troubled_[want.key] = &want;
 }
 
 void Transfer::peer_grew(NodeId peer) {
   for (const auto& [key, want] : troubled_) {
-    want->lacking.erase(peer);
-    want->denied.erase(peer);
+    want->fetch->lacking.erase(peer);
+    want->fetch->denied.erase(peer);
   }
 }
 
 std::vector<std::pair<Hash, Path>> Transfer::nowhere(const std::set<NodeId>& members) const {
   std::vector<std::pair<Hash, Path>> list;
   for (const auto& [key, want] : troubled_) {
-    if (std::ranges::includes(want->denied, members)) {
+    if (std::ranges::includes(want->fetch->denied, members)) {
       for (const Path& path : want->paths) {
-        list.emplace_back(key.content, path);
+        list.emplace_back(want->need.content, path);
       }
     }
   }
@@ -165,40 +197,41 @@ std::vector<std::pair<Hash, Path>> Transfer::nowhere(const std::set<NodeId>& mem
 /// Only who is not known to hold all of it may want to know.
 void Transfer::tell(Instant now, const Likely& likely, std::vector<Output>& out) {
   for (const auto& [key, want] : swarms_) {
-    std::erase_if(want->told, [&](NodeId id) { return likely(id, want->need); });
-    if (want->tell_at && now >= *want->tell_at) {
+    std::erase_if(want->fetch->told, [&](NodeId id) { return likely(id, want->need); });
+    if (want->fetch->tell_at && now >= *want->fetch->tell_at) {
       tell_news(*want, out);
-      want->tell_at.reset();
-      want->told_at = now;
+      want->fetch->tell_at.reset();
+      want->fetch->told_at = now;
     }
     for (const auto& [id, peer] : peers_) {
-      if (!want->told.contains(id) && !likely(id, want->need)) {
-        want->told.insert(id);
+      if (!want->fetch->told.contains(id) && !likely(id, want->need)) {
+        want->fetch->told.insert(id);
         tell_all(*want, id, true, out);
       }
     }
-    if (!std::exchange(want->shared, true)) {
-      const auto before = std::distance(want->told.begin(), want->told.lower_bound(self_));
-      want->pieces.share(static_cast<std::size_t>(before), want->told.size() + 1);
+    if (!std::exchange(want->fetch->shared, true)) {
+      const auto before =
+          std::distance(want->fetch->told.begin(), want->fetch->told.lower_bound(self_));
+      want->fetch->pieces.share(static_cast<std::size_t>(before), want->fetch->told.size() + 1);
     }
   }
 }
 
 void Transfer::tell_news(Want& want, std::vector<Output>& out) {
-  if (want.pieces.size() == 1) {
+  if (want.fetch->pieces.size() == 1) {
     return;  // it has no fellows
   }
-  const std::vector<ChunkRange> news = want.pieces.take_news();
+  const std::vector<ChunkRange> news = want.fetch->pieces.take_news();
   if (news.empty()) {
     return;
   }
-  for (const NodeId id : want.told) {
+  for (const NodeId id : want.fetch->told) {
     out.push_back(Send{id, Have{want.need.content, news}, Priority::control});
   }
 }
 
 void Transfer::tell_all(Want& want, NodeId peer, bool anew, std::vector<Output>& out) {
-  const std::vector<ChunkRange> all = want.pieces.written();
+  const std::vector<ChunkRange> all = want.fetch->pieces.written();
   auto from = all.begin();
   do {
     const auto count = std::min<std::ptrdiff_t>(have_ranges_max, all.end() - from);
@@ -215,14 +248,14 @@ void Transfer::on_have(NodeId peer, const Have& have, std::vector<Output>& out) 
     return;  // it is asked again when this node begins to fetch it
   }
   if (have.anew) {
-    want->pieces.forget(peer);
-    if (want->told.contains(peer)) {
+    want->fetch->pieces.forget(peer);
+    if (want->fetch->told.contains(peer)) {
       tell_all(*want, peer, false, out);
     }
   }
-  want->pieces.has(peer, have.chunks);
-  if (!have.chunks.empty() && want->denied.erase(peer) > 0) {
-    want->lacking.erase(peer);
+  want->fetch->pieces.has(peer, have.chunks);
+  if (!have.chunks.empty() && want->fetch->denied.erase(peer) > 0) {
+    want->fetch->lacking.erase(peer);
   }
   to_ask(*want);
 }
@@ -232,9 +265,9 @@ bool Transfer::has(const Get& get) const {
   if (want == nullptr || !swarms_.contains(want->key)) {
     return false;
   }
-  const std::optional<std::size_t> piece = want->pieces.at(get.offset);
-  return get.manifest_against || (piece && want->pieces.chunk(*piece).length == get.length &&
-                                  want->pieces.state(*piece) == Pieces::State::written);
+  const std::optional<std::size_t> piece = want->fetch->pieces.at(get.offset);
+  return get.manifest_against || (piece && want->fetch->pieces.chunk(*piece).length == get.length &&
+                                  want->fetch->pieces.state(*piece) == Pieces::State::written);
 }
 
 }  // namespace p2psync::engine

@@ -13,14 +13,11 @@ std::vector<Incoming> Transfer::incoming() const {
     }
     return list.size() < incoming_max;
   };
-  for (const Key& key : active_ | std::views::reverse) {
-    if (!add(wants_.at(key))) {
-      return list;
-    }
-  }
-  for (const auto& [key, want] : waiting_ | std::views::reverse) {
-    if (!add(*want)) {
-      return list;
+  for (const auto* wants : {&active_, &waiting_}) {
+    for (const auto& [key, want] : *wants | std::views::reverse) {
+      if (!add(*want)) {
+        return list;
+      }
     }
   }
   return list;
