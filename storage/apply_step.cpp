@@ -170,17 +170,15 @@ void ApplyBatch::set_mode(Work& work, const Put& put) {
   }
 }
 
-/// A user put a directory or a special file there between the check and the move.
+/// A user put a directory or a special file there between the check and the move. What comes out
+/// when that is put back had the name for a moment, so a user may have written to it: it is looked
+/// at like whatever else was displaced, be it what was laid.
 ApplyBatch::Outcome ApplyBatch::came_out_wrong(Work& work, const std::string& at) {
-  if (!limbo_.put_back(*work.item, at)) {
+  const bool back = limbo_.put_back(*work.item, at);
+  const auto left = fs_.stat(at);
+  if (!back || left || left.error().code != ErrorCode::not_found) {
     consume_slot(work);
     limbo_.keep_stray(*work.item, intent_, at);
-    return because(Obstructed{});
-  }
-  const auto back = fs_.stat(at);
-  if (back && back->signature.inode != work.item->slot_inode) {
-    consume_slot(work);
-    limbo_.keep_stray(*work.item, intent_, at);  // and something else again, in between
   }
   return because(Obstructed{});
 }

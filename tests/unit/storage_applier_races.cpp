@@ -114,6 +114,43 @@ TEST_CASE("apply: a user at any system call loses nothing") {
   }
 }
 
+TEST_CASE("apply: what had a name for a moment only may have been written to") {
+  // A directory there makes the exchange go back; who writes to the file that was laid in between
+  // has written to a file of the tree.
+  bool ever = false;
+  for (const std::string name : {"a", "b", "d", "e"}) {
+    bool reached = true;
+    for (std::uint64_t call = 1; reached; ++call) {
+      for (std::uint64_t later = call + 1; later < call + 6; ++later) {
+        CAPTURE(name);
+        CAPTURE(call);
+        CAPTURE(later);
+        Scene scene(true);
+        bool wrote = false;
+        scene.disk.before_call = [&](std::string_view, std::string_view) {
+          if (scene.disk.calls == call) {
+            scene.disk.remove(name);
+            scene.disk.mkdir(name);
+          } else if (scene.disk.calls == later && scene.disk.read(name)) {
+            wrote = scene.disk.write_file(name, users);
+          }
+        };
+        Applier applier(scene.disk);
+        scene.answers = applier.apply(scene.apply);
+        scene.disk.before_call = nullptr;
+        reached = scene.disk.calls >= call;
+        scene.settle(applier);
+        CHECK((scene.owns_up_to(users) || !wrote));
+        CHECK(applier.still_open() == 0);
+        CHECK(!scene.has_slots());
+        ever = ever || wrote;
+      }
+      REQUIRE(call < call_max);
+    }
+  }
+  CHECK(ever);
+}
+
 TEST_CASE("apply: without exchange a user who writes in place or deletes loses nothing") {
   for (const Act& act : acts()) {
     if (act.what != "writes in place" && act.what != "deletes it") {
