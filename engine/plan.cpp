@@ -57,9 +57,13 @@ class Planner {
       const bool stays = place.name != path_ && own_wanted && !own_comes && at_path != nullptr &&
                          same_content(at_path->version, place.version) &&
                          shown_at(shown_, place.name) == nullptr;
-      Place at = place;
-      at.name = stays ? path_ : place.name;
-      lay(at);
+      if (stays) {
+        Place at = place;
+        at.name = path_;
+        lay(at);
+      } else {
+        lay(place);
+      }
     }
     for (const Shown& shown : shown_) {
       const bool stays =
@@ -78,11 +82,11 @@ class Planner {
       confirm(*now, place);
       return;
     }
-    const std::string_view parent = parent_of(place.name);
-    if (!parent.empty() && !coming_.contains(Path(parent))) {
-      const Shown* directory = replica_.shown(Path(parent));
+    Path parent(parent_of(place.name));
+    if (!parent.empty() && !coming_.contains(parent)) {
+      const Shown* directory = replica_.shown(parent);
       if (directory == nullptr || directory->version.kind != Kind::directory) {
-        wait_for(Path(parent));
+        wait_for(std::move(parent));
         return;
       }
     }
