@@ -1,9 +1,9 @@
 #include "engine/codec.h"
 
 #include <algorithm>
-#include <map>
 
 #include "engine/codec_archive.h"
+#include "engine/codec_held.h"
 #include "engine/codec_paths.h"
 
 // Each value is taken apart with a structured binding: a field that is added to it and not here
@@ -194,54 +194,27 @@ void serialize(Archive& archive, Tick& tick) {
   archive(root, live, matrix, settled, answer, fixed(echo));
 }
 
-/// Members mostly hold the same: each vector once, in the order in which they come up, and its
-/// number where it comes up again. The first is that of what the sender knows.
-class HeldRun {
- public:
-  explicit HeldRun(const VersionVector& knowledge) { number(knowledge); }
-  void operator()(OutputArchive& archive, const VersionVector& held) {
-    const std::size_t before = numbers_.size();
-    const std::size_t at = number(held);
-    archive(at);
-    if (at == before) {
-      archive(held);
-    }
+template <class Archive>
+void serialize(Archive& archive, Ending& ending) {
+  auto& [incarnation, last] = ending;
+  archive(fixed(incarnation), last);
+  if constexpr (loading<Archive>) {
+    require(incarnation != 0 && last != 0, "an ending of nothing");
   }
-  void operator()(BoundedInputArchive& archive, VersionVector& held) {
-    std::size_t at = 0;
-    archive(at);
-    require(at <= all_.size(), "a vector that did not come up before");
-    if (at < all_.size()) {
-      held = all_[at];
-    } else {
-      archive(held);
-      require(number(held) == at, "a vector that came up before");
-    }
-    items_ += held.items().size();
-    require(items_ <= held_items_max, "too much that is held");
+}
+
+template <class Archive>
+void serialize(Archive& archive, ToldEndings& told) {
+  auto& [node, length, from, endings, mark] = told;
+  archive(fixed(node), length, from, endings, fixed(mark));
+  if constexpr (loading<Archive>) {
+    require(from <= length && endings.size() <= length - from, "a list beyond its length");
   }
-
- private:
-  /// A few bytes stand for a whole vector: what all come to is limited, to what would fit if each
-  /// were written out.
-  static constexpr std::size_t held_items_max = 1024 * 1024 / 17;
-
-  std::size_t number(const VersionVector& held) {
-    const auto [place, fresh] = numbers_.try_emplace(held.items(), all_.size());
-    if (fresh) {
-      all_.push_back(held);
-    }
-    return place->second;
-  }
-
-  std::map<std::vector<VersionVector::Item>, std::size_t> numbers_;
-  std::vector<VersionVector> all_;
-  std::size_t items_ = 0;
-};
+}
 
 template <class Archive>
 void serialize(Archive& archive, Vectors& vectors) {
-  auto& [knowledge, rows, root, answer] = vectors;
+  auto& [knowledge, rows, root, answer, endings] = vectors;
   archive(knowledge);
   HeldRun run(knowledge);
   each_of(archive, rows, 10, [&](HeldRow& row) {
@@ -254,7 +227,12 @@ void serialize(Archive& archive, Vectors& vectors) {
         std::ranges::adjacent_find(rows, std::ranges::greater_equal{}, &HeldRow::member);
     require(descent == rows.end(), "rows out of order");
   }
-  archive(root, answer);
+  archive(root, answer, endings);
+  if constexpr (loading<Archive>) {
+    const auto descent =
+        std::ranges::adjacent_find(endings, std::ranges::greater_equal{}, &ToldEndings::node);
+    require(descent == endings.end(), "lists of endings out of order");
+  }
 }
 
 template <class Archive>
@@ -476,6 +454,7 @@ P2PSYNC_ENCODABLE(Block)
 P2PSYNC_ENCODABLE(Have)
 P2PSYNC_ENCODABLE(PathEntry)
 P2PSYNC_ENCODABLE(VersionVector)
+P2PSYNC_ENCODABLE(Ending)
 P2PSYNC_ENCODABLE(Dot)
 P2PSYNC_ENCODABLE(Version)
 P2PSYNC_ENCODABLE(Entry)

@@ -43,7 +43,7 @@ concept one_of = (std::same_as<T, Those> || ...);
 template <class T>
 concept Encodable =
     one_of<T, Message, Hello, Tick, Vectors, Entries, Taken, Ranges, Held, Get, Block, Have,
-           PathEntry, VersionVector, Dot, Version, Entry, Record, HeldRow, KeptVersion>;
+           PathEntry, VersionVector, Dot, Version, Entry, Record, HeldRow, Ending, KeptVersion>;
 
 template <Encodable T>
 [[nodiscard]] std::vector<std::uint8_t> encode(const T& value);

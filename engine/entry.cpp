@@ -47,9 +47,9 @@ class Canonical {
 /// What remains of both sides' dotted values: kept if both hold it, or if the other has not seen
 /// it.
 template <class Dotted, class Both>
-std::vector<Dotted> keep_unseen(const std::vector<Dotted>& mine, const VersionVector& mine_seen,
+std::vector<Dotted> keep_unseen(const std::vector<Dotted>& mine, const Known& mine_seen,
                                 const VersionVector& mine_context,
-                                const std::vector<Dotted>& theirs, const VersionVector& theirs_seen,
+                                const std::vector<Dotted>& theirs, const Known& theirs_seen,
                                 const VersionVector& theirs_context, const Both& both) {
   std::vector<Dotted> kept;
   auto a = mine.begin();
@@ -159,8 +159,8 @@ void drop_stale_imports(Entry& entry) {
   });
 }
 
-Entry merge(const Entry& mine, const VersionVector& mine_seen, const Entry& theirs,
-            const VersionVector& theirs_seen) {
+Entry merge(const Entry& mine, const Known& mine_seen, const Entry& theirs,
+            const Known& theirs_seen) {
   Entry merged;
   merged.context = mine.context;
   merged.context.join(theirs.context);
@@ -223,6 +223,10 @@ bool same_content(const Version& a, const Version& b) {
 std::optional<std::string_view> entry_problem(const Entry& entry) {
   if (!ascending(entry.versions) || !ascending(entry.deletions)) {
     return "siblings out of order";
+  }
+  if (std::ranges::any_of(entry.context.items(),
+                          [](const auto& item) { return item.first.incarnation == 0; })) {
+    return "an event of no incarnation";
   }
   for (const Sibling& sibling : entry.versions) {
     if (!entry.context.covers(sibling.dot) || sibling.dot.sequence == 0) {

@@ -25,6 +25,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/endings.h"
 #include "engine/version_vector.h"
 
 namespace p2psync::engine {
@@ -110,8 +111,8 @@ struct Entry {
 
 /// What the two sides know becomes what one side knows. `mine_seen` and `theirs_seen` are the
 /// sides' knowledge.
-[[nodiscard]] Entry merge(const Entry& mine, const VersionVector& mine_seen, const Entry& theirs,
-                          const VersionVector& theirs_seen);
+[[nodiscard]] Entry merge(const Entry& mine, const Known& mine_seen, const Entry& theirs,
+                          const Known& theirs_seen);
 
 /// Drops imports that another version or a deletion of the entry has superseded. Every merge does,
 /// and so must every event of this node's own: equal knowledge is to mean equal entries.

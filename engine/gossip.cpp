@@ -97,6 +97,9 @@ void Gossip::on(Instant now, NodeId id, Message message, std::vector<Output>& ou
   } else if (const auto* held = std::get_if<Held>(&message)) {
     if (held->row.member == id) {
       on_row(id, held->row);
+      if (!replica_.endings().explains(held->row.held)) {
+        send_vectors(now, id, peer, nullptr, out);
+      }
     }
   } else if (const auto* taken = std::get_if<Taken>(&message)) {
     if (peer.stream && taken->stream == peer.stream->id && taken->count > peer.stream->taken) {
@@ -191,7 +194,8 @@ void Gossip::on_tick(Instant now, NodeId id, Peer& peer, const Tick& tick,
   const bool equal = tick.root == replica_.index().summary().fingerprint &&
                      tick.matrix == replica_.matrix_fingerprint();
   if (equal) {
-    peer.believed.join(replica_.knowledge());
+    stated_[id] = replica_.knowledge();
+    believe(peer, replica_.knowledge());
   } else if (!tick.answer) {
     happening(now);
     // Not again what has just gone out, with a hello or in answer to one: the two sides would both
@@ -202,10 +206,46 @@ void Gossip::on_tick(Instant now, NodeId id, Peer& peer, const Tick& tick,
   }
 }
 
+/// It knows this, and perhaps more.
+void Gossip::believe(Peer& peer, const VersionVector& knowledge) const {
+  peer.believed.join(knowledge);
+  replica_.endings().fold(peer.believed);
+}
+
+bool Gossip::all_agree(const Actor& actor, std::uint64_t sequence) const {
+  const std::uint64_t length = replica_.endings().lengths().at(ended(actor.node));
+  return std::ranges::all_of(peers_, [&](const auto& peer) {
+    const auto stated = stated_.find(peer.first);
+    return stated != stated_.end() && replica_.known(stated->second).at(actor) == sequence &&
+           stated->second.at(ended(actor.node)) == length;
+  });
+}
+
+/// Of each list what the peer lacks; before it has said what it has, the last few.
+std::vector<ToldEndings> Gossip::tell_endings(const Peer& peer) const {
+  const Endings& endings = replica_.endings();
+  std::vector<ToldEndings> all;
+  for (const auto& [actor, length] : endings.lengths().items()) {
+    const std::uint64_t from = peer.told
+                                   ? std::min(peer.lists.at(actor), length)
+                                   : length - std::min<std::uint64_t>(length, endings_unasked);
+    const auto news = endings.of(actor.node).subspan(from);
+    ToldEndings told{actor.node, length, from, {}, 0};
+    const auto some = news.first(std::min(news.size(), endings_max));
+    told.endings.assign(some.begin(), some.end());
+    told.mark = endings.mark(actor.node, from + told.endings.size());
+    all.push_back(std::move(told));
+  }
+  return all;
+}
+
 void Gossip::send_vectors(Instant now, NodeId id, Peer& peer, const Vectors* asked,
                           std::vector<Output>& out) {
-  Vectors vectors{
-      replica_.knowledge(), {}, replica_.index().summary().fingerprint, asked != nullptr};
+  Vectors vectors{replica_.knowledge(),
+                  {},
+                  replica_.index().summary().fingerprint,
+                  asked != nullptr,
+                  tell_endings(peer)};
   for (const auto& [member, row] : replica_.rows()) {
     if (asked != nullptr) {
       const auto said = std::ranges::lower_bound(asked->rows, member, {}, &HeldRow::member);
@@ -224,24 +264,51 @@ void Gossip::on_row(NodeId id, const HeldRow& row) {
     grown_.push_back(row.member);
   }
   if (row.member == id) {
-    peers_.at(id).believed.join(row.held);
+    believe(peers_.at(id), row.held);
   }
 }
 
 void Gossip::on_vectors(Instant now, NodeId id, Peer& peer, const Vectors& vectors,
                         std::vector<Output>& out) {
+  const Endings& endings = replica_.endings();
+  const VersionVector lengths = endings.lengths();
+  for (const ToldEndings& told : vectors.endings) {
+    if (!replica_.take(told)) {
+      // Nothing that the two say they know would mean the same to both.
+      disconnect(id, "it lists other incarnations of a node as ended", out);
+      return;
+    }
+    peer.lists.add({ended(told.node), told.length});
+  }
+  if (lengths != endings.lengths()) {
+    happening(now);
+  }
   for (const HeldRow& row : vectors.rows) {
     on_row(id, row);
-  }
-  if (!peer.stream) {
-    peer.believed = vectors.knowledge;
   }
   if (!vectors.answer) {
     send_vectors(now, id, peer, &vectors, out);
   }
-  if (!vectors.knowledge.covers(replica_.knowledge())) {
+  if (!endings.explains(vectors.knowledge)) {
+    if (lengths != endings.lengths()) {
+      send_vectors(now, id, peer, nullptr, out);  // the list goes on
+    }
+    return;
+  }
+  VersionVector theirs = vectors.knowledge;
+  endings.fold(theirs);
+  peer.told = true;
+  stated_[id] = theirs;
+  if (!peer.stream) {
+    peer.believed = theirs;
+  }
+  if (lacking(peer) > endings_spelt_max) {
+    if (vectors.answer) {
+      send_vectors(now, id, peer, nullptr, out);
+    }
+  } else if (!replica_.known(theirs).covers(replica_.knowledge())) {
     begin_stream(now, id, peer, out);
-  } else if (replica_.knowledge() == vectors.knowledge && !vectors.answer &&
+  } else if (replica_.knowledge() == theirs && !vectors.answer &&
              vectors.root != replica_.index().summary().fingerprint &&
              (!peer.repaired || now - *peer.repaired >= options_.gossip_interval)) {
     // Knowledge is equal and the trees are not. This does not happen unless an index was damaged.
@@ -250,84 +317,13 @@ void Gossip::on_vectors(Instant now, NodeId id, Peer& peer, const Vectors& vecto
   }
 }
 
-void Gossip::begin_stream(Instant now, NodeId id, Peer& peer, std::vector<Output>& out) {
-  if (peer.stream && now - peer.stream->progress > stream_patience) {
-    peer.stream.reset();
+/// How many endings it has not heard of.
+std::uint64_t Gossip::lacking(const Peer& peer) const {
+  std::uint64_t sum = 0;
+  for (const auto& [actor, length] : replica_.endings().lengths().items()) {
+    sum += length - std::min(length, peer.lists.at(actor));
   }
-  if (!peer.stream) {
-    peer.stream = Stream{random_.next() | 1, peer.believed, peer.believed, 0, 0, now};
-  }
-  pump(now, id, peer, out);
-}
-
-void Gossip::pump(Instant now, NodeId id, Peer& peer, std::vector<Output>& out) {
-  while (peer.stream && peer.stream->sent < peer.stream->taken + entries_window) {
-    Stream& stream = *peer.stream;
-    Entries message;
-    message.stream = stream.id;
-    message.index = stream.sent++;
-    message.knowledge = replica_.knowledge();
-    stream.progress = now;
-    if (fill(peer, message)) {
-      for (const auto& [actor, to] : message.knowledge.items()) {
-        if (const std::uint64_t from = stream.base.at(actor); to > from) {
-          message.ranges.push_back({actor, from, to});
-        }
-      }
-      peer.believed.join(message.knowledge);
-      peer.stream.reset();
-    }
-    out.push_back(Send{id, std::move(message), Priority::control});
-  }
-}
-
-bool Gossip::fill(Peer& peer, Entries& message) const {
-  // All actors in turn. The stream is over only when none has anything above what was sent, in one
-  // go: an entry that changed meanwhile stands above the mark of whoever changed it.
-  std::size_t bytes = 0;
-  std::set<std::string_view> here;
-  Stream& stream = *peer.stream;
-  for (const auto& [actor, newest] : replica_.knowledge().items()) {
-    bool full = false;
-    replica_.for_events(actor, stream.done.at(actor),
-                        [&](std::uint64_t sequence, const Path& path) {
-                          if (bytes >= entries_bytes_max) {
-                            full = true;
-                            return false;
-                          }
-                          if (here.insert(path).second) {
-                            message.entries.push_back({path, replica_.record(path).entry});
-                            bytes += bytes_about(message.entries.back());
-                          }
-                          stream.done.add({actor, sequence});
-                          return true;
-                        });
-    if (full) {
-      return false;
-    }
-  }
-  return true;
-}
-
-void Gossip::on_entries(NodeId id, Peer& peer, const Entries& entries, std::vector<Output>& out) {
-  for (const PathEntry& entry : entries.entries) {
-    replica_.merge(entry, entries.knowledge);
-  }
-  if (entries.stream == 0) {
-    return;
-  }
-  Incoming& incoming = peer.incoming;
-  if (entries.index == 0) {
-    incoming = {entries.stream, 0};
-  }
-  if (incoming.id == entries.stream && incoming.next == entries.index) {
-    ++incoming.next;
-    for (const SequenceRange& range : entries.ranges) {
-      replica_.learn(range);
-      peer.believed.add({range.actor, range.to});
-    }
-    out.push_back(Send{id, Taken{incoming.id, incoming.next}, Priority::control});
-  }
+  return sum;
 }
 
 std::vector<NodeId> Gossip::shuffled_peers() {
@@ -359,13 +355,28 @@ void Gossip::push(Instant now, std::vector<Output>& out) {
   std::size_t count = 0;
   for (const NodeId id : shuffled_peers()) {
     Peer& peer = peers_.at(id);
-    if (!peer.believed.covers(replica_.knowledge())) {
-      if (++count > options_.push_peers) {
-        break;
-      }
+    if (replica_.known(peer.believed).covers(replica_.knowledge())) {
+      continue;
+    }
+    if (++count > options_.push_peers) {
+      break;
+    }
+    if (peer.told) {
       begin_stream(now, id, peer, out);
+    } else {
+      send_vectors(now, id, peer, nullptr, out);  // else it would be sent the whole tree
     }
   }
+}
+
+void Gossip::list_grew(Instant now) {
+  announced_held_.reset();
+  happening(now);
+}
+
+bool Gossip::row_is_news() const {
+  // Not where it is only written in another way.
+  return !announced_held_ || !replica_.known(*announced_held_).covers(replica_.own_row().held);
 }
 
 void Gossip::announce(Instant now, bool settled, std::vector<Output>& out) {
@@ -374,7 +385,7 @@ void Gossip::announce(Instant now, bool settled, std::vector<Output>& out) {
   settled_ = settled;
   const Fingerprint root = replica_.index().summary().fingerprint;
   const VersionVector& held = replica_.own_row().held;
-  const bool row_news = announced_held_ != held;
+  const bool row_news = row_is_news();
   const bool state_news = settled && (!announced_settled_ || announced_root_ != root);
   if ((!row_news && !state_news) || now < announced_at_ + announce_pause) {
     announced_settled_ = announced_settled_ && settled;
@@ -433,8 +444,7 @@ Instant Gossip::wake_at() const {
     earliest = std::min(earliest, *forward_at_);
   }
   const Fingerprint root = replica_.index().summary().fingerprint;
-  if (announced_held_ != replica_.own_row().held ||
-      (settled_ && (!announced_settled_ || announced_root_ != root))) {
+  if (row_is_news() || (settled_ && (!announced_settled_ || announced_root_ != root))) {
     earliest = std::min(earliest, announced_at_ + announce_pause);
   }
   return earliest;

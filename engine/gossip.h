@@ -32,7 +32,10 @@ inline constexpr std::size_t repair_leaf = 32;     ///< who has no more in a ran
 inline constexpr std::size_t repair_reach = 4096;  ///< unless the other side has more than this
 inline constexpr std::size_t repair_split = 16;
 inline constexpr std::size_t ranges_bytes_max = 192 * 1024;  ///< about, in one message
-inline constexpr int idle_factor_max = 10;  ///< ticks slow down to this many intervals
+inline constexpr std::size_t endings_max = 4096;             ///< of one node's, in one message
+inline constexpr std::size_t endings_unasked = 8;     ///< of each list, in the first word to a peer
+inline constexpr std::size_t endings_spelt_max = 64;  ///< who lacks more is told the list first
+inline constexpr int idle_factor_max = 10;            ///< ticks slow down to this many intervals
 
 /// What it takes in a message, not counting what is shared with other entries there.
 [[nodiscard]] std::size_t bytes_about(const PathEntry& entry);
@@ -49,10 +52,16 @@ class Gossip {
   /// `settled`: this node holds all that it knows.
   void next(Instant now, bool settled, std::vector<Output>& out);
 
+  /// An incarnation of this node has ended: peers are told.
+  void list_grew(Instant now);
   [[nodiscard]] Instant wake_at() const;
   /// Said hello and not yet gone.
   [[nodiscard]] bool connected(NodeId peer) const;
   [[nodiscard]] bool in_sync(NodeId peer) const;
+  /// Every other member has said since this start that it knows as much of this actor, and as many
+  /// endings of its node, as this node. Since the start: an older word may be from before an index
+  /// that was put back, and the list could then get two continuations.
+  [[nodiscard]] bool all_agree(const Actor& actor, std::uint64_t sequence) const;
   [[nodiscard]] std::vector<PeerStatus> peers() const;
   /// Peers whose row grew since the last call: they may have contents that they had not.
   [[nodiscard]] std::vector<NodeId> take_grown() { return std::exchange(grown_, {}); }
@@ -75,7 +84,9 @@ class Gossip {
     bool greeted = false;
     std::string version;
     std::vector<std::string> differences;
+    bool told = false;       ///< it has said what it knows
     VersionVector believed;  ///< what it knows, at least
+    VersionVector lists;     ///< the lengths of its lists of endings, at least
     std::optional<Stream> stream;
     Incoming incoming;
     std::optional<Fingerprint> root;
@@ -101,7 +112,11 @@ class Gossip {
                     std::vector<Output>& out);
   void begin_stream(Instant now, NodeId id, Peer& peer, std::vector<Output>& out);
   void pump(Instant now, NodeId id, Peer& peer, std::vector<Output>& out);
-  bool fill(Peer& peer, Entries& message) const;
+  bool fill(Stream& stream, const VersionVector& all, Entries& message) const;
+  void believe(Peer& peer, const VersionVector& knowledge) const;
+  [[nodiscard]] std::vector<ToldEndings> tell_endings(const Peer& peer) const;
+  [[nodiscard]] std::uint64_t lacking(const Peer& peer) const;
+  [[nodiscard]] bool row_is_news() const;
   void push(Instant now, std::vector<Output>& out);
   void announce(Instant now, bool settled, std::vector<Output>& out);
   [[nodiscard]] std::vector<std::string> list_differences(const Hello& hello) const;
@@ -114,6 +129,7 @@ class Gossip {
   Replica& replica_;
   Random random_;
   std::map<NodeId, Peer> peers_;
+  std::map<NodeId, VersionVector> stated_;  ///< what each has said that it knows, last
   std::vector<NodeId> grown_;
   std::vector<NodeId> greeted_;
   Instant tick_at_{};

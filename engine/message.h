@@ -17,7 +17,7 @@
 
 namespace p2psync::engine {
 
-inline constexpr std::uint32_t protocol_version = 3;
+inline constexpr std::uint32_t protocol_version = 4;
 
 struct MemberName {
   NodeId id = 0;
@@ -53,11 +53,23 @@ struct Tick {
   std::uint64_t echo = 0;  ///< chosen by the asker, sent back: measures the round trip
 };
 
+/// Of a node's list of ended incarnations (endings.h): how long the sender's is, and what stands
+/// from `from` on, as much as a message holds. `mark` is that of all up to the last told here.
+struct ToldEndings {
+  NodeId node = 0;
+  std::uint64_t length = 0;
+  std::uint64_t from = 0;
+  std::vector<Ending> endings;
+  std::uint64_t mark = 0;
+  bool operator==(const ToldEndings&) const = default;
+};
+
 struct Vectors {
   VersionVector knowledge;
-  std::vector<HeldRow> rows;  ///< ascending by member; in an answer only what is news
-  Fingerprint root;           ///< equal knowledge and unequal roots call for repair
-  bool answer = false;        ///< sent in reply: do not reply with Vectors again
+  std::vector<HeldRow> rows;         ///< ascending by member; in an answer only what is news
+  Fingerprint root;                  ///< equal knowledge and unequal roots call for repair
+  bool answer = false;               ///< sent in reply: do not reply with Vectors again
+  std::vector<ToldEndings> endings;  ///< ascending by node
 };
 
 /// The stream holds every entry with a dot of `actor` above `from` and up to `to`.

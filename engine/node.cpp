@@ -159,6 +159,7 @@ class Node::Impl {
   }
   void take_back_lost();
   void drop_leftovers();
+  void end_incarnations(Instant now, VersionVector& stable);
   void collect(Instant now);
   std::vector<Output> finish(Instant now);
 
@@ -280,6 +281,23 @@ void Node::Impl::use_appeared() {
   }
 }
 
+/// What this node was before its starts, all of which every member holds, need not be named for
+/// ever.
+void Node::Impl::end_incarnations(Instant now, VersionVector& stable) {
+  auto past = replica_.past();
+  std::erase_if(past, [&](const auto& each) {
+    const auto& [actor, last] = each;
+    return replica_.known(stable).at(actor) != last || !gossip_.all_agree(actor, last);
+  });
+  for (const auto& [actor, last] : past) {
+    replica_.end(actor);
+  }
+  if (!past.empty()) {
+    replica_.endings().fold(stable);
+    gossip_.list_grew(now);
+  }
+}
+
 void Node::Impl::collect(Instant now) {
   if (now < next_collect_) {
     return;
@@ -289,6 +307,7 @@ void Node::Impl::collect(Instant now) {
     replica_.set_own_held(reconciler_.held());
   }
   VersionVector stable = replica_.stable(options_.members);
+  end_incarnations(now, stable);
   if (stable != collected_) {
     collected_ = std::move(stable);
     replica_.collect(collected_);
@@ -370,7 +389,7 @@ std::vector<Output> Node::Impl::finish(Instant now) {
       [this](NodeId peer, const Need& need) {
         const auto row = replica_.rows().find(peer);
         return row != replica_.rows().end() && std::ranges::any_of(need.dots, [&](const Dot& dot) {
-                 return row->second.held.covers(dot) || dot.actor.node == peer;
+                 return replica_.known(row->second.held).covers(dot) || dot.actor.node == peer;
                });
       },
       [this](const Need& need, const Path& path) {
@@ -408,11 +427,12 @@ Status Node::Impl::status() const {
   const VersionVector held = reconciler_.held();
   for (const MemberName& member : options_.members) {
     const auto row = replica_.rows().find(member.id);
-    const bool holds_all =
-        row != replica_.rows().end() && row->second.held.covers(replica_.knowledge());
+    const bool holds_all = row != replica_.rows().end() &&
+                           replica_.known(row->second.held).covers(replica_.knowledge());
     status.safe_to_power_off =
         status.safe_to_power_off || (member.id != options_.self && holds_all);
-    const bool behind = row == replica_.rows().end() || !row->second.held.covers(held);
+    const bool behind =
+        row == replica_.rows().end() || !replica_.known(row->second.held).covers(held);
     if (member.id != options_.self && behind && replica_.tombstones() > 0) {
       status.holding_up.push_back(member.id);
     }

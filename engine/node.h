@@ -32,7 +32,7 @@ struct NodeOptions {
   std::size_t push_peers = push_peers_max;  ///< told of a change at once; 0: by ticks alone
   std::uint32_t chunk_max = block_bytes;    ///< larger contents have a manifest
   std::uint64_t seed = 0;                   ///< for the choice of peers and for jitter
-  std::uint64_t incarnation = 0;            ///< 64 random bits, new at every start
+  std::uint64_t incarnation = 1;            ///< 64 random bits, not all 0, new at every start
   std::uint64_t index_epoch = 0;            ///< when the index was made, ms since 1970
   bool fresh_index = false;   ///< the index was made at this start: files found are imports
   bool keep_versions = true;  ///< [versions] keep is not "0"
@@ -45,6 +45,7 @@ struct Loaded {
   Index index;
   VersionVector knowledge;
   std::vector<HeldRow> rows;
+  std::vector<ListedEnding> endings;  ///< of each node in order
   std::vector<KeptVersion> kept;
   std::uint64_t applied = 0;   ///< the last batch whose results are in the records
   std::vector<Relaid> relaid;  ///< from storage: steps of later batches that were carried out

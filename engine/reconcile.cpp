@@ -366,9 +366,7 @@ VersionVector Reconciler::held() const {
   VersionVector held = replica_.knowledge();
   for (const auto& [path, pending] : pending_) {
     for (const auto& [actor, floor] : pending.floor) {
-      if (held.at(actor) > floor) {
-        held.set(actor, floor);
-      }
+      replica_.endings().lower(held, actor, floor);
     }
   }
   return held;

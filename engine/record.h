@@ -48,6 +48,14 @@ struct KeptVersion {
   bool operator==(const KeptVersion&) const = default;
 };
 
+/// An incarnation that is over, and its place in its node's list, from 1.
+struct ListedEnding {
+  NodeId node = 0;
+  std::uint64_t number = 0;
+  Ending ending;
+  bool operator==(const ListedEnding&) const = default;
+};
+
 /// What survives a restart. One Change is one transaction of the index; absent fields stay as they
 /// are.
 struct Change {
@@ -58,12 +66,13 @@ struct Change {
   std::vector<PathRecord> records;
   std::optional<VersionVector> knowledge;
   std::vector<HeldRow> rows;
+  std::vector<ListedEnding> endings;  ///< new ones, of each node in order
   std::vector<KeptVersion> kept;
   std::vector<std::string> forgotten;    ///< kept files that are gone
   std::optional<std::uint64_t> applied;  ///< the batch whose results these records hold
   [[nodiscard]] bool empty() const {
-    return records.empty() && !knowledge && rows.empty() && kept.empty() && forgotten.empty() &&
-           !applied;
+    return records.empty() && !knowledge && rows.empty() && endings.empty() && kept.empty() &&
+           forgotten.empty() && !applied;
   }
 };
 

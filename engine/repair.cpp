@@ -52,7 +52,11 @@ bool holds(const std::vector<std::uint64_t>& items, std::uint64_t item) {
 /// What is said in return to one message.
 class Repair {
  public:
-  Repair(Replica& replica, std::uint64_t salt) : replica_(replica), salt_(salt) {}
+  /// `lists`: what the other side has of lists of endings.
+  Repair(Replica& replica, std::uint64_t salt, const VersionVector& lists)
+      : replica_(replica),
+        salt_(salt),
+        knowledge_(replica.endings().in_terms_of(replica.knowledge(), lists)) {}
 
   void narrow(const Path& from, const Path& to, std::uint64_t their_count);
   void narrow(const RangeSplit& split);
@@ -68,6 +72,7 @@ class Repair {
 
   Replica& replica_;
   const std::uint64_t salt_;
+  const VersionVector knowledge_;  ///< as the other side understands it
   std::vector<Entries> entries_;
   std::size_t entries_bytes_ = 0;
   std::vector<Ranges> ranges_;
@@ -96,7 +101,7 @@ void Repair::narrow(const Path& from, const Path& to, std::uint64_t their_count)
   if (bounds.empty() && their_count <= std::max<std::uint64_t>(count, repair_reach)) {
     RangeList list{from, to, {}};
     index.for_each(from, to, [&](const Path& path, const Record& record) {
-      if (record.entry.live() || !replica_.knowledge().covers(record.entry.context)) {
+      if (record.entry.live() || !replica_.known().covers(record.entry.context)) {
         list.items.push_back(item_of(path, record.entry, salt_));
       }
       return true;
@@ -133,12 +138,12 @@ void Repair::narrow(const RangeSplit& split) {
 /// too, then its own entry is wrong. If not, the event itself is still to come, and the entry with
 /// it.
 void Repair::hear_silence(const Path& path, const VersionVector& theirs) {
-  if (replica_.knowledge().covers(theirs)) {
+  if (replica_.known().covers(theirs)) {
     replica_.merge({path, {}}, theirs);
   }
   // Of what it has seen all of it would keep nothing.
   const Record* record = replica_.index().find(path);
-  if (record != nullptr && !theirs.covers(record->entry.context)) {
+  if (record != nullptr && !replica_.known(theirs).covers(record->entry.context)) {
     tell(path);
   }
 }
@@ -213,12 +218,12 @@ void Repair::settle(const RangeAnswer& answer, const VersionVector& theirs) {
 
 void Repair::send(NodeId peer, std::vector<Output>& out) {
   for (Entries& message : entries_) {
-    message.knowledge = replica_.knowledge();
+    message.knowledge = knowledge_;
     out.push_back(Send{peer, std::move(message), Priority::control});
   }
   for (Ranges& message : ranges_) {
     if (!message.listed.empty() || !message.answers.empty()) {
-      message.knowledge = replica_.knowledge();
+      message.knowledge = knowledge_;
     }
     out.push_back(Send{peer, std::move(message), Priority::control});
   }
@@ -227,13 +232,13 @@ void Repair::send(NodeId peer, std::vector<Output>& out) {
 }  // namespace
 
 void Gossip::begin_repair(NodeId id, std::vector<Output>& out) {
-  Repair repair(replica_, random_.next());
+  Repair repair(replica_, random_.next(), peers_.at(id).lists);
   repair.narrow("", "", 0);
   repair.send(id, out);
 }
 
 void Gossip::on_ranges(NodeId id, const Ranges& ranges, std::vector<Output>& out) {
-  Repair repair(replica_, ranges.salt);
+  Repair repair(replica_, ranges.salt, peers_.at(id).lists);
   for (const RangeAnswer& answer : ranges.answers) {
     repair.settle(answer, ranges.knowledge);
   }

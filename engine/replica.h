@@ -41,6 +41,10 @@ class Replica {
 
   [[nodiscard]] const Index& index() const { return index_; }
   [[nodiscard]] const VersionVector& knowledge() const { return knowledge_; }
+  [[nodiscard]] const Endings& endings() const { return endings_; }
+  /// To ask what this node has seen, or what somebody else's vector has.
+  [[nodiscard]] Known known() const { return {knowledge_, endings_}; }
+  [[nodiscard]] Known known(const VersionVector& vector) const { return {vector, endings_}; }
   [[nodiscard]] const std::map<NodeId, HeldRow>& rows() const { return rows_; }
   [[nodiscard]] const Totals& totals() const { return totals_; }
   [[nodiscard]] std::uint64_t tombstones() const { return tombstones_.size(); }
@@ -121,8 +125,8 @@ class Replica {
   /// its index was lost is taken back, since its user had overwritten or deleted it by then. False:
   /// it wrote none of them, or has known of it ever since.
   bool retract(const Path& path, const Hash& content);
-  /// All entries with events of this range have been merged.
-  void learn(const SequenceRange& range);
+  /// All entries with events of these ranges have been merged.
+  void learn(std::span<const SequenceRange> ranges);
   /// True if the row was news.
   bool join_row(const HeldRow& row);
   void set_own_held(const VersionVector& held);
@@ -132,6 +136,14 @@ class Replica {
                   const std::function<bool(std::uint64_t, const Path&)>& visit) const;
   /// Drops what only members that lag would need: notes of deletions that every member holds.
   void collect(const VersionVector& stable);
+  /// Past incarnations of this node's own that are on no list yet, with what is known of each.
+  [[nodiscard]] std::vector<std::pair<Actor, std::uint64_t>> past() const;
+  /// Puts one on the list. It must be over, all its events held by every member, and no member may
+  /// know of a longer list.
+  void end(const Actor& actor);
+  /// Another member's list of some node's endings. False: it is not the beginning of this node's,
+  /// nor the other way round.
+  [[nodiscard]] bool take(const ToldEndings& told);
   /// What every configured member holds.
   [[nodiscard]] VersionVector stable(std::span<const MemberName> members) const;
   [[nodiscard]] Fingerprint matrix_fingerprint() const;
@@ -188,6 +200,9 @@ class Replica {
     }
   }
   void reindex(Index::Id id, const VersionVector& before, const VersionVector& after);
+  void list(NodeId node, const Ending& ending);
+  void fold();
+  void forget_ended(Entry& entry) const;
   void liveness_changed(const Path& path);
   void count(const Path& path, const Shown& shown, bool add);
   [[nodiscard]] std::uint64_t content_key(const Hash& content, Index::Id id) const;
@@ -210,8 +225,10 @@ class Replica {
   bool importing_;
 
   Index index_;
-  VersionVector knowledge_;
+  Endings endings_;
+  VersionVector knowledge_;  ///< folded, as what is held in each row
   std::map<NodeId, HeldRow> rows_;
+  VersionVector stable_;                       ///< when it was last collected
   mutable std::optional<Fingerprint> matrix_;  ///< of the two; whoever changes them resets it
   std::map<Actor, SortedBlocks<Event>> events_;
   std::map<Path, Path> copies_;     ///< conflict name -> its path, where they differ
@@ -237,6 +254,7 @@ class Replica {
   std::vector<Path> new_directories_;
   std::set<Path, PathLess> changed_records_;
   bool knowledge_changed_ = false;
+  std::vector<ListedEnding> new_endings_;
   std::set<NodeId> changed_rows_;
   std::vector<KeptVersion> new_kept_;
   std::vector<std::string> forgotten_;

@@ -29,8 +29,29 @@ bool is_tombstone(const Entry& entry) {
 
 }  // namespace
 
+/// Of incarnations that are over and that everybody has seen in full, a context need name only what
+/// is still there.
+void Replica::forget_ended(Entry& entry) const {
+  if (endings_.lengths().empty()) {
+    return;
+  }
+  VersionVector dots;
+  for (const Sibling& sibling : entry.versions) {
+    dots.add(sibling.dot);
+  }
+  for (const Deletion& deletion : entry.deletions) {
+    dots.add(deletion.dot);
+  }
+  entry.context.drop_if([&](const Actor& actor, std::uint64_t sequence) {
+    const Dot newest{actor, sequence};
+    return dots.at(actor) == 0 && endings_.has_ended(knowledge_, newest) &&
+           endings_.has_ended(stable_, newest);
+  });
+}
+
 void Replica::set_entry(const Path& path, Entry entry) {
   drop_stale_imports(entry);
+  forget_ended(entry);
   const Entry& before = record(path).entry;
   const bool live_before = before.live();
   const bool live_after = entry.live();
@@ -39,9 +60,9 @@ void Replica::set_entry(const Path& path, Entry entry) {
   for (const auto& [actor, sequence] : entry.context.items()) {
     const std::uint64_t had = before.context.at(actor);
     if (sequence > had) {
-      const std::uint64_t known = actor == actor_ ? sequence - 1 : knowledge_.at(actor);
-      if (known < sequence) {
-        dirty.floor.emplace_back(actor, std::max(had, known));
+      const std::uint64_t before_it = actor == actor_ ? sequence - 1 : known().at(actor);
+      if (before_it < sequence) {
+        dirty.floor.emplace_back(actor, std::max(had, before_it));
       }
     }
   }
@@ -99,7 +120,8 @@ void Replica::liveness_changed(const Path& path) {
 
 void Replica::merge(const PathEntry& theirs, const VersionVector& seen) {
   const Entry& mine = record(theirs.path).entry;
-  Entry merged = engine::merge(mine, knowledge_, theirs.entry, seen);
+  Entry merged = engine::merge(mine, known(), theirs.entry, known(seen));
+  forget_ended(merged);
   if (merged == mine) {
     return;
   }
@@ -178,13 +200,82 @@ bool Replica::retract(const Path& path, const Hash& content) {
   return true;
 }
 
-void Replica::learn(const SequenceRange& range) {
-  // A gap would claim events that were never merged, and the lack of their siblings would then
-  // delete.
-  if (knowledge_.at(range.actor) >= range.from && range.to > knowledge_.at(range.actor)) {
-    knowledge_.add({range.actor, range.to});
+void Replica::learn(std::span<const SequenceRange> ranges) {
+  bool news = false;
+  for (const auto& [actor, from, to] : ranges) {
+    // A gap would claim events that were never merged, and the lack of their siblings would then
+    // delete.
+    const std::uint64_t before = known().at(actor);
+    if (before >= from && to > before && actor.incarnation != 0) {
+      knowledge_.add({actor, to});
+      news = true;
+    }
+  }
+  if (news) {
+    endings_.fold(knowledge_);
     knowledge_changed_ = true;
     matrix_.reset();
+  }
+}
+
+std::vector<std::pair<Actor, std::uint64_t>> Replica::past() const {
+  std::vector<std::pair<Actor, std::uint64_t>> past;
+  for (const auto& [actor, sequence] : knowledge_.items()) {
+    if (actor.node == self_ && actor != actor_ && actor.incarnation != 0 &&
+        endings_.at(endings_.lengths(), actor) == 0) {
+      past.emplace_back(actor, sequence);
+    }
+  }
+  return past;
+}
+
+void Replica::end(const Actor& actor) {
+  list(actor.node, {actor.incarnation, known().at(actor)});
+  fold();
+}
+
+bool Replica::take(const ToldEndings& told) {
+  const std::span<const Ending> mine = endings_.of(told.node);
+  const std::uint64_t end = told.from + told.endings.size();
+  if (end <= mine.size()) {
+    return endings_.mark(told.node, end) == told.mark;
+  }
+  if (told.from > mine.size()) {
+    return true;  // it took this node for one that has more: the next time it knows
+  }
+  const auto news = std::span(told.endings).subspan(mine.size() - told.from);
+  std::uint64_t mark = endings_.mark(told.node, mine.size());
+  for (const Ending& ending : news) {
+    const Actor actor{told.node, ending.incarnation};
+    if (actor == actor_ || endings_.at(endings_.lengths(), actor) != 0) {
+      return false;
+    }
+    mark = Endings::mark_after(mark, ending);
+  }
+  if (mark != told.mark) {
+    return false;
+  }
+  for (const Ending& ending : news) {
+    list(told.node, ending);
+  }
+  fold();
+  return true;
+}
+
+void Replica::list(NodeId node, const Ending& ending) {
+  if (endings_.add(node, ending)) {
+    new_endings_.push_back({node, endings_.of(node).size(), ending});
+  }
+}
+
+/// After a list has grown.
+void Replica::fold() {
+  matrix_.reset();
+  endings_.fold(knowledge_);
+  knowledge_changed_ = true;
+  for (auto& [member, row] : rows_) {
+    endings_.fold(row.held);
+    changed_rows_.insert(member);
   }
 }
 
@@ -200,6 +291,7 @@ bool Replica::join_row(const HeldRow& row) {
   } else if (row.epoch == mine.epoch) {
     mine.held.join(row.held);
   }
+  endings_.fold(mine.held);
   if (mine == before) {
     return false;
   }
@@ -212,6 +304,7 @@ void Replica::set_own_held(const VersionVector& held) {
   HeldRow& own = rows_[self_];
   if (own.held != held) {
     own.held.join(held);
+    endings_.fold(own.held);
     changed_rows_.insert(self_);
     matrix_.reset();
   }
@@ -238,19 +331,21 @@ VersionVector Replica::stable(std::span<const MemberName> members) const {
     if (row == rows_.end()) {
       return {};
     }
-    lowest.meet(row->second.held);
+    lowest = endings_.meet(lowest, row->second.held);
   }
   return lowest;
 }
 
 void Replica::collect(const VersionVector& stable) {
+  stable_ = stable;
+  const Known held = known(stable_);
   std::vector<Path> done;
   for (const Path& path : tombstones_) {
     const Record* record = index_.find(path);
     const Entry& entry = record->entry;
-    const bool notes = std::ranges::any_of(entry.deletions,
-                                           [&](const Deletion& d) { return stable.covers(d.dot); });
-    const bool whole = !entry.live() && stable.covers(entry.context);
+    const bool notes =
+        std::ranges::any_of(entry.deletions, [&](const Deletion& d) { return held.covers(d.dot); });
+    const bool whole = !entry.live() && held.covers(entry.context);
     if (notes || whole) {
       done.push_back(path);
     }
@@ -258,8 +353,8 @@ void Replica::collect(const VersionVector& stable) {
   for (const Path& path : done) {
     Entry entry = index_.find(path)->entry;
     std::erase_if(entry.deletions,
-                  [&](const Deletion& deletion) { return stable.covers(deletion.dot); });
-    if (!entry.live() && entry.deletions.empty() && stable.covers(entry.context)) {
+                  [&](const Deletion& deletion) { return held.covers(deletion.dot); });
+    if (!entry.live() && entry.deletions.empty() && held.covers(entry.context)) {
       // Knowledge remembers for the entry: what it covers and no entry holds was removed.
       reindex(*index_.id(path), entry.context, {});
       entry = {};
@@ -322,6 +417,7 @@ Change Replica::take_change() {
   for (const NodeId member : changed_rows_) {
     change.rows.push_back(rows_.at(member));
   }
+  change.endings = std::exchange(new_endings_, {});
   change.kept = std::exchange(new_kept_, {});
   change.forgotten = std::exchange(forgotten_, {});
   change.applied = std::exchange(applied_, std::nullopt);

@@ -22,6 +22,9 @@ bool is_laid(const Path& path, const Record& record) {
 }  // namespace
 
 void Replica::load(Loaded loaded) {
+  for (const ListedEnding& listed : loaded.endings) {
+    endings_.add(listed.node, listed.ending);
+  }
   knowledge_ = std::move(loaded.knowledge);
   for (HeldRow& row : loaded.rows) {
     rows_[row.member] = std::move(row);
@@ -80,7 +83,7 @@ void Replica::load(Index::Id id, const Path& path, const Record& record) {
   // What was not held when the process ended is not held before it is laid out.
   Dirty dirty{path, {}};
   for (const auto& [actor, sequence] : entry.context.items()) {
-    if (const std::uint64_t held = rows_[self_].held.at(actor); sequence > held) {
+    if (const std::uint64_t held = known(rows_[self_].held).at(actor); sequence > held) {
       dirty.floor.emplace_back(actor, held);
     }
   }

@@ -3,11 +3,11 @@
 //
 // An Actor is a node in one of its incarnations: a node takes a new random incarnation with its
 // first event after every start, so an index that was lost or restored never numbers an event
-// twice. A VersionVector maps Actor to the highest sequence seen; an absent actor counts 0.
-// Invariant: sorted by actor and no stored 0, so equal vectors have equal bytes (fingerprints rely
-// on it). Values: no locks. Compare and join cost O(actors). Source: Parker et al., Detection of
-// Mutual Inconsistency in Distributed Systems, 1983; dots after Preguica et al., Dotted Version
-// Vectors, 2010.
+// twice. Incarnation 0 is none: it stands for those that have ended (endings.h). A VersionVector
+// maps Actor to the highest sequence seen; an absent actor counts 0. Invariant: sorted by actor and
+// no stored 0, so equal vectors have equal bytes (fingerprints rely on it). Values: no locks.
+// Compare and join cost O(actors). Source: Parker et al., Detection of Mutual Inconsistency in
+// Distributed Systems, 1983; dots after Preguica et al., Dotted Version Vectors, 2010.
 #include <compare>
 #include <cstdint>
 #include <utility>
@@ -59,6 +59,17 @@ class VersionVector {
 
   [[nodiscard]] bool empty() const { return items_.empty(); }
   [[nodiscard]] const std::vector<Item>& items() const { return items_; }
+  /// Removes the items of which `gone(actor, sequence)` is true, as they stand before the call.
+  template <class Gone>
+  void drop_if(const Gone& gone) {
+    std::vector<Item> kept;
+    for (const Item& item : items_) {
+      if (!gone(item.first, item.second)) {
+        kept.push_back(item);
+      }
+    }
+    items_ = std::move(kept);
+  }
   /// Takes decoded items; false if they are not strictly ascending or hold a 0.
   [[nodiscard]] bool assign(std::vector<Item> items);
 

@@ -22,7 +22,7 @@ using engine::Record;
 using engine::VersionVector;
 
 constexpr std::uint64_t application_id = 0x70327073;
-constexpr std::uint64_t schema_version = 3;
+constexpr std::uint64_t schema_version = 4;
 constexpr std::int64_t ms_ns = 1'000'000;
 constexpr std::size_t number_bytes = 8;
 constexpr std::string_view knowledge_key = "knowledge";
@@ -31,9 +31,11 @@ constexpr const char* schema =
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE entry(path BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE held(member INTEGER PRIMARY KEY, data BLOB NOT NULL);"
+    "CREATE TABLE ended(member INTEGER NOT NULL, number INTEGER NOT NULL, data BLOB NOT NULL,"
+    " PRIMARY KEY(member, number)) WITHOUT ROWID;"
     "CREATE TABLE kept(file BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;"
     "PRAGMA application_id = 0x70327073;"
-    "PRAGMA user_version = 3";
+    "PRAGMA user_version = 4";
 
 Blob bytes_of(std::string_view text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
@@ -56,6 +58,10 @@ std::string hex(NodeId id) {
   char text[17];
   std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(id));
   return text;
+}
+
+std::string ended_key(NodeId node, std::uint64_t number) {
+  return hex(node) + " " + std::to_string(number);
 }
 
 SqliteFailure damaged(const std::string& file, std::string_view what) {
@@ -195,6 +201,21 @@ T decoded(const SqliteDatabase& sqlite, Blob data) {
   return std::move(*value);
 }
 
+void load_endings(const SqliteDatabase& sqlite, engine::Loaded& loaded) {
+  SqliteStatement rows(sqlite, "SELECT member, number, data FROM ended ORDER BY member, number");
+  engine::Endings endings;
+  while (rows.step()) {
+    const NodeId node = rows.number(0);
+    const std::uint64_t number = rows.number(1);
+    const auto ending =
+        decoded<engine::Ending>(sqlite, unsealed(sqlite, ended_key(node, number), rows.blob(2)));
+    if (number != endings.of(node).size() + 1 || !endings.add(node, ending)) {
+      throw damaged(sqlite.file(), "a list of endings with a gap");
+    }
+    loaded.endings.push_back({node, number, ending});
+  }
+}
+
 /// Whether a database, or the WAL of one that could not follow, has this name.
 Result<bool> is_taken(Fs& fs, const std::string& file) {
   for (const char* suffix : {"", "-wal"}) {
@@ -227,6 +248,7 @@ struct IndexStore::Database {
   SqliteStatement put_entry{*sqlite, "INSERT OR REPLACE INTO entry VALUES(?1, ?2)"};
   SqliteStatement erase_entry{*sqlite, "DELETE FROM entry WHERE path = ?1"};
   SqliteStatement put_held{*sqlite, "INSERT OR REPLACE INTO held VALUES(?1, ?2)"};
+  SqliteStatement put_ended{*sqlite, "INSERT OR REPLACE INTO ended VALUES(?1, ?2, ?3)"};
   SqliteStatement put_kept{*sqlite, "INSERT OR REPLACE INTO kept VALUES(?1, ?2)"};
   SqliteStatement erase_kept{*sqlite, "DELETE FROM kept WHERE file = ?1"};
 };
@@ -251,6 +273,10 @@ void IndexStore::Database::apply(const Change& change) {
   for (const HeldRow& row : change.rows) {
     const Bytes data = sealed(hex(row.member), engine::encode(row));
     put_held.bind(1, row.member).bind(2, Blob(data)).run();
+  }
+  for (const auto& [node, number, ending] : change.endings) {
+    const Bytes data = sealed(ended_key(node, number), engine::encode(ending));
+    put_ended.bind(1, node).bind(2, number).bind(3, Blob(data)).run();
   }
   for (const KeptVersion& kept : change.kept) {
     const Bytes data = sealed(kept.file, engine::encode(kept));
@@ -344,6 +370,7 @@ Result<engine::Loaded> IndexStore::load() {
       loaded.rows.push_back(
           decoded<HeldRow>(sqlite, unsealed(sqlite, hex(rows.number(0)), rows.blob(1))));
     }
+    load_endings(sqlite, loaded);
     SqliteStatement kept(sqlite, "SELECT file, data FROM kept ORDER BY file");
     while (kept.step()) {
       loaded.kept.push_back(

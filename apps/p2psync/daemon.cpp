@@ -36,7 +36,7 @@ engine::NodeOptions node_options(const Config& config, const storage::IndexStore
   std::ranges::sort(options.members);
   options.gossip_interval = config.gossip_interval;
   options.seed = random_number();
-  options.incarnation = random_number();
+  options.incarnation = std::max<std::uint64_t>(1, random_number());  // 0 is none
   options.index_epoch = index.epoch();
   options.fresh_index = index.fresh();
   options.keep_versions = config.keep_versions.count() > 0;

@@ -143,6 +143,14 @@ bool same_records(const IndexModel::Records& model, const Index& index) {
   return same;
 }
 
+VersionVector lengths_of(const std::vector<ListedEnding>& listed) {
+  VersionVector lengths;
+  for (const ListedEnding& each : listed) {
+    lengths.add({ended(each.node), each.number});
+  }
+  return lengths;
+}
+
 std::string difference(const IndexModel& model, const Loaded& loaded) {
   if (model.load().knowledge != loaded.knowledge) {
     Record knows, knew;
@@ -172,6 +180,7 @@ void Host::take_in(const Loaded& loaded) {
   index_.scanned = !store_->fresh();
   const auto equals = [&](const IndexModel& model) {
     return model.load().knowledge == loaded.knowledge &&
+           model.endings().lengths() == lengths_of(loaded.endings) &&
            same_records(model.records(), loaded.index);
   };
   if (const auto held = std::ranges::find_if(unconfirmed_, equals); held != unconfirmed_.end()) {
@@ -192,6 +201,7 @@ void Host::take_in(const Loaded& loaded) {
     });
     all.knowledge = loaded.knowledge;
     all.rows = loaded.rows;
+    all.endings = loaded.endings;
     all.kept = loaded.kept;
     all.applied = loaded.applied;
     found.commit(all);

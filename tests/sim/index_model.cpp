@@ -19,6 +19,9 @@ void IndexModel::commit(const Change& change) {
   for (const HeldRow& row : change.rows) {
     rows_[row.member] = row;
   }
+  for (const ListedEnding& listed : change.endings) {
+    endings_.add(listed.node, listed.ending);
+  }
   for (const KeptVersion& kept : change.kept) {
     kept_[kept.file] = kept;
   }
@@ -33,6 +36,12 @@ Loaded IndexModel::load() const {
     loaded.index.put(path, record);
   }
   loaded.knowledge = knowledge_;
+  for (const auto& [actor, length] : endings_.lengths().items()) {
+    std::uint64_t number = 0;
+    for (const Ending& ending : endings_.of(actor.node)) {
+      loaded.endings.push_back({actor.node, ++number, ending});
+    }
+  }
   loaded.applied = applied_;
   for (const auto& [member, row] : rows_) {
     loaded.rows.push_back(row);

@@ -19,6 +19,8 @@ class IndexModel {
   void commit(const engine::Change& change);
   [[nodiscard]] engine::Loaded load() const;
   [[nodiscard]] const Records& records() const { return records_; }
+  [[nodiscard]] const engine::VersionVector& knowledge() const { return knowledge_; }
+  [[nodiscard]] const engine::Endings& endings() const { return endings_; }
   [[nodiscard]] const std::map<std::string, engine::KeptVersion>& kept() const { return kept_; }
 
   std::uint64_t epoch = 0;  ///< 0: there is no index
@@ -27,6 +29,7 @@ class IndexModel {
  private:
   Records records_;
   engine::VersionVector knowledge_;
+  engine::Endings endings_;
   std::map<engine::NodeId, engine::HeldRow> rows_;
   std::map<std::string, engine::KeptVersion> kept_;
   std::uint64_t applied_ = 0;

@@ -33,7 +33,7 @@ std::uint64_t events_of(NodeId node, const VersionVector& vector) {
 bool knows_nothing_beyond(const Replica& replica) {
   bool none = true;
   replica.index().for_each("", "", [&](const Path&, const Record& record) {
-    none = replica.knowledge().covers(record.entry.context);
+    none = replica.known().covers(record.entry.context);
     return none;
   });
   return none;
@@ -42,8 +42,13 @@ bool knows_nothing_beyond(const Replica& replica) {
 }  // namespace
 
 void Invariants::committing(NodeId host, const IndexModel& index, const Change& change) {
+  Endings endings = index.endings();
+  for (const ListedEnding& listed : change.endings) {
+    endings.add(listed.node, listed.ending);
+  }
+  const VersionVector knowledge = change.knowledge.value_or(index.knowledge());
   if (change.knowledge) {
-    const std::uint64_t minted = events_of(host, *change.knowledge);
+    const std::uint64_t minted = events_of(host, endings.in_terms_of(knowledge, {}));
     if (minted > acts_[host] && !rolled_back_.contains(host)) {
       report_("#8 no phantom versions", "node " + std::to_string(host) + " minted " +
                                             std::to_string(minted) + " events for " +
@@ -64,7 +69,11 @@ void Invariants::committing(NodeId host, const IndexModel& index, const Change& 
     }
     const auto before = index.records().find(path);
     if (before != index.records().end()) {
-      const VersionVector& was = before->second.entry.context;
+      // Of incarnations that are over, what everybody has seen may be forgotten.
+      VersionVector was = before->second.entry.context;
+      was.drop_if([&](const Actor& actor, std::uint64_t sequence) {
+        return endings.has_ended(knowledge, {actor, sequence});
+      });
       const VersionVector& is = record->entry.context;
       const bool collected = is.empty() && record->entry.versions.empty();
       if (!is.covers(was) && !collected) {
@@ -74,7 +83,8 @@ void Invariants::committing(NodeId host, const IndexModel& index, const Change& 
     }
     for (const Shown& shown : record->shown) {
       for (const Dot& dot : shown.dots) {
-        if (!record->entry.context.covers(dot) && !rolled_back_.contains(host)) {
+        if (!record->entry.context.covers(dot) && !endings.has_ended(knowledge, dot) &&
+            !rolled_back_.contains(host)) {
           report_("#10 causality", shown.name + " shows " + text_of(dot) + ", which its entry on " +
                                        std::to_string(host) + " does not know");
         }

@@ -53,7 +53,7 @@ class Maker {
       path += '/' + name();
     }
   }
-  void fill(Actor& actor) { actor = {1 + below(5), below(3) == 0 ? engine_() : below(4)}; }
+  void fill(Actor& actor) { actor = {1 + below(5), below(3) == 0 ? engine_() : 1 + below(4)}; }
   void fill(Dot& dot) { dot = {make<Actor>(), sequence()}; }
   void fill(VersionVector& vector) {
     for (const Dot& dot : list(5, [this] { return make<Dot>(); })) {
@@ -134,7 +134,13 @@ class Maker {
                               : same == vectors.rows.size() ? vectors.knowledge
                                                             : make<VersionVector>()});
     }
+    for (std::uint64_t node = below(3); node < 3; ++node) {
+      ToldEndings told{node, 0, below(10), list(4, [this] { return make<Ending>(); }), number()};
+      told.length = told.from + told.endings.size() + below(3);
+      vectors.endings.push_back(std::move(told));
+    }
   }
+  void fill(Ending& ending) { ending = {1 + below(UINT64_MAX), 1 + below(UINT64_MAX)}; }
   void fill(SequenceRange& range) {
     const std::uint64_t from = number();
     range = {make<Actor>(), from, from + below(UINT64_MAX - from)};
@@ -230,7 +236,8 @@ bool same(const Tick& a, const Tick& b) {
          a.answer == b.answer && a.echo == b.echo;
 }
 bool same(const Vectors& a, const Vectors& b) {
-  return a.knowledge == b.knowledge && a.rows == b.rows && a.root == b.root && a.answer == b.answer;
+  return a.knowledge == b.knowledge && a.rows == b.rows && a.root == b.root &&
+         a.answer == b.answer && a.endings == b.endings;
 }
 bool same(const PathEntry& a, const PathEntry& b) {
   return a.path == b.path && a.entry == b.entry;
@@ -270,7 +277,7 @@ bool same(const std::vector<T>& a, const std::vector<T>& b) {
 
 #define P2PSYNC_EVERY_TYPE                                                                  \
   Message, Hello, Tick, Vectors, Entries, Taken, Ranges, Held, Get, Block, Have, PathEntry, \
-      VersionVector, Dot, Version, Entry, Record, HeldRow, KeptVersion
+      VersionVector, Dot, Version, Entry, Record, HeldRow, Ending, KeptVersion
 
 std::uint64_t seed() {
   const char* given = std::getenv("P2PSYNC_SEED");

@@ -58,9 +58,9 @@ TEST_CASE("codec: what members hold has one form, and does not come to more than
   const Vectors vectors{{}, {{1, 0, held}, {2, 0, {}}, {3, 0, held}}, {}, false};
   Encoded bytes = encode(vectors);
   // Two numbers, one vector of one item, and the last row refers to it.
-  CHECK(bytes.size() == 1 + 1 + 3 * 10 + 18 + 16 + 1);
+  CHECK(bytes.size() == 1 + 1 + 3 * 10 + 18 + 16 + 1 + 1);
   CHECK(refusal<Vectors>(bytes) == "none");
-  const std::size_t last = bytes.size() - 18;
+  const std::size_t last = bytes.size() - 19;
   REQUIRE(bytes[last] == 1);
   bytes[last] = 3;
   CHECK(refusal<Vectors>(bytes) == "a vector that did not come up before");

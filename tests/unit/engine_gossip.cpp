@@ -62,6 +62,7 @@ TEST_CASE("gossip: news of others is passed on unasked") {
   for (const NodeId peer : {NodeId{1}, NodeId{3}}) {
     std::ignore = node.step(now, PeerUp{peer});
     std::ignore = node.step(now, Received{peer, Hello{}});
+    std::ignore = node.step(now, Received{peer, Vectors{.answer = true}});
   }
   Version link;
   link.kind = Kind::symlink;

@@ -192,7 +192,7 @@ TEST_CASE("reconcile: what a path has missed is not held before the path is laid
   receive(replica, {{{peer, 2}}, {{{peer, 2}, version(1, 10, "beta")}}, {}});
   Reconciler reconciler(replica);
   std::ignore = next(reconciler, replica);
-  replica.learn({peer, 0, 2});
+  replica.learn(std::vector<SequenceRange>{{peer, 0, 2}});
   CHECK(reconciler.held().at(peer) == 0);
 }
 
@@ -211,7 +211,7 @@ TEST_CASE(
   }
   SUBCASE("its entry has") {
     receive(replica, {{{peer, 2}}, {{{peer, 2}, version(2, 20, "beta")}}, {}});
-    replica.learn({peer, 0, 2});
+    replica.learn(std::vector<SequenceRange>{{peer, 0, 2}});
     CHECK_FALSE(next(reconciler, replica));
     std::ignore = reconciler.done({}, {{{"f", {Done{laid, {}, {}}}}}});
     CHECK_FALSE(reconciler.idle());

@@ -383,7 +383,7 @@ TEST_CASE("replica: knowledge grows without gaps") {
   };
   for (const Case& test : cases) {
     CAPTURE(test.name);
-    replica.learn(test.range);
+    replica.learn({&test.range, 1});
     CHECK(replica.knowledge().at(peer) == test.known);
   }
   CHECK(replica.take_change().knowledge == VersionVector{{peer, 7}});
@@ -393,7 +393,7 @@ TEST_CASE("replica: ticks tell knowledge apart, though all rows are the same") {
   // Of an event whose path is deleted again the roots say nothing, and the rows only later.
   Replica replica(options(), {});
   const Fingerprint unlearned = replica.matrix_fingerprint();
-  replica.learn({peer, 0, 1});
+  replica.learn(std::vector<SequenceRange>{{peer, 0, 1}});
   CHECK(replica.matrix_fingerprint() != unlearned);
 }
 

@@ -24,7 +24,7 @@ inline std::vector<engine::Message> one_of_every_message() {
   return {
       Hello{protocol_version, "demo", "0.1.0", {{1, "node1"}, {2, "node2"}}},
       Tick{{1, 2}, 3, {4, 5}, true, true, 6},
-      Vectors{vector, {{1, 99, vector}}, {7, 8}, true},
+      Vectors{vector, {{1, 99, vector}}, {7, 8}, true, {{1, 4, 1, {{5, 6}, {7, 8}}, 9}}},
       Entries{.stream = 9,
               .index = 2,
               .knowledge = vector,

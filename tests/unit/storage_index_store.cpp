@@ -125,11 +125,13 @@ TEST_CASE("index store: everything that was committed is there after opening it 
     change.records = {{"a/b", record_of(1)}, {"a", record_of(2)}, {"gone", record_of(3)}};
     change.knowledge = engine::VersionVector{{{self, 7}, 9}};
     change.rows = {{self, 5, {{{self, 7}, 9}}}, {1, 6, {}}};
+    change.endings = {{self, 1, {41, 5}}, {1, 1, {51, 6}}};
     change.kept = {kept, {"0002", "gone", {}}};
     change.applied = 7;
     Change later;
     later.records = {{"gone", std::nullopt}, {"a", record_of(4)}};
     later.rows = {{1, 8, {{{1, 1}, 1}}}};
+    later.endings = {{self, 2, {42, 7}}};
     later.forgotten = {"0002"};
     const std::vector<Change> both = {change, later};
     REQUIRE(store->commit(both).has_value());
@@ -146,6 +148,8 @@ TEST_CASE("index store: everything that was committed is there after opening it 
   CHECK(std::ranges::count(loaded.rows, other) == 1);
   CHECK(loaded.kept == std::vector<engine::KeptVersion>{kept});
   CHECK(loaded.applied == 7);
+  CHECK(loaded.endings ==
+        std::vector<engine::ListedEnding>{{self, 1, {41, 5}}, {self, 2, {42, 7}}, {1, 1, {51, 6}}});
 }
 
 TEST_CASE("index store: it is fresh until the first scan is complete") {
@@ -176,7 +180,7 @@ TEST_CASE("index store: records come in the order of paths") {
 TEST_CASE("index store: a database of a newer version is refused and left alone") {
   const Scratch scratch;
   must_commit(*must_open(scratch), change_of("a", 1));
-  run_sql(scratch.database(), "PRAGMA user_version = 4");
+  run_sql(scratch.database(), "PRAGMA user_version = 5");
   const std::string before = contents(scratch.database());
   const Error error = must_fail(scratch);
   CHECK(error.code == ErrorCode::newer);
@@ -253,7 +257,9 @@ TEST_CASE("index store: what is no index, or a damaged one, is named and can be 
 
 TEST_CASE("index store: a value that does not decode makes the load fail, not the process") {
   const Scratch scratch;
-  must_commit(*must_open(scratch), change_of("a", 1));
+  Change change = change_of("a", 1);
+  change.endings = {{self, 1, {41, 5}}, {self, 2, {42, 5}}};
+  must_commit(*must_open(scratch), change);
   const char* sql = nullptr;
   SUBCASE("a record") {
     sql = "UPDATE entry SET data = x'ffff'";
@@ -263,6 +269,9 @@ TEST_CASE("index store: a value that does not decode makes the load fail, not th
   }
   SUBCASE("a value of another type") {
     sql = "INSERT INTO meta VALUES('knowledge', 'text')";
+  }
+  SUBCASE("a list of endings with a gap") {
+    sql = "DELETE FROM ended WHERE number = 1";
   }
   run_sql(scratch.database(), sql);
   const auto store = must_open(scratch);
