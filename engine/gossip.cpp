@@ -213,11 +213,20 @@ void Gossip::believe(Peer& peer, const VersionVector& knowledge) const {
 }
 
 bool Gossip::all_agree(const Actor& actor, std::uint64_t sequence) const {
-  const std::uint64_t length = replica_.endings().lengths().at(ended(actor.node));
-  return std::ranges::all_of(peers_, [&](const auto& peer) {
-    const auto stated = stated_.find(peer.first);
-    return stated != stated_.end() && replica_.known(stated->second).at(actor) == sequence &&
-           stated->second.at(ended(actor.node)) == length;
+  return std::ranges::all_of(peers_,
+                             [&](const auto& peer) { return agrees(peer.first, actor, sequence); });
+}
+
+bool Gossip::agrees(NodeId member, const Actor& actor, std::uint64_t sequence) const {
+  const auto stated = stated_.find(member);
+  return stated != stated_.end() && replica_.known(stated->second).at(actor) == sequence &&
+         stated->second.at(ended(actor.node)) == replica_.endings().lengths().at(ended(actor.node));
+}
+
+/// It has to be heard, so that all know that all have it, or that an incarnation is over.
+bool Gossip::is_behind(NodeId peer) const {
+  return !in_sync(peer) || std::ranges::any_of(replica_.past(), [&](const auto& past) {
+    return !agrees(peer, past.first, past.second);
   });
 }
 
@@ -424,7 +433,7 @@ void Gossip::next(Instant now, bool settled, std::vector<Output>& out) {
   // Whom nothing has been heard of since things changed is asked first, half of the time, and as
   // long as there is one nobody slows down: else it takes minutes of idle ticks until all know.
   const auto behind =
-      std::ranges::find_if(candidates, [this](NodeId peer) { return !in_sync(peer); });
+      std::ranges::find_if(candidates, [this](NodeId peer) { return is_behind(peer); });
   const bool all_known = behind == candidates.end();
   idle_factor_ = all_known ? std::min(idle_factor_ * 2, idle_factor_max) : 1;
   for (auto& [id, peer] : peers_) {

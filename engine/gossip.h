@@ -117,6 +117,8 @@ class Gossip {
   [[nodiscard]] std::vector<ToldEndings> tell_endings(const Peer& peer) const;
   [[nodiscard]] std::uint64_t lacking(const Peer& peer) const;
   [[nodiscard]] bool row_is_news() const;
+  [[nodiscard]] bool agrees(NodeId member, const Actor& actor, std::uint64_t sequence) const;
+  [[nodiscard]] bool is_behind(NodeId peer) const;
   void push(Instant now, std::vector<Output>& out);
   void announce(Instant now, bool settled, std::vector<Output>& out);
   [[nodiscard]] std::vector<std::string> list_differences(const Hello& hello) const;
