@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/neighbours.h"
+
 namespace p2psync::engine {
 namespace {
 
@@ -468,6 +470,13 @@ bool Gossip::in_sync(NodeId id) const {
   const auto place = peers_.find(id);
   return place != peers_.end() && place->second.greeted && place->second.settled && settled_ &&
          place->second.root == replica_.index().summary().fingerprint;
+}
+
+bool Gossip::in_sync_by_hearsay(NodeId member) const {
+  const auto row = replica_.rows().find(member);
+  return Neighbours::wanted_of(members_.size()) != 0 && !connected(member) &&
+         row != replica_.rows().end() &&
+         replica_.known(row->second.held).covers(replica_.knowledge());
 }
 
 std::vector<PeerStatus> Gossip::peers() const {

@@ -58,6 +58,8 @@ class Gossip {
   /// Said hello and not yet gone.
   [[nodiscard]] bool connected(NodeId peer) const;
   [[nodiscard]] bool in_sync(NodeId peer) const;
+  /// In a large cluster most members are no neighbours: what they hold is what others tell of them.
+  [[nodiscard]] bool in_sync_by_hearsay(NodeId member) const;
   /// Every other member has said since this start that it knows as much of this actor, and as many
   /// endings of its node, as this node. Since the start: an older word may be from before an index
   /// that was put back, and the list could then get two continuations.

@@ -72,7 +72,8 @@ class Node::Impl {
   [[nodiscard]] bool all_in_sync() const {
     return !looking() && settled() &&
            std::ranges::all_of(options_.members, [this](const MemberName& member) {
-             return member.id == options_.self || gossip_.in_sync(member.id);
+             return member.id == options_.self || gossip_.in_sync(member.id) ||
+                    gossip_.in_sync_by_hearsay(member.id);
            });
   }
   [[nodiscard]] const Record* record(std::string_view path) const {

@@ -35,8 +35,7 @@ Dialer::Dialer(const asio::any_io_executor& executor, engine::NodeId member,
 asio::awaitable<void> Dialer::run(std::shared_ptr<DialerHost> host, std::shared_ptr<Dialer> self) {
   while (!self->stopped_) {
     const Instant now = Clock::now();
-    const bool somewhere = self->address_ || self->hint_;
-    if (!somewhere || !host->wanted(self->member_)) {
+    if (!self->has_place() || !host->wanted(self->member_)) {
       self->wake_.expires_at(Instant::max());
     } else if (now < self->not_before_) {
       self->wake_.expires_at(self->not_before_);

@@ -52,6 +52,10 @@ class Dialer {
   static asio::awaitable<void> run(std::shared_ptr<DialerHost> host, std::shared_ptr<Dialer> self);
   /// The connection with the member is over, whoever dialled it.
   void lost(std::chrono::nanoseconds lasted);
+  /// What wanted() says may have changed.
+  void reconsider() { wake_.cancel(); }
+  /// There is somewhere to look for it.
+  [[nodiscard]] bool has_place() const { return address_ || hint_; }
   /// It may also be here.
   void hint(const asio::ip::tcp::endpoint& where);
   void stop();

@@ -56,6 +56,13 @@ Result<void> Transport::Core::start() {
     }
     allowed_.push_back(member.id);
   }
+  std::vector<NodeId> nodes;
+  for (const auto& [node, peer] : peers_) {
+    nodes.push_back(node);
+  }
+  neighbours_.emplace(
+      self_.node(), nodes,
+      options_.neighbours.value_or(engine::Neighbours::wanted_of(options_.members.size())));
   auto context = make_context(key_, allowed_);
   if (!context) {
     return std::unexpected(context.error());
@@ -151,7 +158,14 @@ void Transport::Core::hint(NodeId node, const tcp::endpoint& where) {
 }
 
 bool Transport::Core::wanted(NodeId member) const {
-  return !stopped_ && peers_.at(member).current == nullptr;
+  return !stopped_ && peers_.at(member).current == nullptr &&
+         neighbours_->wants(member, [this](NodeId other) { return out_of_reach(other); });
+}
+
+/// Another is to have its place among the neighbours.
+bool Transport::Core::out_of_reach(NodeId member) const {
+  const Peer& peer = peers_.at(member);
+  return peer.current == nullptr && (!peer.last_trouble.empty() || !peer.dialer->has_place());
 }
 
 void Transport::Core::dialling_failed(NodeId member, const std::string& text) {
@@ -160,7 +174,13 @@ void Transport::Core::dialling_failed(NodeId member, const std::string& text) {
     return;  // it has come to us meanwhile
   }
   const bool news = text != peer.last_trouble;
+  const bool was_in_reach = !out_of_reach(member);
   peer.last_trouble = text;
+  if (was_in_reach) {
+    for (const auto& [node, other] : peers_) {
+      other.dialer->reconsider();  // one of them has its place now
+    }
+  }
   log(news ? Level::info : Level::debug, "cannot reach " + peer.name + ": " + text);
 }
 

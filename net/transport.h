@@ -28,6 +28,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -62,6 +63,8 @@ struct TransportOptions {
   std::uint64_t upload_limit = 0;   ///< bytes a second of data messages, 0 = none
   std::uint64_t download_limit = 0;
   TransportTiming timing;
+  /// How many a node wants connections with, 0 for all. None: as the number of members demands.
+  std::optional<std::size_t> neighbours = std::nullopt;
 };
 
 struct TransportEvents {

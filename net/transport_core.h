@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 
+#include "engine/neighbours.h"
 #include "net/connection.h"
 #include "net/dialer.h"
 #include "net/listener.h"
@@ -50,6 +51,7 @@ class Transport::Core : public ListenerHost,
   void accepted(asio::ip::tcp::socket socket) override;
   void accepting_failed(const std::string& text) override { gated_log(text); }
   [[nodiscard]] bool wanted(engine::NodeId member) const override;
+  [[nodiscard]] bool out_of_reach(engine::NodeId member) const;
   asio::awaitable<Meeting> meet(asio::ip::tcp::socket socket, engine::NodeId expected) override;
   void dialling_failed(engine::NodeId member, const std::string& text) override;
 
@@ -91,6 +93,7 @@ class Transport::Core : public ListenerHost,
   std::vector<std::shared_ptr<Listener>> listeners_;
   std::map<engine::NodeId, Peer> peers_;  ///< never changes after start(): Peer& stay good
   std::set<std::shared_ptr<Connection>> connections_;
+  std::optional<engine::Neighbours> neighbours_;  ///< from start() on
   HalfOpen half_open_;
   LogGate gate_;
   asio::steady_timer tending_;

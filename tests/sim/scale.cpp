@@ -7,10 +7,12 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "engine/codec.h"
 #include "engine/gossip.h"
+#include "engine/neighbours.h"
 #include "net/frame.h"
 #include "tests/sim/scale_plot.h"
 
@@ -118,14 +120,29 @@ class Crowd {
     node.gossip = std::make_unique<Gossip>(node.options, *node.replica);
   }
 
-  /// All are connected, and what they say because of that is not what is measured.
+  /// All are connected with their neighbours, and what they say because of that is not what is
+  /// measured.
   void greet(const std::vector<MemberName>& members) {
     Hello hello;
     hello.members = members;
+    std::vector<NodeId> ids;
+    for (const MemberName& member : members) {
+      ids.push_back(member.id);
+    }
+    std::set<std::pair<NodeId, NodeId>> links;
+    for (const NodeId id : ids) {
+      const Neighbours neighbours(id, ids, Neighbours::wanted_of(ids.size()));
+      for (const NodeId other : ids) {
+        if (other != id && neighbours.wants(other, [](NodeId) { return false; })) {
+          links.insert({id, other});
+          links.insert({other, id});
+        }
+      }
+    }
     std::vector<Output> dropped;
     for (One& node : nodes_) {
       for (const MemberName& member : members) {
-        if (member.id != node.options.self) {
+        if (links.contains({node.options.self, member.id})) {
           node.gossip->peer_up(now_, member.id, dropped);
           node.gossip->on(now_, member.id, hello, dropped);
           dropped.clear();

@@ -68,6 +68,39 @@ TEST_CASE("transport: five members dial each other at once") {
   }
 }
 
+TEST_CASE("transport: of many members a node dials a few, and others for those out of reach") {
+  TestCluster cluster(9);
+  for (const auto& node : cluster.nodes) {
+    node->options.neighbours = 2;
+  }
+  cluster.start();
+  const auto linked = [&](const TestNode& one, const TestNode& other) {
+    return one.count(What::up, other.id()) > one.count(What::down, other.id());
+  };
+  // Two of those that are there, by everybody's own choice.
+  const auto all_have_two = [&](const TestNode* gone) {
+    return std::ranges::all_of(cluster.nodes, [&](const auto& node) {
+      return node.get() == gone || std::ranges::count_if(cluster.nodes, [&](const auto& other) {
+                                     return other != node && linked(*node, *other);
+                                   }) >= 2;
+    });
+  };
+  REQUIRE(run_until(cluster.io, [&] { return all_have_two(nullptr); }));
+  std::size_t ups = 0;
+  for (const auto& node : cluster.nodes) {
+    ups += node->count(What::up);
+  }
+  CHECK(ups <= std::size_t{2 * 9 * 2});  // each link is two ups; a mesh would have 72
+
+  TestNode& gone = cluster[0];
+  gone.transport = nullptr;
+  CHECK(run_until(cluster.io, [&] {
+    return all_have_two(&gone) && std::ranges::none_of(cluster.nodes, [&](const auto& node) {
+             return node.get() != &gone && linked(*node, gone);
+           });
+  }));
+}
+
 TEST_CASE("transport: one direction is enough, whichever the dialler's id") {
   for (const std::size_t dialler : {0U, 1U}) {
     TestCluster cluster(2);
