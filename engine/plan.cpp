@@ -87,6 +87,9 @@ class Planner {
       const Shown* directory = replica_.shown(parent);
       if (directory == nullptr || directory->version.kind != Kind::directory) {
         wait_for(std::move(parent));
+        if (!moves(place) && lacks(place, replica_.source(place.version))) {
+          need(place);  // it may come meanwhile
+        }
         return;
       }
     }
@@ -103,9 +106,8 @@ class Planner {
       return;
     }
     Source source = replica_.source(place.version);
-    if (place.version.kind == Kind::file && std::holds_alternative<Nothing>(source)) {
-      plan_.needs.push_back(
-          {place.version.content, place.version.size, place.dots, place.version.mode});
+    if (lacks(place, source)) {
+      need(place);
       return;
     }
     Put put{place.name, wanted_of(place.version), std::nullopt, source, {}, {}};
@@ -116,6 +118,14 @@ class Planner {
     }
     add(std::move(put), {place.name, now == nullptr ? std::nullopt : std::optional(*now), place,
                          target(place.name), std::move(source)});
+  }
+
+  [[nodiscard]] static bool lacks(const Place& place, const Source& source) {
+    return place.version.kind == Kind::file && std::holds_alternative<Nothing>(source);
+  }
+  void need(const Place& place) {
+    plan_.needs.push_back(
+        {place.version.content, place.version.size, place.dots, place.version.mode});
   }
 
   [[nodiscard]] bool stands_for_another(const Path& name) const {

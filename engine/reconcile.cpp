@@ -64,7 +64,8 @@ void Reconciler::add(Dirty dirty) {
 }
 
 void Reconciler::ready(const Path& path) {
-  if (pending_.contains(path)) {
+  if (const auto pending = pending_.find(path); pending != pending_.end()) {
+    pending->second.coming = false;
     ready_.insert(path);
   }
 }
@@ -72,7 +73,9 @@ void Reconciler::ready(const Path& path) {
 void Reconciler::ready_below(const Path& directory) {
   for (auto below = pending_.lower_bound(directory + "/");
        below != pending_.end() && is_below(below->first, directory); ++below) {
-    ready_.insert(below->first);
+    if (!below->second.coming) {  // else when they are here
+      ready_.insert(below->first);
+    }
   }
 }
 
@@ -106,6 +109,9 @@ std::optional<Plan> Reconciler::plan_next(const Path& path, const Tell& need) {
   Plan made = plan(replica_, path, coming_);
   need(path, made.needs);
   ready_awaited(made);
+  if (made.waits && !made.needs.empty()) {
+    pending_.at(path).coming = true;
+  }
   if (made.done()) {
     pending_.erase(path);
     troubles_.erase(path);

@@ -100,6 +100,7 @@ class Reconciler {
  private:
   struct Pending {
     std::vector<std::pair<Actor, std::uint64_t>> floor;  ///< each actor once
+    bool coming = false;  ///< not ready: whatever else it waits for, contents that it needs come
   };
   struct Trouble {
     Error error;

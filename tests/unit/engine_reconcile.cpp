@@ -288,3 +288,40 @@ TEST_CASE("reconcile: while contents come in, a batch gathers; the first goes at
     CHECK(next(reconciler, replica, {}, start, false));
   }
 }
+
+TEST_CASE(
+    "reconcile: contents come while their directory does, and are planned when they are here") {
+  Replica replica(options(), {});
+  const Version one = version(1, 10, "beta");
+  replica.merge({"d/a", {{{peer, 1}}, {{{peer, 1}, one}}, {}}}, {});
+  Reconciler reconciler(replica);
+  for (Dirty& dirty : replica.take_dirty()) {
+    reconciler.add(std::move(dirty));
+  }
+  const Instant start{std::chrono::hours(1)};
+  std::vector<Hash> told;
+  const auto next_batch = [&] {
+    return reconciler.next(
+        start, [](const Path&) { return false; },
+        [&](const Path&, const std::vector<Need>& needs) {
+          for (const Need& need : needs) {
+            told.push_back(need.content);
+          }
+        },
+        false);
+  };
+  const auto directory = next_batch();
+  REQUIRE(directory);
+  REQUIRE(directory->jobs.size() == 1);
+  CHECK(directory->jobs[0].path == "d");
+  CHECK(told == std::vector{one.content});
+  const Signature laid{Kind::directory, 0755, 7, 0, 0, 9};
+  std::ignore = reconciler.done(start, {{{"d", {Done{laid, {}, {}}}}}});
+  CHECK_FALSE(next_batch());
+  CHECK(told.size() == 1);
+  replica.add_staged(one.content);
+  reconciler.content_changed("d/a");
+  const auto file = next_batch();
+  REQUIRE(file);
+  CHECK(file->jobs[0].path == "d/a");
+}
