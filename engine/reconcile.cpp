@@ -123,8 +123,8 @@ std::optional<Plan> Reconciler::plan_next(const Path& path, const Tell& need) {
 /// change with this very batch.
 void Reconciler::plan_ahead(const Tell& need) {
   for (std::size_t planned = 0; !news_.empty() && planned < plans_a_step_max; ++planned) {
-    const Path path = *news_.begin();
-    news_.erase(news_.begin());
+    const auto node = news_.extract(news_.begin());
+    const Path& path = node.value();
     if (!flight_.contains(path) && !plan_next(path, need)) {
       ready_.erase(path);
     }
@@ -166,8 +166,8 @@ std::optional<Apply> Reconciler::next(Instant now, const std::function<bool(cons
       more_ = true;  // let others have their turn
       break;
     }
-    const Path path = *ready_.begin();
-    ready_.erase(ready_.begin());
+    const auto node = ready_.extract(ready_.begin());
+    const Path& path = node.value();
     news_.erase(path);
     std::optional<Plan> steps = plan_next(path, need);
     if (!steps) {
