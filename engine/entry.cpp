@@ -3,6 +3,8 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstring>
 #include <string_view>
 
@@ -11,13 +13,18 @@
 namespace p2psync::engine {
 namespace {
 
+std::uint64_t little_endian(std::uint64_t value) {
+  return std::endian::native == std::endian::little ? value : __builtin_bswap64(value);
+}
+
 /// Appends values in a fixed byte order, so that equal values hash equally on every machine.
 class Canonical {
  public:
+  /// Of about so many bytes.
+  explicit Canonical(std::size_t size) { bytes_.reserve(size); }
   Canonical& number(std::uint64_t value) {
-    for (int shift = 0; shift < 64; shift += 8) {
-      bytes_ += static_cast<char>((value >> shift) & 0xff);
-    }
+    const std::uint64_t eight = little_endian(value);
+    bytes_.append(reinterpret_cast<const char*>(&eight), sizeof eight);
     return *this;
   }
   Canonical& text(std::string_view value) {
@@ -186,7 +193,7 @@ bool has_superseded(const Entry& entry, std::uint64_t recognition) {
 }
 
 std::uint64_t recognition(const Version& version) {
-  return Canonical()
+  return Canonical(80 + version.target.size())
       .number(static_cast<std::uint64_t>(version.kind))
       .hash(version.content)
       .text(version.target)
@@ -195,13 +202,15 @@ std::uint64_t recognition(const Version& version) {
 }
 
 std::uint64_t tag_of(const Dot& dot) {
-  return Canonical().dot(dot).short_hash();
+  std::array<std::uint64_t, 3> numbers{dot.actor.node, dot.actor.incarnation, dot.sequence};
+  std::ranges::transform(numbers, numbers.begin(), little_endian);
+  return XXH3_64bits(numbers.data(), sizeof numbers);
 }
 
 Fingerprint fingerprint(std::string_view path, const Entry& entry) {
   Fingerprint sum;
   for (const auto& [dot, version] : entry.versions) {
-    Canonical bytes;
+    Canonical bytes(200 + path.size() + version.target.size() + version.label.size());
     bytes.text(path).dot(dot).number(static_cast<std::uint64_t>(version.kind)).number(version.mode);
     bytes.number(static_cast<std::uint64_t>(version.mtime))
         .number(version.size)
