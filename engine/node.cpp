@@ -385,6 +385,7 @@ std::vector<Output> Node::Impl::finish(Instant now) {
   for (const NodeId peer : gossip_.take_grown()) {
     transfer_.peer_grew(peer);
   }
+  transfer_.hold(reconciler_.behind());
   transfer_.next(
       now,
       [this](NodeId peer, const Need& need) {

@@ -209,6 +209,7 @@ std::optional<Apply> Reconciler::next(Instant now, const std::function<bool(cons
     flight_.emplace(path, std::move(made));
   }
   ready_.insert(later.begin(), later.end());
+  held_up_ = later.size();
   // New names come before old ones go; a directory goes after what was in it.
   std::ranges::reverse(removals);
   std::ranges::move(removals, std::back_inserter(batch.jobs));

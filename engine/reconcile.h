@@ -30,6 +30,9 @@ inline constexpr std::size_t apply_jobs_max = 4000;
 inline constexpr Duration gather_wait = std::chrono::milliseconds(50);
 inline constexpr std::size_t gathered_jobs = 1000;
 inline constexpr std::size_t plans_a_step_max = 4000;
+/// Contents come no faster than they are laid: what is left to lay when the last has come is laid
+/// by one thread, and until then it fills `.p2psync/tmp`.
+inline constexpr std::size_t behind_jobs = 2 * gathered_jobs;
 
 /// Bytes that a path needs and that are not on this disk.
 struct Need {
@@ -86,6 +89,8 @@ class Reconciler {
   [[nodiscard]] bool busy(const Path& name) const { return busy_names_.contains(name); }
   [[nodiscard]] bool idle() const { return pending_.empty(); }
   [[nodiscard]] bool in_flight() const { return !flight_.empty(); }
+  /// As much as makes some batches can be laid, and is not yet.
+  [[nodiscard]] bool behind() const { return ready_.size() >= held_up_ + behind_jobs; }
   [[nodiscard]] VersionVector held() const;
   [[nodiscard]] std::uint64_t pending_paths() const { return pending_.size(); }
   [[nodiscard]] std::vector<Problem> problems() const;
@@ -125,6 +130,7 @@ class Reconciler {
   Replica& replica_;
   std::map<Path, Pending, PathLess> pending_;
   std::set<Path, PathLess> ready_;
+  std::size_t held_up_ = 0;  ///< so many of them by looks, when the last batch was made
   /// Those of them that have changed since they were planned: what they need is found out while a
   /// batch is in flight or gathers, so that it is on its way meanwhile.
   std::set<Path, PathLess> news_;

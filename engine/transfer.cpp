@@ -279,7 +279,7 @@ void Transfer::next(Instant now, const Likely& likely, const Bases& bases,
     return;
   }
   paused_until_ = {};
-  while (!waiting_.empty()) {
+  while (!held_ && !waiting_.empty()) {
     Want& want = *waiting_.begin()->second;
     const std::size_t room = large_active_ < large_fetches_max ? fetches_max : fetches_max - 1;
     if (active_.size() >= room || (large(want) && large_active_ >= large_fetches_max)) {
@@ -292,7 +292,7 @@ void Transfer::next(Instant now, const Likely& likely, const Bases& bases,
     std::erase_if(want->fetch->lacking, [now](const auto& item) { return item.second <= now; });
   }
   for (auto place = asking_.begin(); place != asking_.end();) {
-    if (outstanding_ >= outstanding_max || !any_open()) {
+    if (held_ || outstanding_ >= outstanding_max || !any_open()) {
       break;
     }
     Want& want = *place->second;

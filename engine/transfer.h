@@ -97,6 +97,8 @@ class Transfer {
   [[nodiscard]] std::optional<Instant> wake_at() const;
   /// Disk full: nothing is asked for until then.
   void pause(Instant until) { paused_until_ = until; }
+  /// While what has come waits to be laid: nothing more is asked for.
+  void hold(bool held) { held_ = held; }
 
  private:
   /// Small contents pass large ones. Those of one chunk and about one size come as they were asked
@@ -214,6 +216,7 @@ class Transfer {
   std::vector<Hash> orphaned_;  ///< no path needed them a moment ago; another may by now
   std::vector<Hash> unwanted_;
   Instant paused_until_{};
+  bool held_ = false;
   std::optional<Instant> check_at_;  ///< whether any answer is late
 };
 

@@ -289,6 +289,36 @@ TEST_CASE("reconcile: while contents come in, a batch gathers; the first goes at
   }
 }
 
+TEST_CASE("reconcile: what can be laid and is not yet is behind, what a look holds up is not") {
+  Replica replica(options(), {});
+  const Version one = version(1, 10, "beta");
+  replica.add_staged(one.content);
+  Reconciler reconciler(replica);
+  const Instant start{std::chrono::hours(1)};
+  std::uint64_t sequence = 0;
+  const auto arrive = [&](const std::string& beginning) {
+    for (std::size_t i = 0; i < behind_jobs; ++i) {
+      const Dot dot{peer, ++sequence};
+      replica.merge({beginning + std::to_string(i), {{dot}, {{dot, one}}, {}}}, {});
+    }
+    for (Dirty& dirty : replica.take_dirty()) {
+      reconciler.add(std::move(dirty));
+    }
+  };
+  const auto next_batch = [&](bool held_up) {
+    return reconciler.next(
+        start, [held_up](const Path&) { return held_up; },
+        [](const Path&, const std::vector<Need>&) {}, true);
+  };
+  CHECK_FALSE(reconciler.behind());
+  arrive("a");
+  CHECK(reconciler.behind());
+  CHECK_FALSE(next_batch(true));
+  CHECK_FALSE(reconciler.behind());
+  arrive("b");
+  CHECK(reconciler.behind());
+}
+
 TEST_CASE(
     "reconcile: contents come while their directory does, and are planned when they are here") {
   Replica replica(options(), {});

@@ -46,6 +46,26 @@ TEST_CASE("transfer: a content that nobody can send keeps no other from being as
   CHECK(second[0].content == need(2, 2).content);
 }
 
+TEST_CASE("transfer: while it is held nothing is asked for, and what was comes in") {
+  Transfer transfer(1, block_bytes);
+  transfer.peer_up(2);
+  transfer.set_needs("a", {need(1, 1)});
+  const std::vector<Output> first = next(transfer);
+  REQUIRE(first.size() == 1);
+  transfer.hold(true);
+  transfer.set_needs("b", {need(2, 1)});
+  CHECK(next(transfer).empty());
+  CHECK(transfer.wake_at() > Instant{});
+  const auto& get = std::get<Get>(std::get<Send>(first[0]).message);
+  std::vector<Output> out;
+  REQUIRE(
+      transfer.on_block({}, 2, {get.request, std::make_shared<std::vector<std::uint8_t>>(1)}, out));
+  CHECK(std::holds_alternative<WriteBlock>(out.at(0)));
+  CHECK(next(transfer).empty());
+  transfer.hold(false);
+  CHECK(next(transfer).size() == 1);
+}
+
 TEST_CASE("transfer: says what is on its way, large before small, and then what waits") {
   constexpr std::uint64_t large = 3 * block_bytes;
   Transfer transfer(1, block_bytes);
