@@ -76,7 +76,18 @@ std::string legend(double x, double y, const std::string& style, const std::stri
 }  // namespace
 
 bool write_plot(const std::string& file, const std::vector<Series>& series) {
-  const Diagram rounds(50, 0, 24, false);
+  double worst = 0;
+  for (const Series& each : series) {
+    for (const SeriesPoint& point : each.points) {
+      worst = std::max(worst, point.worst);
+    }
+  }
+  const double highest = (std::ceil(worst / 4) + 2) * 4;  // room for the legend
+  std::vector<std::pair<double, std::string>> marks;
+  for (double mark = 0; mark <= highest; mark += 4) {
+    marks.emplace_back(mark, fmt::format("{:.0f}", mark));
+  }
+  const Diagram rounds(50, 0, highest, false);
   const Diagram bytes(500, 0.1, 1000, true);
   std::string svg = fmt::format(
       "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {} {}' font-family='sans-serif' "
@@ -84,10 +95,8 @@ bool write_plot(const std::string& file, const std::vector<Series>& series) {
       ".end{{text-anchor:end}}.grid{{stroke:#ddd}}.axis{{stroke:#333;fill:none}}</style>\n"
       "<rect width='100%' height='100%' fill='white'/>\n",
       width, height);
-  svg +=
-      rounds.axes("rounds until all have a change: median, dots: worst",
-                  {{0, "0"}, {4, "4"}, {8, "8"}, {12, "12"}, {16, "16"}, {20, "20"}, {24, "24"}});
-  svg += bytes.axes("kB a node until all have it; dashed: until all know that",
+  svg += rounds.axes("rounds until all have a change: median, dots: worst", marks);
+  svg += bytes.axes("kB a node until all have it; dashed: until all know",
                     {{0.1, "0.1"}, {1, "1"}, {10, "10"}, {100, "100"}, {1000, "1,000"}});
   std::vector<SeriesPoint> bound;
   for (double nodes = 2; nodes <= 1000; nodes *= 1.2) {
