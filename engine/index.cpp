@@ -135,13 +135,9 @@ struct Index::Node {
 
   /// False once `visit` wants no more or the range is over.
   bool for_each(const Items& all, std::string_view lower, std::string_view upper,
-                const std::function<bool(Id, const Item&)>& visit) const {
+                const std::function<bool(Id)>& visit) const {
     for (std::size_t i = is_leaf() ? item_place(all, lower) : ids.size(); i < ids.size(); ++i) {
-      if (!upper.empty() && !before(all.path(ids[i]), upper)) {
-        return false;
-      }
-      Item room;
-      if (!visit(ids[i], all.read(ids[i], room))) {
+      if ((!upper.empty() && !before(all.path(ids[i]), upper)) || !visit(ids[i])) {
         return false;
       }
     }
@@ -383,15 +379,40 @@ const Item* Index::next_after(std::string_view path) const {
 
 void Index::for_each(std::string_view lower, std::string_view upper,
                      const std::function<bool(const Path&, const Record&)>& visit) const {
-  root_->for_each(items_, lower, upper,
-                  [&visit](Id, const Item& item) { return visit(item.path, item.record); });
+  root_->for_each(items_, lower, upper, [&](Id id) {
+    Item room;
+    const Item& item = read(id, room);
+    return visit(item.path, item.record);
+  });
 }
 
-void Index::for_each_item(const std::function<void(Id, const Item&)>& visit) const {
-  root_->for_each(items_, "", "", [&visit](Id id, const Item& item) {
-    visit(id, item);
+void Index::for_each_id(const std::function<void(Id)>& visit) const {
+  root_->for_each(items_, "", "", [&visit](Id id) {
+    visit(id);
     return true;
   });
+}
+
+void Index::for_each_child(std::string_view directory,
+                           const std::function<void(Id, std::string_view)>& visit) const {
+  const Path below = directory.empty() ? Path() : Path(directory) + '/';
+  std::optional<Path> from = below;
+  while (from) {
+    const Path lower = *std::exchange(from, std::nullopt);
+    root_->for_each(items_, lower, "", [&](Id id) {
+      const std::string_view path = items_.path(id);
+      if (!path.starts_with(below)) {
+        return false;
+      }
+      const std::string_view name = path.substr(below.size());
+      if (const std::size_t slash = name.find('/'); slash != std::string_view::npos) {
+        from = below + Path(name.substr(0, slash)) + '\0';  // behind all that is in there
+        return false;
+      }
+      visit(id, name);
+      return true;
+    });
+  }
 }
 
 bool Index::Builder::add(Path path, Record record) {

@@ -51,6 +51,11 @@ class Index {
 
   [[nodiscard]] std::optional<Id> id(std::string_view path) const;
   [[nodiscard]] const Item& item(Id id) const { return items_.open(id); }
+  /// As `item`, but what is packed stays so, and is unpacked into `room`.
+  [[nodiscard]] const Item& read(Id id, Item& room) const { return items_.read(id, room); }
+  /// Quick, since nothing is unpacked for it: see packed.h. Nothing also if the item is in use.
+  [[nodiscard]] std::optional<Plain> plain(Id id) const { return items_.plain(id); }
+  [[nodiscard]] std::string_view path(Id id) const { return items_.path(id); }
 
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] bool empty() const { return size_ == 0; }
@@ -74,8 +79,11 @@ class Index {
   void for_each(std::string_view lower, std::string_view upper,
                 const std::function<bool(const Path&, const Record&)>& visit) const;
 
-  /// All of them, with their numbers; as for_each.
-  void for_each_item(const std::function<void(Id, const Item&)>& visit) const;
+  /// All of them, by number, in order; for_each_child: what is in a directory, and nothing deeper
+  /// ("" is the root), with its name there. Items may be opened meanwhile.
+  void for_each_id(const std::function<void(Id)>& visit) const;
+  void for_each_child(std::string_view directory,
+                      const std::function<void(Id, std::string_view)>& visit) const;
 
   /// Aborts unless every invariant of the tree holds. Hashes everything: for tests.
   void check() const;

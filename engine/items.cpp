@@ -155,4 +155,9 @@ Summary Items::summary(Id id) const {
   return open != nullptr ? summary_of(open->item) : summary_of(packed_in(slots_[id]));
 }
 
+std::optional<Plain> Items::plain(Id id) const {
+  const Slot slot = slots_[id];
+  return open_in(slot) != nullptr ? std::nullopt : plain_of(packed_in(slot), names_);
+}
+
 }  // namespace p2psync::engine

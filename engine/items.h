@@ -49,6 +49,8 @@ class Items {
   // Without opening:
   [[nodiscard]] std::string_view path(Id id) const;
   [[nodiscard]] Summary summary(Id id) const;
+  /// As plain_of; nothing of an open one.
+  [[nodiscard]] std::optional<Plain> plain(Id id) const;
 
  private:
   struct Open {

@@ -109,6 +109,7 @@ class Reader {
     return {actor, number()};
   }
   const std::string& label() { return names_.label(number()); }
+  void skip(std::size_t size) { at_ += size; }
   std::vector<std::uint64_t> words() {
     std::vector<std::uint64_t> words(number());
     raw(words.data(), words.size() * sizeof(std::uint64_t));
@@ -286,6 +287,19 @@ void write(Writer& to, const Shown& shown, std::string_view path, const Entry& e
   }
 }
 
+/// `like`: what it mostly says.
+void read_signature(Reader& from, std::uint8_t bits, const Signature& like, Signature& signature) {
+  signature = like;
+  if (!flag(bits, 3)) {
+    signature.kind = static_cast<Kind>(from.byte());
+    signature.mode = static_cast<std::uint16_t>(from.number());
+    signature.size = from.number();
+    signature.mtime = from.fixed<std::int64_t>();
+  }
+  signature.inode = from.number();
+  signature.ctime = flag(bits, 4) ? 0 : from.difference(signature.mtime);
+}
+
 Shown read_shown(Reader& from, std::string_view path, const Entry& entry) {
   Shown shown;
   const std::uint8_t bits = from.byte();
@@ -305,20 +319,9 @@ Shown read_shown(Reader& from, std::string_view path, const Entry& entry) {
   } else {
     shown.version = read_version(from, shown.dots.empty() ? no_dot : shown.dots[0]);
   }
-  Signature& signature = shown.signature;
-  if (flag(bits, 3)) {
-    signature.kind = shown.version.kind;
-    signature.mode = shown.version.mode;
-    signature.size = shown.version.size;
-    signature.mtime = shown.version.mtime;
-  } else {
-    signature.kind = static_cast<Kind>(from.byte());
-    signature.mode = static_cast<std::uint16_t>(from.number());
-    signature.size = from.number();
-    signature.mtime = from.fixed<std::int64_t>();
-  }
-  signature.inode = from.number();
-  signature.ctime = flag(bits, 4) ? 0 : from.difference(signature.mtime);
+  const Version& version = shown.version;
+  read_signature(from, bits, {version.kind, version.mode, 0, version.size, version.mtime, 0},
+                 shown.signature);
   return shown;
 }
 
@@ -336,6 +339,34 @@ Doubt read_doubt(Reader& from, std::string_view path, const Entry& entry) {
     doubt.laid = read_shown(from, path, entry);
   }
   return doubt;
+}
+
+// --- What is plain
+
+/// As read_version, but for what takes memory of its own.
+void read_plain_version(Reader& from, Plain& plain, std::int64_t& mtime) {
+  const std::uint8_t bits = from.byte();
+  plain.kind = static_cast<Kind>(bits & 3);
+  plain.copy = flag(bits, 2);
+  plain.imported = flag(bits, 4);
+  plain.mode = static_cast<std::uint16_t>(from.number());
+  mtime = from.fixed<std::int64_t>();
+  plain.size = from.number();
+  if (!flag(from.byte(), 0)) {
+    from.raw(plain.content.bytes.data(), plain.content.bytes.size());
+  }
+  from.number();  // the label
+  if (!flag(bits, 5)) {
+    from.fixed<std::uint64_t>();
+  }
+  if (!flag(bits, 6)) {
+    from.number();
+  }
+  if (flag(bits, 7)) {
+    from.fixed<std::uint64_t>();
+    from.skip(from.number() * sizeof(std::uint64_t));
+    from.skip(from.number());
+  }
 }
 
 }  // namespace
@@ -409,6 +440,37 @@ Item unpack(const std::uint8_t* packed, const Names& names) {
     doubt = read_doubt(from, item.path, record.entry);
   }
   return item;
+}
+
+std::optional<Plain> plain_of(const std::uint8_t* packed, const Names& names) {
+  Plain plain;
+  Reader from(packed + head_bytes + head_of(packed).path_bytes, names);
+  const std::uint8_t entry_bits = from.byte();
+  plain.only_seen = flag(entry_bits, 0);
+  if (flag(entry_bits, 1)) {
+    return std::nullopt;  // deletions
+  }
+  if (!plain.only_seen) {
+    for (std::uint64_t seen = from.number(); seen > 0; --seen) {
+      from.dot();
+    }
+    if (from.number() != 1) {
+      return std::nullopt;
+    }
+  }
+  plain.dot = from.dot();
+  Signature& signature = plain.signature;
+  read_plain_version(from, plain, signature.mtime);
+  if (from.number() != 1) {
+    return std::nullopt;
+  }
+  const std::uint8_t bits = from.byte();
+  if (!flag(bits, 0) || !flag(bits, 1) || !flag(bits, 2)) {
+    return std::nullopt;
+  }
+  read_signature(from, bits, {plain.kind, plain.mode, 0, plain.size, signature.mtime, 0},
+                 signature);
+  return from.number() == 0 ? std::optional(plain) : std::nullopt;
 }
 
 std::size_t size_of(const std::uint8_t* packed) {

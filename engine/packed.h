@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -57,7 +58,23 @@ class Names {
 void pack(const Item& item, Names& names, std::vector<std::uint8_t>& packed);
 [[nodiscard]] Item unpack(const std::uint8_t* packed, const Names& names);
 
+/// What most items are: all that lives of the path is one version, and that is what the disk shows,
+/// under the path itself.
+struct Plain {
+  Dot dot;
+  bool only_seen = false;  ///< nothing else was ever seen of the path
+  Kind kind = Kind::file;
+  std::uint16_t mode = 0;
+  std::uint64_t size = 0;
+  Hash content;
+  bool copy = false;
+  bool imported = false;
+  Signature signature;
+};
+
 // Without unpacking:
+/// Nothing if there is more to it than that: notes of deletions, copies, doubts.
+[[nodiscard]] std::optional<Plain> plain_of(const std::uint8_t* packed, const Names& names);
 [[nodiscard]] std::size_t size_of(const std::uint8_t* packed);
 [[nodiscard]] std::string_view path_of(const std::uint8_t* packed);
 [[nodiscard]] Summary summary_of(const std::uint8_t* packed);

@@ -437,27 +437,18 @@ void Replica::unshow(const Path& path, const Path& name) {
 }
 
 void Replica::count(const Path& path, const Shown& shown, bool add) {
-  const auto change = [add](std::uint64_t& number, std::uint64_t by) {
-    number = add ? number + by : number - by;
-  };
-  switch (shown.version.kind) {
-    case Kind::file:
-      change(totals_.files, 1);
-      change(totals_.bytes, shown.version.size);
-      break;
-    case Kind::directory:
-      change(totals_.directories, 1);
-      if (add) {
-        directories_by_inode_[shown.signature.inode] = shown.name;
-      } else if (const auto place = directories_by_inode_.find(shown.signature.inode);
-                 place != directories_by_inode_.end() && place->second == shown.name) {
-        directories_by_inode_.erase(place);
-      }
-      break;
-    case Kind::symlink: change(totals_.symlinks, 1); break;
+  const std::uint64_t by = add ? 1 : UINT64_MAX;  // modulo 2^64: one less
+  totals_.add(shown.version.kind, shown.version.size, by);
+  if (shown.version.kind == Kind::directory) {
+    if (add) {
+      directories_by_inode_[shown.signature.inode] = shown.name;
+    } else if (const auto place = directories_by_inode_.find(shown.signature.inode);
+               place != directories_by_inode_.end() && place->second == shown.name) {
+      directories_by_inode_.erase(place);
+    }
   }
   if (shown.name != path) {
-    change(totals_.conflicts, 1);
+    totals_.conflicts += by;
     if (add) {
       copies_[shown.name] = path;
     } else {

@@ -33,6 +33,13 @@ struct Dirty {
 
 struct Totals {
   std::uint64_t files = 0, directories = 0, symlinks = 0, bytes = 0, conflicts = 0;
+  void add(Kind kind, std::uint64_t size, std::uint64_t by = 1) {
+    std::uint64_t& number = kind == Kind::file        ? files
+                            : kind == Kind::directory ? directories
+                                                      : symlinks;
+    number += by;
+    bytes += kind == Kind::file ? by * size : 0;
+  }
 };
 
 class Replica {
@@ -215,6 +222,7 @@ class Replica {
   void settle_doubt(const Path& name, const Signature* found);
   void load_doubts(const Path& path, const std::vector<Relaid>& carried_out);
   void load(Loaded loaded);
+  void load(Index::Id id, const Plain& plain);
   void load(Index::Id id, const Path& path, const Record& record);
   void relay(const Relaid& step);
 

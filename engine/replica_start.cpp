@@ -35,7 +35,16 @@ void Replica::load(Loaded loaded) {
   index_ = std::move(loaded.index);
   std::vector<Path> doubtful;
   std::vector<std::uint64_t> contents;
-  index_.for_each_item([&](Index::Id id, const Item& item) {
+  index_.for_each_id([&](Index::Id id) {
+    if (const auto plain = index_.plain(id); plain && plain->only_seen) {
+      load(id, *plain);
+      if (plain->kind == Kind::file) {
+        contents.push_back(content_key(plain->content, id));
+      }
+      return;
+    }
+    Item room;
+    const Item& item = index_.read(id, room);
     load(id, item.path, item.record);
     for (const Shown& shown : item.record.shown) {
       if (shown.version.kind == Kind::file) {
@@ -61,6 +70,25 @@ void Replica::load(Loaded loaded) {
     for (const Relaid& step : loaded.relaid) {
       relay(step);
     }
+  }
+}
+
+/// As the next one, for what most are.
+void Replica::load(Index::Id id, const Plain& plain) {
+  const Dot& dot = plain.dot;
+  events_[dot.actor].insert({dot.sequence, id});
+  if (plain.imported && dot.actor.node == self_) {
+    note_import(Path(index_.path(id)));
+  }
+  if (plain.kind == Kind::directory) {
+    directories_by_inode_[plain.signature.inode] = index_.path(id);
+  }
+  totals_.add(plain.kind, plain.size);
+  const std::uint64_t held = known(rows_[self_].held).at(dot.actor);
+  if (dot.sequence > held) {
+    dirty_.push_back({Path(index_.path(id)), {{dot.actor, held}}});
+  } else if (plain.copy) {
+    mark_dirty(Path(index_.path(id)));
   }
 }
 

@@ -82,18 +82,17 @@ void Scan::on(Instant now, const Listed& listed) {
   }
   problems_.erase(listed.directory);
   list_again_.erase(listed.directory);
-  std::set<std::string, std::less<>> there;
   std::set<std::string> special;
-  for (const Listing& item : *listed.items) {
-    const Path path = child_of(listed.directory, item.name);
-    if (path == own_directory) {
-      continue;
+  for (const auto& [listing, plain] : compare(listed)) {
+    const Listing& item = *listing;
+    if (plain == item.signature && item.signature.kind != Kind::directory) {
+      continue;  // as most are
     }
+    const Path path = child_of(listed.directory, item.name);
     if (item.special || path_problem(path)) {
       special.insert(item.name);
       continue;
     }
-    there.insert(item.name);
     const Shown* shown = replica_.shown(path);
     if (item.signature.kind != Kind::directory) {
       if (shown == nullptr || shown->signature != item.signature) {
@@ -121,27 +120,46 @@ void Scan::on(Instant now, const Listed& listed) {
   } else {
     special_[listed.directory] = std::move(special);
   }
-  touch_missing(listed.directory, there);
 }
 
-void Scan::touch_missing(const Path& directory, const std::set<std::string, std::less<>>& there) {
-  const Path first = directory.empty() ? Path() : directory + "/";
-  const Item* item = replica_.index().at_or_after(first);
-  while (item != nullptr && is_below(item->path, directory)) {
-    const std::string_view rest = std::string_view(item->path).substr(first.size());
-    const std::size_t slash = rest.find('/');
-    if (slash != std::string_view::npos) {
-      const Path child = first + std::string(rest.substr(0, slash));
-      item = replica_.index().at_or_after(behind(child));
-      continue;
+/// One walk over the listing and over what is remembered of the directory, both in order: whatever
+/// is remembered and not there is touched.
+std::vector<Scan::Compared> Scan::compare(const Listed& listed) {
+  std::vector<Compared> items;
+  items.reserve(listed.items->size());
+  for (const Listing& listing : *listed.items) {
+    if (!listed.directory.empty() || listing.name != own_directory) {
+      items.push_back({&listing, std::nullopt});
     }
-    for (const Shown& shown : item->record.shown) {
-      if (!there.contains(name_of(shown.name))) {
+  }
+  const auto name_in = [](const Compared& item) -> std::string_view { return item.listing->name; };
+  if (!std::ranges::is_sorted(items, {}, name_in)) {
+    std::ranges::sort(items, {}, name_in);
+  }
+  const Index& index = replica_.index();
+  std::vector<Index::Id> others;
+  auto item = items.begin();
+  index.for_each_child(listed.directory, [&](Index::Id id, std::string_view name) {
+    item = std::find_if(item, items.end(), [&](const Compared& at) { return name_in(at) >= name; });
+    const auto plain = index.plain(id);
+    if (!plain) {
+      others.push_back(id);
+    } else if (item != items.end() && name_in(*item) == name && !item->listing->special) {
+      item->plain = plain->signature;
+    } else {
+      touch(Path(index.path(id)));
+    }
+  });
+  for (const Index::Id id : others) {
+    for (const Shown& shown : index.item(id).record.shown) {
+      const auto there = std::ranges::lower_bound(items, name_of(shown.name), {}, name_in);
+      if (there == items.end() || name_in(*there) != name_of(shown.name) ||
+          there->listing->special) {
         touch(shown.name);
       }
     }
-    item = replica_.index().next_after(item->path);
   }
+  return items;
 }
 
 void Scan::touch_below(const Path& directory) {

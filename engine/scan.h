@@ -84,7 +84,11 @@ class Scan {
   void take(Instant now, const Looked& looked);
   void take_seen(Instant now, const Path& name, const Seen& seen);
   void touch_below(const Path& directory);
-  void touch_missing(const Path& directory, const std::set<std::string, std::less<>>& there);
+  struct Compared {
+    const Listing* listing;
+    std::optional<Signature> plain;  ///< of what the name shows, if that is a plain item
+  };
+  [[nodiscard]] std::vector<Compared> compare(const Listed& listed);
   void retry(Instant now, const Path& name, Duration first, Duration longest);
   void list_again(Instant now, const Path& directory, bool deep);
   void act_on_absences(Instant now);

@@ -85,6 +85,20 @@ void compare_walk(const Index& index, const Model& model) {
   CHECK(expected == model.end());
 }
 
+void compare_children(const Index& index, const Model& model, const Path& directory) {
+  std::vector<std::pair<Path, Path>> expected;
+  for (const auto& [path, record] : model) {
+    if (is_below(path, directory) && parent_of(path) == directory) {
+      expected.emplace_back(path, name_of(path));
+    }
+  }
+  std::vector<std::pair<Path, Path>> found;
+  index.for_each_child(directory, [&](Index::Id id, std::string_view name) {
+    found.emplace_back(index.path(id), name);
+  });
+  CHECK(found == expected);
+}
+
 void compare_range(const Index& index, const Model& model, const Path& a, const Path& b) {
   if (!b.empty() && PathLess{}(b, a)) {
     CHECK(index.summary(a, b) == Summary{});
@@ -171,6 +185,8 @@ void run_against_model(std::uint64_t seed, std::size_t operations, std::uint64_t
       const Path other = dice.below(4) == 0 ? Path() : random_path(dice);
       compare_range(index, model, probe, other);
       compare_range(index, model, "", other);
+      compare_children(index, model, probe);
+      compare_children(index, model, "");
       if (other.empty() || PathLess{}(probe, other)) {
         compare_split(index, probe, other, 1 + dice.below(20));
       }

@@ -148,6 +148,38 @@ TEST_CASE("packed: any item comes back as it was") {
   }
 }
 
+TEST_CASE("packed: what is plain is told without unpacking, and only that") {
+  Names names;
+  Maker maker(8);
+  std::vector<std::uint8_t> packed;
+  int plain_ones = 0;
+  for (int i = 0; i < 50'000; ++i) {
+    const Item item = maker.item();
+    pack(item, names, packed);
+    const auto& [entry, shown, doubts] = item.record;
+    const bool expected = entry.versions.size() == 1 && entry.deletions.empty() && doubts.empty() &&
+                          shown.size() == 1 && shown[0].name == item.path &&
+                          shown[0].dots == std::vector{entry.versions[0].dot} &&
+                          shown[0].version == entry.versions[0].version;
+    const auto plain = plain_of(packed.data(), names);
+    REQUIRE(plain.has_value() == expected);
+    if (plain) {
+      const auto& [dot, version] = entry.versions[0];
+      CHECK(plain->dot == dot);
+      CHECK(plain->only_seen == (entry.context == VersionVector{dot}));
+      CHECK(plain->kind == version.kind);
+      CHECK(plain->mode == version.mode);
+      CHECK(plain->size == version.size);
+      CHECK(plain->content == version.content);
+      CHECK(plain->copy == version.copy);
+      CHECK(plain->imported == version.imported);
+      CHECK(plain->signature == shown[0].signature);
+      ++plain_ones;
+    }
+  }
+  CHECK(plain_ones > 5'000);
+}
+
 TEST_CASE("items: whatever is opened, written to, erased and packed, all are what they were") {
   Maker maker(2);
   Random random(3);

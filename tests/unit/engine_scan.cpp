@@ -136,6 +136,55 @@ TEST_CASE("scan: a name counts as gone when nothing else is left to look at") {
   CHECK(replica.index().find("new")->entry.live());
 }
 
+TEST_CASE("scan: of a listing only what differs from what is remembered is looked at") {
+  Replica replica(alone(), {});
+  Seen file;
+  file.signature = {Kind::file, 0644, 8, 5, 10, 11};
+  Seen directory;
+  directory.signature = {Kind::directory, 0755, 7, 0, 0, 5};
+  for (const char* name : {"d/a", "d/c", "d/gone", "d/pipe", "d/sub/deep", "d/twice", "e/f"}) {
+    replica.observe(name, file);
+  }
+  replica.observe("d/sub", directory);
+  replica.observe_absent("d/twice");  // its record is more than a version at its path
+  replica.observe("d/twice", file);
+  replica.observe_absent("d/twice");
+  replica.observe("d/late", file);
+  replica.observe_absent("d/late");
+  replica.observe("d/late", file);
+  enum class Of { all, all_unpacked, any_order, less };
+  for (const Of of : {Of::all, Of::all_unpacked, Of::any_order, Of::less}) {
+    CAPTURE(static_cast<int>(of));
+    replica.pack(of == Of::all_unpacked ? 100 : 0);
+    Scan scan(replica);
+    Signature other = file.signature;
+    ++other.ctime;
+    Listed listed{"d", std::vector<Listing>{{"a", false, file.signature},
+                                            {"b", false, file.signature},
+                                            {"c", false, other},
+                                            {"late", false, file.signature},
+                                            {"pipe", true, file.signature},
+                                            {"sub", false, directory.signature}}};
+    if (of == Of::any_order) {
+      std::ranges::reverse(*listed.items);
+    } else if (of == Of::less) {
+      std::erase_if(*listed.items, [](const Listing& item) { return item.name == "late"; });
+    }
+    scan.on({}, listed);
+    std::vector<Output> out;
+    scan.next({}, [](const Path&) { return false; }, out);
+    REQUIRE(out.size() == 1);
+    std::vector<Path> names;
+    for (const LookAt& at : std::get<Look>(out[0]).names) {
+      names.push_back(at.name);
+    }
+    CHECK(names == (of != Of::less
+                        ? std::vector<Path>{"d/b", "d/c", "d/gone", "d/pipe"}
+                        : std::vector<Path>{"d/b", "d/c", "d/gone", "d/late", "d/pipe"}));
+    CHECK(scan.skipped() == 1);
+  }
+}
+
 TEST_CASE("scan: what is in a renamed directory is known by its old name") {
   Replica replica(alone(), {});
   Seen directory;
