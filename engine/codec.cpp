@@ -402,6 +402,20 @@ void serialize(Archive& archive, Record& record) {
   archive(entry, shown, doubts);
 }
 
+void save(OutputArchive& archive, const PlainRecord& plain) {
+  const auto& [version, inode, ctime] = plain;
+  archive.bytes(plain_begin);
+  archive(version, inode, fixed(ctime));
+}
+
+void load(BoundedInputArchive& archive, PlainRecord& plain) {
+  auto& [version, inode, ctime] = plain;
+  require(is_plain(archive.next(2)), "not a plain record");
+  archive(version, inode, fixed(ctime));
+  require(version.dot.actor.incarnation != 0, "an event of no incarnation");
+  require_none(version_problem(version.version));
+}
+
 template <class Archive>
 void serialize(Archive& archive, KeptVersion& kept) {
   auto& [file, path, version] = kept;
@@ -459,6 +473,7 @@ P2PSYNC_ENCODABLE(Dot)
 P2PSYNC_ENCODABLE(Version)
 P2PSYNC_ENCODABLE(Entry)
 P2PSYNC_ENCODABLE(Record)
+P2PSYNC_ENCODABLE(PlainRecord)
 P2PSYNC_ENCODABLE(HeldRow)
 P2PSYNC_ENCODABLE(KeptVersion)
 

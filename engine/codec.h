@@ -22,9 +22,12 @@
 //   Version                         one byte Kind + 4 copy + 8 metadata_only + 16 imported, mode,
 //                                   mtime, size, content, target, rank - mtime (zigzag LEB128),
 //                                   label, tag, base (LEB128), superseded
+//   PlainRecord                     80 00, which begins no Record; the version's Dot and Version,
+//                                   inode, ctime
 // Example: a Dot of node 1, incarnation 2, sequence 300 is
 //   01 00 00 00 00 00 00 00  02 00 00 00 00 00 00 00  ac 02
 // Changing any of it is a new protocol_version and a new schema of the index store.
+#include <array>
 #include <concepts>
 #include <cstdint>
 #include <span>
@@ -41,12 +44,19 @@ concept one_of = (std::same_as<T, Those> || ...);
 
 /// What can be encoded on its own. Everything inside these can be inside only.
 template <class T>
-concept Encodable =
-    one_of<T, Message, Hello, Tick, Vectors, Entries, Taken, Ranges, Held, Get, Block, Have,
-           PathEntry, VersionVector, Dot, Version, Entry, Record, HeldRow, Ending, KeptVersion>;
+concept Encodable = one_of<T, Message, Hello, Tick, Vectors, Entries, Taken, Ranges, Held, Get,
+                           Block, Have, PathEntry, VersionVector, Dot, Version, Entry, Record,
+                           PlainRecord, HeldRow, Ending, KeptVersion>;
 
 template <Encodable T>
 [[nodiscard]] std::vector<std::uint8_t> encode(const T& value);
+
+/// As the first number of a Record that would not be in its shortest form.
+inline constexpr std::array<std::uint8_t, 2> plain_begin{0x80, 0};
+/// Of the two ways in which a record stands in the index, this is a PlainRecord.
+[[nodiscard]] inline bool is_plain(std::span<const std::uint8_t> bytes) {
+  return bytes.size() >= 2 && bytes[0] == plain_begin[0] && bytes[1] == plain_begin[1];
+}
 
 /// The value, or ErrorCode::corrupt with the reason as object.
 template <Encodable T>

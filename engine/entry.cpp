@@ -92,34 +92,6 @@ bool ascending(const std::vector<Dotted>& items) {
              items, [](const Dotted& a, const Dotted& b) { return a.dot >= b.dot; }) == items.end();
 }
 
-std::optional<std::string_view> version_problem(const Version& version) {
-  const bool label_good = !version.label.empty() && version.label.size() <= label_bytes_max &&
-                          std::ranges::all_of(version.label, [](char c) {
-                            return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-                          });
-  if (!label_good) {
-    return "a node name that is none";
-  }
-  if (version.kind > Kind::symlink) {
-    return "an unknown kind";
-  }
-  if (version.mode > 0777) {
-    return "mode bits beyond 0777";
-  }
-  if (version.superseded.size() > superseded_max) {
-    return "too many superseded versions";
-  }
-  const bool link = version.kind == Kind::symlink;
-  if (link != !version.target.empty() || version.target.size() > target_bytes_max ||
-      version.target.find('\0') != std::string::npos) {
-    return "a bad link target";
-  }
-  if (version.kind != Kind::file && version.size != 0) {
-    return "a size where there are no bytes";
-  }
-  return std::nullopt;
-}
-
 }  // namespace
 
 Fingerprint& Fingerprint::operator+=(const Fingerprint& other) {
@@ -207,26 +179,59 @@ std::uint64_t tag_of(const Dot& dot) {
   return XXH3_64bits(numbers.data(), sizeof numbers);
 }
 
+Fingerprint fingerprint(std::string_view path, const Sibling& sibling) {
+  const auto& [dot, version] = sibling;
+  Canonical bytes(200 + path.size() + version.target.size() + version.label.size());
+  bytes.text(path).dot(dot).number(static_cast<std::uint64_t>(version.kind)).number(version.mode);
+  bytes.number(static_cast<std::uint64_t>(version.mtime))
+      .number(version.size)
+      .hash(version.content);
+  bytes.text(version.target).number(static_cast<std::uint64_t>(version.rank)).text(version.label);
+  bytes.number(version.tag)
+      .number(version.base)
+      .number((version.copy ? 1U : 0U) | (version.metadata_only ? 2U : 0U) |
+              (version.imported ? 4U : 0U));
+  return bytes.long_hash();
+}
+
 Fingerprint fingerprint(std::string_view path, const Entry& entry) {
   Fingerprint sum;
-  for (const auto& [dot, version] : entry.versions) {
-    Canonical bytes(200 + path.size() + version.target.size() + version.label.size());
-    bytes.text(path).dot(dot).number(static_cast<std::uint64_t>(version.kind)).number(version.mode);
-    bytes.number(static_cast<std::uint64_t>(version.mtime))
-        .number(version.size)
-        .hash(version.content);
-    bytes.text(version.target).number(static_cast<std::uint64_t>(version.rank)).text(version.label);
-    bytes.number(version.tag)
-        .number(version.base)
-        .number((version.copy ? 1U : 0U) | (version.metadata_only ? 2U : 0U) |
-                (version.imported ? 4U : 0U));
-    sum += bytes.long_hash();
+  for (const Sibling& sibling : entry.versions) {
+    sum += fingerprint(path, sibling);
   }
   return sum;
 }
 
 bool same_content(const Version& a, const Version& b) {
   return a.kind == b.kind && a.content == b.content && a.target == b.target;
+}
+
+std::optional<std::string_view> version_problem(const Version& version) {
+  const bool label_good = !version.label.empty() && version.label.size() <= label_bytes_max &&
+                          std::ranges::all_of(version.label, [](char c) {
+                            return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+                          });
+  if (!label_good) {
+    return "a node name that is none";
+  }
+  if (version.kind > Kind::symlink) {
+    return "an unknown kind";
+  }
+  if (version.mode > 0777) {
+    return "mode bits beyond 0777";
+  }
+  if (version.superseded.size() > superseded_max) {
+    return "too many superseded versions";
+  }
+  const bool link = version.kind == Kind::symlink;
+  if (link != !version.target.empty() || version.target.size() > target_bytes_max ||
+      version.target.find('\0') != std::string::npos) {
+    return "a bad link target";
+  }
+  if (version.kind != Kind::file && version.size != 0) {
+    return "a size where there are no bytes";
+  }
+  return std::nullopt;
 }
 
 std::optional<std::string_view> entry_problem(const Entry& entry) {

@@ -129,11 +129,14 @@ void drop_stale_imports(Entry& entry);
 /// What the index sums for one path: path, dots and versions of the live siblings. Zero without
 /// any.
 [[nodiscard]] Fingerprint fingerprint(std::string_view path, const Entry& entry);
+/// The part of one of them.
+[[nodiscard]] Fingerprint fingerprint(std::string_view path, const Sibling& sibling);
 
 /// Same kind, bytes and target: the two are shown under one name.
 [[nodiscard]] bool same_content(const Version& a, const Version& b);
 
-/// What the node can find wrong with an entry that came from outside, or nothing.
+/// What the node can find wrong with a version or an entry that came from outside, or nothing.
+[[nodiscard]] std::optional<std::string_view> version_problem(const Version& version);
 [[nodiscard]] std::optional<std::string_view> entry_problem(const Entry& entry);
 
 }  // namespace p2psync::engine

@@ -415,8 +415,20 @@ void Index::for_each_child(std::string_view directory,
   }
 }
 
+bool Index::Builder::ascends(std::string_view path) const {
+  return ids_.empty() || before(made_.items_.path(ids_.back()), path);
+}
+
+bool Index::Builder::add(std::string_view path, const PlainRecord& plain) {
+  if (!ascends(path)) {
+    return false;
+  }
+  ids_.push_back(made_.items_.add(path, plain));
+  return true;
+}
+
 bool Index::Builder::add(Path path, Record record) {
-  if (record.empty() || (!ids_.empty() && !before(made_.items_.path(ids_.back()), path))) {
+  if (record.empty() || !ascends(path)) {
     return false;
   }
   const Fingerprint sum = fingerprint(path, record.entry);

@@ -103,9 +103,12 @@ class Index::Builder {
  public:
   /// False, and nothing is added, unless the path is above the one before and the record not empty.
   [[nodiscard]] bool add(Path path, Record record);
+  [[nodiscard]] bool add(std::string_view path, const PlainRecord& plain);
   [[nodiscard]] Index finish();
 
  private:
+  [[nodiscard]] bool ascends(std::string_view path) const;
+
   Index made_;
   std::vector<Id> ids_;
 };

@@ -56,12 +56,19 @@ Items::Id Items::free_id() {
 
 Items::Id Items::add(const Item& item) {
   const Id id = free_id();
-  slots_[id] = reinterpret_cast<Slot>(packed_of(item));
+  engine::pack(item, names_, bytes_);
+  slots_[id] = reinterpret_cast<Slot>(stored());
   return id;
 }
 
-std::uint8_t* Items::packed_of(const Item& item) {
-  engine::pack(item, names_, bytes_);
+Items::Id Items::add(std::string_view path, const PlainRecord& plain) {
+  const Id id = free_id();
+  engine::pack(path, plain, names_, bytes_);
+  slots_[id] = reinterpret_cast<Slot>(stored());
+  return id;
+}
+
+std::uint8_t* Items::stored() {
   std::uint8_t* const packed = pool_.take(bytes_.size());
   std::memcpy(packed, bytes_.data(), bytes_.size());
   return packed;
@@ -138,7 +145,8 @@ void Items::pack(std::size_t open_max) {
     }
     std::uint8_t* packed = std::exchange(open->packed, nullptr);
     if (packed == nullptr) {
-      packed = packed_of(open->item);
+      engine::pack(open->item, names_, bytes_);
+      packed = stored();
     }
     clear(id);
     slots_[id] = reinterpret_cast<Slot>(packed);

@@ -36,6 +36,7 @@ class Items {
   [[nodiscard]] Id add(std::string_view path);
   /// As it is, packed.
   [[nodiscard]] Id add(const Item& item);
+  [[nodiscard]] Id add(std::string_view path, const PlainRecord& plain);
   void erase(Id id);
 
   [[nodiscard]] const Item& open(Id id) const { return opened(id).item; }
@@ -71,7 +72,8 @@ class Items {
   [[nodiscard]] static std::uint8_t* packed_in(Slot slot) {
     return reinterpret_cast<std::uint8_t*>(slot);
   }
-  [[nodiscard]] std::uint8_t* packed_of(const Item& item);
+  /// What has just been packed, to stay.
+  [[nodiscard]] std::uint8_t* stored();
   void drop(std::uint8_t* packed);
   [[nodiscard]] Id free_id();
   void clear(Id id);

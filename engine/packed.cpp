@@ -1,14 +1,15 @@
 #include "engine/packed.h"
 
-#include <algorithm>
-#include <array>
-#include <concepts>
 #include <cstring>
 
 #include "engine/error.h"
+#include "engine/packed_bytes.h"
 
 namespace p2psync::engine {
 namespace {
+
+using packed_bytes::Reader;
+using packed_bytes::Writer;
 
 struct Head {
   std::uint64_t fingerprint_low;
@@ -25,101 +26,6 @@ Head head_of(const std::uint8_t* packed) {
   std::memcpy(&head, packed, head_bytes);
   return head;
 }
-
-class Writer {
- public:
-  Writer(std::vector<std::uint8_t>& bytes, Names& names) : bytes_(bytes), names_(names) {}
-
-  void byte(std::uint8_t value) { bytes_.push_back(value); }
-  void raw(const void* data, std::size_t size) {
-    const auto* begin = static_cast<const std::uint8_t*>(data);
-    bytes_.insert(bytes_.end(), begin, begin + size);
-  }
-  template <std::integral T>
-  void fixed(T value) {
-    raw(&value, sizeof value);
-  }
-  void number(std::uint64_t value) {
-    for (; value >= 0x80; value >>= 7) {
-      byte(static_cast<std::uint8_t>(value | 0x80));
-    }
-    byte(static_cast<std::uint8_t>(value));
-  }
-  /// Small if the two are close to each other; any two will do.
-  void difference(std::int64_t value, std::int64_t to) {
-    const std::uint64_t by = static_cast<std::uint64_t>(value) - static_cast<std::uint64_t>(to);
-    number(by << 1 ^ (by >> 63 != 0 ? ~std::uint64_t{0} : 0));
-  }
-  void string(std::string_view value) {
-    number(value.size());
-    raw(value.data(), value.size());
-  }
-  void dot(const Dot& dot) {
-    number(names_.number(dot.actor));
-    number(dot.sequence);
-  }
-  void label(const std::string& label) { number(names_.number(label)); }
-  void words(const std::vector<std::uint64_t>& words) {
-    number(words.size());
-    raw(words.data(), words.size() * sizeof words.front());
-  }
-
- private:
-  std::vector<std::uint8_t>& bytes_;
-  Names& names_;
-};
-
-class Reader {
- public:
-  Reader(const std::uint8_t* at, const Names& names) : at_(at), names_(names) {}
-
-  std::uint8_t byte() { return *at_++; }
-  void raw(void* data, std::size_t size) {
-    std::copy_n(at_, size, static_cast<std::uint8_t*>(data));
-    at_ += size;
-  }
-  template <std::integral T>
-  T fixed() {
-    T value;
-    raw(&value, sizeof value);
-    return value;
-  }
-  std::uint64_t number() {
-    std::uint64_t value = 0;
-    for (unsigned shift = 0;; shift += 7) {
-      const std::uint64_t next = byte();
-      value |= (next & 0x7f) << shift;
-      if (next < 0x80) {
-        return value;
-      }
-    }
-  }
-  std::int64_t difference(std::int64_t to) {
-    const std::uint64_t zigzag = number();
-    const std::uint64_t by = zigzag >> 1 ^ ((zigzag & 1) != 0 ? ~std::uint64_t{0} : 0);
-    return static_cast<std::int64_t>(static_cast<std::uint64_t>(to) + by);
-  }
-  std::string string() {
-    std::string value(number(), '\0');
-    raw(value.data(), value.size());
-    return value;
-  }
-  Dot dot() {
-    const Actor& actor = names_.actor(number());
-    return {actor, number()};
-  }
-  const std::string& label() { return names_.label(number()); }
-  void skip(std::size_t size) { at_ += size; }
-  std::vector<std::uint64_t> words() {
-    std::vector<std::uint64_t> words(number());
-    raw(words.data(), words.size() * sizeof(std::uint64_t));
-    return words;
-  }
-
- private:
-  const std::uint8_t* at_;
-  const Names& names_;
-};
 
 /// One bit for each thing that is so, in the order in which they are named.
 template <class... Those>
@@ -369,6 +275,20 @@ void read_plain_version(Reader& from, Plain& plain, std::int64_t& mtime) {
   }
 }
 
+void begin(Writer& to, std::vector<std::uint8_t>& packed, std::string_view path) {
+  packed.assign(head_bytes, 0);
+  to.raw(path.data(), path.size());
+}
+
+void finish(std::vector<std::uint8_t>& packed, std::string_view path, const Summary& summary) {
+  invariant(path.size() <= UINT16_MAX && summary.live <= UINT32_MAX && packed.size() <= UINT32_MAX,
+            "packed: a path or a record beyond all limits");
+  const Head head{
+      summary.fingerprint.low, summary.fingerprint.high, static_cast<std::uint32_t>(packed.size()),
+      static_cast<std::uint32_t>(summary.live), static_cast<std::uint16_t>(path.size())};
+  std::memcpy(packed.data(), &head, head_bytes);
+}
+
 }  // namespace
 
 Summary& Summary::operator+=(const Summary& other) {
@@ -401,15 +321,8 @@ std::uint64_t Names::number(const std::string& label) {
 
 void pack(const Item& item, Names& names, std::vector<std::uint8_t>& packed) {
   const Record& record = item.record;
-  const Summary summary = summary_of(item);
-  invariant(item.path.size() <= UINT16_MAX && summary.live <= UINT32_MAX,
-            "packed: a path or an entry beyond all limits");
-  Head head{summary.fingerprint.low, summary.fingerprint.high, 0,
-            static_cast<std::uint32_t>(summary.live), static_cast<std::uint16_t>(item.path.size())};
-  packed.clear();
   Writer to(packed, names);
-  to.raw(&head, head_bytes);
-  to.raw(item.path.data(), item.path.size());
+  begin(to, packed, item.path);
   write(to, record.entry);
   to.number(record.shown.size());
   for (const Shown& shown : record.shown) {
@@ -419,9 +332,26 @@ void pack(const Item& item, Names& names, std::vector<std::uint8_t>& packed) {
   for (const Doubt& doubt : record.doubts) {
     write(to, doubt, item.path, record.entry);
   }
-  invariant(packed.size() <= UINT32_MAX, "packed: a record beyond all limits");
-  head.bytes = static_cast<std::uint32_t>(packed.size());
-  std::memcpy(packed.data(), &head, head_bytes);
+  finish(packed, item.path, summary_of(item));
+}
+
+void pack(std::string_view path, const PlainRecord& plain, Names& names,
+          std::vector<std::uint8_t>& packed) {
+  const auto& [dot, version] = plain.version;
+  Writer to(packed, names);
+  begin(to, packed, path);
+  to.byte(flags(true, false));
+  to.dot(dot);
+  write(to, version, dot);
+  to.number(1);
+  const bool unproven = plain.ctime == 0;
+  to.byte(flags(true, true, true, true, unproven));
+  to.number(plain.inode);
+  if (!unproven) {
+    to.difference(plain.ctime, version.mtime);
+  }
+  to.number(0);  // doubts
+  finish(packed, path, {1, fingerprint(path, plain.version)});
 }
 
 Item unpack(const std::uint8_t* packed, const Names& names) {

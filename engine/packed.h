@@ -56,6 +56,9 @@ class Names {
 
 /// Replaces what is in `packed`.
 void pack(const Item& item, Names& names, std::vector<std::uint8_t>& packed);
+/// As of an item with that record.
+void pack(std::string_view path, const PlainRecord& plain, Names& names,
+          std::vector<std::uint8_t>& packed);
 [[nodiscard]] Item unpack(const std::uint8_t* packed, const Names& names);
 
 /// What most items are: all that lives of the path is one version, and that is what the disk shows,

@@ -40,6 +40,17 @@ struct Record {
   }
 };
 
+/// What most records are: nothing was ever seen of the path but one version, and the disk shows
+/// that, under the path itself and with its very kind, mode, size and time.
+struct PlainRecord {
+  Sibling version;
+  std::uint64_t inode = 0;  ///< of the signature, as the next
+  std::int64_t ctime = 0;
+};
+/// Nothing if there is more to it.
+[[nodiscard]] std::optional<PlainRecord> plain_record(std::string_view path, const Record& record);
+[[nodiscard]] Record record_of(std::string_view path, const PlainRecord& plain);
+
 /// A replaced or deleted file in `.p2psync/versions`.
 struct KeptVersion {
   std::string file;  ///< its name there

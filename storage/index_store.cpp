@@ -22,7 +22,9 @@ using engine::Record;
 using engine::VersionVector;
 
 constexpr std::uint64_t application_id = 0x70327073;
-constexpr std::uint64_t schema_version = 4;
+constexpr std::uint64_t schema_version = 5;
+/// The same, but that no record is a PlainRecord: they become such when they change.
+constexpr std::uint64_t schema_version_readable = 4;
 constexpr std::int64_t ms_ns = 1'000'000;
 constexpr std::size_t number_bytes = 8;
 constexpr std::string_view knowledge_key = "knowledge";
@@ -35,7 +37,7 @@ constexpr const char* schema =
     " PRIMARY KEY(member, number)) WITHOUT ROWID;"
     "CREATE TABLE kept(file BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;"
     "PRAGMA application_id = 0x70327073;"
-    "PRAGMA user_version = 4";
+    "PRAGMA user_version = 5";
 
 Blob bytes_of(std::string_view text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
@@ -166,7 +168,7 @@ void establish(SqliteDatabase& sqlite, NodeId self, std::uint64_t now_ms) {
   if (!made_now && id != application_id) {
     throw damaged(sqlite.file(), "not an index of p2psync");
   }
-  if (!made_now && version < schema_version) {
+  if (!made_now && version < schema_version_readable) {
     throw damaged(sqlite.file(), "of an older version");  // read anew: its records are not these
   }
   if (!made_now && version > schema_version) {
@@ -177,6 +179,9 @@ void establish(SqliteDatabase& sqlite, NodeId self, std::uint64_t now_ms) {
     create(sqlite, self, now_ms);
   } else {
     examine(sqlite);
+    if (version < schema_version) {
+      sqlite.execute("PRAGMA user_version = 5");  // from now on not for older programs
+    }
     // What a process that was killed had written and not synced is there, and the next power cut
     // may take it: it is made durable before anybody is told of it.
     sqlite.execute("PRAGMA wal_checkpoint(TRUNCATE)");
@@ -257,7 +262,8 @@ void IndexStore::Database::apply(const Change& change) {
   for (const auto& [path, record] : change.records) {
     const std::string key = key_of(path);
     if (record) {
-      const Bytes data = sealed(key, engine::encode(*record));
+      const auto plain = engine::plain_record(path, *record);
+      const Bytes data = sealed(key, plain ? engine::encode(*plain) : engine::encode(*record));
       put_entry.bind(1, bytes_of(key)).bind(2, Blob(data)).run();
     } else {
       erase_entry.bind(1, bytes_of(key)).run();
@@ -346,12 +352,16 @@ Result<engine::Loaded> IndexStore::load() {
     engine::Index::Builder records;
     SqliteStatement entries(sqlite, "SELECT path, data FROM entry ORDER BY path");
     while (entries.step()) {
-      Path path = path_of(entries.text(0));
+      const std::string_view key = entries.text(0);
+      Path path = path_of(key);
       if (const auto problem = engine::path_problem(path)) {
         throw damaged(sqlite.file(), *problem);
       }
-      auto record = decoded<Record>(sqlite, unsealed(sqlite, entries.text(0), entries.blob(1)));
-      if (!records.add(std::move(path), std::move(record))) {
+      const Blob data = unsealed(sqlite, key, entries.blob(1));
+      const bool added = engine::is_plain(data)
+                             ? records.add(path, decoded<engine::PlainRecord>(sqlite, data))
+                             : records.add(std::move(path), decoded<Record>(sqlite, data));
+      if (!added) {
         throw damaged(sqlite.file(), "a record out of order");
       }
     }

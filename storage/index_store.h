@@ -8,16 +8,18 @@
 // of the commits. All files are reached through the Fs, which must outlive the store; what the Fs
 // throws comes out of every function but the destructor.
 //
-// Schema 3 (PRAGMA application_id 0x70327073, user_version 3); values are encoded by
+// Schema 5 (PRAGMA application_id 0x70327073, user_version 5); values are encoded by
 // engine/codec.h, numbers as eight bytes, little endian. Each is followed by eight bytes with its
 // XXH3, seeded with that of its key: a rotten bit makes the index damaged and never another one.
 //   meta(key TEXT PRIMARY KEY, value BLOB)      node, epoch, scanned, applied: numbers; knowledge
-//   entry(path BLOB PRIMARY KEY, data BLOB)     a Record; '/' in a path stands as NUL, which is in
-//                                               no path, so that SQLite's order is the order of
-//                                               paths
+//   entry(path BLOB PRIMARY KEY, data BLOB)     a PlainRecord if it is one, as nearly all are, else
+//                                               a Record (is_plain() tells); '/' in a path stands
+//                                               as NUL, which is in no path, so that SQLite's order
+//                                               is the order of paths
 //   held(member INTEGER PRIMARY KEY, data BLOB) a HeldRow
 //   kept(file BLOB PRIMARY KEY, data BLOB)      a KeptVersion
 // A member's unsigned number stands as the signed one with the same bits.
+// Schema 4 had no PlainRecord. It is read all the same, and is one of schema 5 from then on.
 #include <cstdint>
 #include <memory>
 #include <optional>

@@ -110,6 +110,7 @@ class Maker {
   void fill(Record& record) {
     record = {make<Entry>(), list(3, [this] { return make<Shown>(); })};
   }
+  void fill(PlainRecord& plain) { plain = {{make<Dot>(), make<Version>()}, number(), time()}; }
   void fill(HeldRow& row) { row = {number(), number(), make<VersionVector>()}; }
   void fill(KeptVersion& kept) { kept = {name(), make<Path>(), make<Version>()}; }
 
@@ -266,6 +267,9 @@ bool same(const Block& a, const Block& b) {
 bool same(const Record& a, const Record& b) {
   return a.entry == b.entry && a.shown == b.shown;
 }
+bool same(const PlainRecord& a, const PlainRecord& b) {
+  return a.version == b.version && a.inode == b.inode && a.ctime == b.ctime;
+}
 bool same(const Message& a, const Message& b) {
   return a.index() == b.index() &&
          std::visit([&b]<class T>(const T& value) { return same(value, std::get<T>(b)); }, a);
@@ -277,7 +281,7 @@ bool same(const std::vector<T>& a, const std::vector<T>& b) {
 
 #define P2PSYNC_EVERY_TYPE                                                                  \
   Message, Hello, Tick, Vectors, Entries, Taken, Ranges, Held, Get, Block, Have, PathEntry, \
-      VersionVector, Dot, Version, Entry, Record, HeldRow, Ending, KeptVersion
+      VersionVector, Dot, Version, Entry, Record, PlainRecord, HeldRow, Ending, KeptVersion
 
 std::uint64_t seed() {
   const char* given = std::getenv("P2PSYNC_SEED");
@@ -322,6 +326,41 @@ TEST_CASE_TEMPLATE("codec: what is encoded decodes to the same value", T, P2PSYN
     REQUIRE_MESSAGE(decoded.has_value(), decoded.error().object);
     CHECK(same(value, *decoded));
     CHECK(encode(*decoded) == bytes);
+  }
+}
+
+TEST_CASE("codec: of a record in the index it shows whether it is a plain one") {
+  Maker maker(seed());
+  for (int i = 0; i < 300; ++i) {
+    const Path path = maker.make<Path>();
+    const Encoded other = encode(maker.make<Record>());
+    CHECK_FALSE(is_plain(other));
+    CHECK_FALSE(decode<PlainRecord>(other).has_value());
+    const auto plain = maker.make<PlainRecord>();
+    const Encoded bytes = encode(plain);
+    CHECK(is_plain(bytes));
+    CHECK_FALSE(decode<Record>(bytes).has_value());
+    Record record = record_of(path, plain);
+    const auto again = plain_record(path, record);
+    REQUIRE(again.has_value());
+    CHECK(same(*again, plain));
+    // Whatever else there is to it shows in none.
+    CHECK_FALSE(plain_record(path + "x", record).has_value());
+    const auto more = [&](const auto& add) {
+      Record changed = record;
+      add(changed);
+      return plain_record(path, changed).has_value();
+    };
+    const Dot dot{{99, 99}, 99};
+    CHECK_FALSE(more([&](Record& r) { r.entry.context.add(dot); }));
+    CHECK_FALSE(more([&](Record& r) { r.entry.versions.clear(); }));
+    CHECK_FALSE(more([&](Record& r) { r.entry.deletions.push_back({dot, {}}); }));
+    CHECK_FALSE(more([&](Record& r) { r.entry.versions[0].version.copy ^= true; }));
+    CHECK_FALSE(more([&](Record& r) { r.shown.clear(); }));
+    CHECK_FALSE(more([&](Record& r) { r.shown[0].dots.push_back(dot); }));
+    CHECK_FALSE(more([&](Record& r) { ++r.shown[0].signature.size; }));
+    CHECK_FALSE(more([&](Record& r) { r.shown[0].signature.mode ^= 1; }));
+    CHECK_FALSE(more([&](Record& r) { r.doubts.push_back({path, {}}); }));
   }
 }
 

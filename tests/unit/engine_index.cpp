@@ -226,10 +226,18 @@ TEST_CASE("index: built bottom up it is the same as built path by path") {
       model[random_path(dice) + std::to_string(i)] = random_record(dice);
     }
     Index::Builder builder;
-    for (const auto& [path, record] : model) {
-      CHECK(builder.add(path, record));
+    for (auto& [path, record] : model) {
+      const Actor actor{9, 9};
+      const PlainRecord plain{{{actor, 1}, {.label = "n"}}, 5, 6};
+      if (dice.below(2) == 0) {
+        record = record_of(path, plain);
+        CHECK(builder.add(path, plain));
+      } else {
+        CHECK(builder.add(path, record));
+      }
       CHECK(!builder.add(path, record));
-      CHECK(!builder.add(path + "z", {}));
+      CHECK(!builder.add(path, plain));
+      CHECK(!builder.add(path + "z", Record()));
     }
     Index index = builder.finish();
     index.check();

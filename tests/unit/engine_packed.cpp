@@ -163,6 +163,13 @@ TEST_CASE("packed: what is plain is told without unpacking, and only that") {
                           shown[0].version == entry.versions[0].version;
     const auto plain = plain_of(packed.data(), names);
     REQUIRE(plain.has_value() == expected);
+    if (const auto record = plain_record(item.path, item.record)) {
+      const Item same{item.path, item.record, fingerprint(item.path, item.record.entry)};
+      std::vector<std::uint8_t> directly;
+      pack(item.path, *record, names, directly);
+      pack(same, names, packed);
+      CHECK(directly == packed);
+    }
     if (plain) {
       const auto& [dot, version] = entry.versions[0];
       CHECK(plain->dot == dot);

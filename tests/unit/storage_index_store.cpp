@@ -112,6 +112,18 @@ void run_sql(const std::string& file, const char* sql) {
   CHECK(sqlite3_close(connection) == SQLITE_OK);
 }
 
+std::int64_t number_in(const std::string& file, const char* sql) {
+  sqlite3* connection = nullptr;
+  sqlite3_stmt* statement = nullptr;
+  REQUIRE(sqlite3_open(file.c_str(), &connection) == SQLITE_OK);
+  REQUIRE(sqlite3_prepare_v2(connection, sql, -1, &statement, nullptr) == SQLITE_OK);
+  REQUIRE(sqlite3_step(statement) == SQLITE_ROW);
+  const std::int64_t number = sqlite3_column_int64(statement, 0);
+  CHECK(sqlite3_finalize(statement) == SQLITE_OK);
+  CHECK(sqlite3_close(connection) == SQLITE_OK);
+  return number;
+}
+
 }  // namespace
 
 TEST_CASE("index store: everything that was committed is there after opening it again") {
@@ -180,12 +192,46 @@ TEST_CASE("index store: records come in the order of paths") {
 TEST_CASE("index store: a database of a newer version is refused and left alone") {
   const Scratch scratch;
   must_commit(*must_open(scratch), change_of("a", 1));
-  run_sql(scratch.database(), "PRAGMA user_version = 5");
+  run_sql(scratch.database(), "PRAGMA user_version = 6");
   const std::string before = contents(scratch.database());
   const Error error = must_fail(scratch);
   CHECK(error.code == ErrorCode::newer);
   CHECK(error.message().contains("newer version"));
   CHECK(contents(scratch.database()) == before);
+}
+
+TEST_CASE("index store: most records take few bytes, and come back as they were") {
+  const Scratch scratch;
+  Record plain = record_of(1);
+  plain.shown[0].signature.size = plain.shown[0].version.size;
+  Record other = plain;
+  other.shown[0].signature.mtime = 5;
+  {
+    Change change;
+    change.records = {{"name", plain}, {"other", other}};
+    must_commit(*must_open(scratch), change);
+  }
+  {
+    const auto loaded = must_load(*must_open(scratch));
+    CHECK(loaded.index.find("name")->shown == plain.shown);
+    CHECK(loaded.index.find("name")->entry == plain.entry);
+    CHECK(loaded.index.find("other")->shown == other.shown);
+  }
+  CHECK(number_in(scratch.database(),
+                  "SELECT 2 * min(length(data)) < max(length(data)) FROM entry") == 1);
+}
+
+TEST_CASE("index store: a database of schema 4 is read as it is, and is one of schema 5 then") {
+  const Scratch scratch;
+  must_commit(*must_open(scratch), change_of("a", 1));
+  run_sql(scratch.database(), "PRAGMA user_version = 4");
+  {
+    const auto store = must_open(scratch);
+    CHECK(must_load(*store).index.find("a")->shown == record_of(1).shown);
+    must_commit(*store, change_of("name", 2));
+  }
+  CHECK(number_in(scratch.database(), "PRAGMA user_version") == 5);
+  CHECK(paths_in(*must_open(scratch)) == std::vector<std::string>{"a", "name"});
 }
 
 TEST_CASE("index store: a database of an older version counts as damaged: it is read anew") {
