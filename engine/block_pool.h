@@ -9,7 +9,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <memory_resource>
 #include <vector>
+
+#include "engine/error.h"
 
 namespace p2psync::engine {
 
@@ -20,20 +23,20 @@ class BlockPool {
       return new std::uint8_t[size];
     }
     Class& blocks = classes_[class_of(size)];
+    taken_ += rounded(size);
     if (blocks.free != nullptr) {
       Free* const block = blocks.free;
       blocks.free = block->next;
       return reinterpret_cast<std::uint8_t*>(block);
     }
-    const std::size_t rounded = (class_of(size) + 1) * grain;
-    if (blocks.left < rounded) {
+    if (blocks.left < rounded(size)) {
       slabs_.push_back(std::make_unique_for_overwrite<std::uint8_t[]>(slab_bytes));
       blocks.next = slabs_.back().get();
       blocks.left = slab_bytes;
     }
     std::uint8_t* const block = blocks.next;
-    blocks.next += rounded;
-    blocks.left -= rounded;
+    blocks.next += rounded(size);
+    blocks.left -= rounded(size);
     return block;
   }
 
@@ -44,12 +47,20 @@ class BlockPool {
       return;
     }
     Class& blocks = classes_[class_of(size)];
+    taken_ -= rounded(size);
     blocks.free = new (block) Free{blocks.free};
   }
 
+  /// Bytes of the blocks in slabs, and bytes in slabs that are not in use.
+  [[nodiscard]] std::size_t taken() const { return taken_; }
+  [[nodiscard]] std::size_t spare() const { return slabs_.size() * slab_bytes - taken_; }
+
+  static constexpr std::size_t pooled_max = 1024;
+  /// In the last slabs of all sizes.
+  static constexpr std::size_t spare_usual = std::size_t{4} << 20;
+
  private:
   static constexpr std::size_t grain = 8;
-  static constexpr std::size_t pooled_max = 1024;
   static constexpr std::size_t slab_bytes = 32 * 1024;
 
   struct Free {
@@ -62,9 +73,37 @@ class BlockPool {
     std::size_t left = 0;
   };
   static std::size_t class_of(std::size_t size) { return size == 0 ? 0 : (size - 1) / grain; }
+  static std::size_t rounded(std::size_t size) { return (class_of(size) + 1) * grain; }
+  static_assert(spare_usual >= pooled_max / grain * slab_bytes);
 
   std::array<Class, pooled_max / grain> classes_;
   std::vector<std::unique_ptr<std::uint8_t[]>> slabs_;
+  std::size_t taken_ = 0;
 };
+
+/// The same for containers of the standard library. They must not outlive it.
+class PoolResource : public std::pmr::memory_resource {
+ private:
+  void* do_allocate(std::size_t size, std::size_t alignment) override {
+    invariant(alignment <= 8, "block pool: blocks are aligned to 8 bytes");
+    return pool_.take(size);
+  }
+  void do_deallocate(void* block, std::size_t size, std::size_t) override {
+    pool_.give_back(static_cast<std::uint8_t*>(block), size);
+  }
+  [[nodiscard]] bool do_is_equal(const std::pmr::memory_resource& other) const noexcept override {
+    return this == &other;
+  }
+
+  BlockPool pool_;
+};
+
+/// A hash table keeps its buckets when what was in it has gone: those of a whole tree, say.
+template <class Table>
+void free_if_empty(Table& table) {
+  if (table.empty()) {
+    table = Table();
+  }
+}
 
 }  // namespace p2psync::engine

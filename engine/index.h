@@ -90,11 +90,17 @@ class Index {
 
  private:
   struct Node;
+  struct Free {
+    void operator()(Node* node) const;
+  };
+  using Owned = std::unique_ptr<Node, Free>;
 
+  [[nodiscard]] Owned make_node() const;
   void build(const std::vector<Id>& ids);
 
   Items items_;
-  std::unique_ptr<Node> root_;
+  std::unique_ptr<PoolResource> memory_;  ///< of all nodes: before them
+  Owned root_;
   std::size_t size_ = 0;
   Summary sum_;  ///< of everything: asked for at every step
 };

@@ -151,6 +151,27 @@ void Items::pack(std::size_t open_max) {
     clear(id);
     slots_[id] = reinterpret_cast<Slot>(packed);
   }
+  if (open_max == 0 && pool_.spare() > BlockPool::spare_usual + pool_.taken() / 8) {
+    move_together();
+  }
+}
+
+/// While a tree comes in each item is packed twice: as it is told, and as it is laid.
+void Items::move_together() {
+  BlockPool fresh;
+  for (Slot& slot : slots_) {
+    invariant(open_in(slot) == nullptr, "items: moved while in use");
+    if (slot == 0 || size_of(packed_in(slot)) > BlockPool::pooled_max) {
+      continue;  // the allocator's
+    }
+    const std::uint8_t* const packed = packed_in(slot);
+    std::uint8_t* const moved = fresh.take(size_of(packed));
+    std::memcpy(moved, packed, size_of(packed));
+    slot = reinterpret_cast<Slot>(moved);
+  }
+  pool_ = std::move(fresh);
+  slots_.shrink_to_fit();
+  open_.shrink_to_fit();
 }
 
 std::string_view Items::path(Id id) const {

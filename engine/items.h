@@ -44,8 +44,12 @@ class Items {
   [[nodiscard]] Item& edit(Id id);
   /// As `open`, but a packed one is unpacked into `room` and stays packed.
   [[nodiscard]] const Item& read(Id id, Item& room) const;
-  /// Leaves at most `open_max` open. Ends the life of what `open` gave.
+  /// Leaves at most `open_max` open. Ends the life of what `open` gave. With 0 it also gives back
+  /// the memory of items that have become larger or smaller, if that is much.
   void pack(std::size_t open_max);
+
+  /// In the slabs of packed items, not in use.
+  [[nodiscard]] std::size_t spare_bytes() const { return pool_.spare(); }
 
   // Without opening:
   [[nodiscard]] std::string_view path(Id id) const;
@@ -76,6 +80,7 @@ class Items {
   [[nodiscard]] std::uint8_t* stored();
   void drop(std::uint8_t* packed);
   [[nodiscard]] Id free_id();
+  void move_together();
   void clear(Id id);
   void swap(Items& other) noexcept;
 

@@ -404,8 +404,13 @@ std::vector<Output> Node::Impl::finish(Instant now) {
   if (Change change = replica_.take_change(); !change.empty()) {
     out_.insert(out_.begin(), Persist{std::move(change)});  // first: what follows may tell of it
   }
-  // At rest nothing is in use, and what stayed unpacked would keep the pages in which it lies.
-  replica_.pack(settled() && !looking() ? 0 : options_.unpacked_max);
+  // Nothing is in use at rest, and what stays unpacked, or in tables of contents, keeps pages.
+  const bool rests = settled() && !looking();
+  replica_.pack(rests ? 0 : options_.unpacked_max);
+  if (rests) {
+    transfer_.give_memory_back();
+    free_if_empty(in_tmp_);
+  }
   return std::exchange(out_, {});
 }
 

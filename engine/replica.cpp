@@ -66,6 +66,10 @@ std::optional<Hash> content_of(const Shown& shown) {
   return shown.version.kind == Kind::file ? std::optional(shown.version.content) : std::nullopt;
 }
 
+std::optional<Signature> directory_of(const Shown& shown) {
+  return shown.version.kind == Kind::directory ? std::optional(shown.signature) : std::nullopt;
+}
+
 }  // namespace
 
 Replica::Replica(const NodeOptions& options, Loaded loaded)
@@ -374,13 +378,16 @@ void Replica::show(const Path& path, Shown shown) {
     new_directories_.push_back(shown.name);
   }
   const std::optional<Hash> content = content_of(shown);
+  const std::optional<Signature> directory = directory_of(shown);
   std::optional<Hash> old;
+  std::optional<Signature> old_directory;
   const Index::Id id = index_.update(path, [&](Record& record) {
     const auto place = std::ranges::lower_bound(record.shown, shown.name, {}, &Shown::name);
     const bool again = place != record.shown.end() && place->name == shown.name;
     if (again) {
       count(path, *place, false);
       old = content_of(*place);
+      old_directory = directory_of(*place);
     }
     count(path, shown, true);
     if (again) {
@@ -389,6 +396,12 @@ void Replica::show(const Path& path, Shown shown) {
       record.shown.insert(place, std::move(shown));
     }
   });
+  if (old_directory) {
+    forget_directory(id, *old_directory);
+  }
+  if (directory) {
+    note_directory(id, *directory);
+  }
   if (old && old != content) {
     unlist_content(path, id, *old);
   }
@@ -398,18 +411,47 @@ void Replica::show(const Path& path, Shown shown) {
   changed_records_.insert(path);
 }
 
-const Path* Replica::directory_with(std::uint64_t inode) const {
-  const auto place = directories_by_inode_.find(inode);
-  return place == directories_by_inode_.end() ? nullptr : &place->second;
+std::optional<Path> Replica::directory_with(std::uint64_t inode) const {
+  std::optional<Path> found;
+  directories_.for_each_from({inode, 0}, [&](const DirectoryAt& at) {
+    if (at.inode == inode) {
+      for (const Shown& shown : index_.item(at.id).record.shown) {
+        if (shown.version.kind == Kind::directory && shown.signature.inode == inode) {
+          found = shown.name;
+        }
+      }
+    }
+    return false;
+  });
+  return found;
+}
+
+void Replica::note_directory(Index::Id id, const Signature& signature) {
+  directories_.erase({signature.inode, 0});
+  directories_.insert({signature.inode, id});
+}
+
+/// Unless another one has been shown with it since.
+void Replica::forget_directory(Index::Id id, const Signature& signature) {
+  bool same = false;
+  directories_.for_each_from({signature.inode, 0}, [&](const DirectoryAt& at) {
+    same = at.inode == signature.inode && at.id == id;
+    return false;
+  });
+  if (same) {
+    directories_.erase({signature.inode, id});
+  }
 }
 
 void Replica::unshow(const Path& path, const Path& name) {
   bool gone = false;
   std::optional<Hash> content;
+  std::optional<Signature> directory;
   const Index::Id id = index_.update(path, [&](Record& record) {
     const auto place = std::ranges::find(record.shown, name, &Shown::name);
     if (place != record.shown.end()) {
       count(path, *place, false);
+      directory = directory_of(*place);
       content = content_of(*place);
       record.shown.erase(place);
       gone = true;
@@ -417,6 +459,9 @@ void Replica::unshow(const Path& path, const Path& name) {
   });
   if (!gone) {
     return;
+  }
+  if (directory) {
+    forget_directory(id, *directory);
   }
   if (content) {
     unlist_content(path, id, *content);
@@ -439,14 +484,6 @@ void Replica::unshow(const Path& path, const Path& name) {
 void Replica::count(const Path& path, const Shown& shown, bool add) {
   const std::uint64_t by = add ? 1 : UINT64_MAX;  // modulo 2^64: one less
   totals_.add(shown.version.kind, shown.version.size, by);
-  if (shown.version.kind == Kind::directory) {
-    if (add) {
-      directories_by_inode_[shown.signature.inode] = shown.name;
-    } else if (const auto place = directories_by_inode_.find(shown.signature.inode);
-               place != directories_by_inode_.end() && place->second == shown.name) {
-      directories_by_inode_.erase(place);
-    }
-  }
   if (shown.name != path) {
     totals_.conflicts += by;
     if (add) {

@@ -65,8 +65,8 @@ class Replica {
   [[nodiscard]] Path origin(const Path& name, const Hash& content) const;
   /// What is shown at a name, or null.
   [[nodiscard]] const Shown* shown(const Path& name) const;
-  /// Under which name a directory with this inode was shown last; null: none is.
-  [[nodiscard]] const Path* directory_with(std::uint64_t inode) const;
+  /// Under which name a directory with this inode was shown last; nothing: none is.
+  [[nodiscard]] std::optional<Path> directory_with(std::uint64_t inode) const;
   /// What is known of a path; empty where that is nothing.
   [[nodiscard]] const Record& record(const Path& path) const;
   [[nodiscard]] std::vector<Place> layout(const Path& path) const {
@@ -109,7 +109,10 @@ class Replica {
   [[nodiscard]] std::vector<Base> similar(const Path& path, std::uint64_t size,
                                           std::uint32_t chunk_max) const;
   void add_staged(const Hash& content) { staged_.insert(content); }
-  void drop_staged(const Hash& content) { staged_.erase(content); }
+  void drop_staged(const Hash& content) {
+    staged_.erase(content);
+    free_if_empty(staged_);
+  }
   [[nodiscard]] bool staged(const Hash& content) const { return staged_.contains(content); }
   void add_found(const Hash& content, const std::string& file) {
     found_[content] = file;
@@ -185,6 +188,15 @@ class Replica {
     }
   };
 
+  /// Where a directory with this inode was shown last.
+  struct DirectoryAt {
+    std::uint64_t inode = 0;
+    Index::Id id = 0;
+    // One of each inode.
+    bool operator==(const DirectoryAt& other) const { return inode == other.inode; }
+    auto operator<=>(const DirectoryAt& other) const { return inode <=> other.inode; }
+  };
+
   Dot mint();
   /// `over`: what a displaced file held before, shown or not.
   Version write(const Path& path, const Path& name, const Seen& seen,
@@ -212,6 +224,8 @@ class Replica {
   void forget_ended(Entry& entry) const;
   void liveness_changed(const Path& path);
   void count(const Path& path, const Shown& shown, bool add);
+  void note_directory(Index::Id id, const Signature& signature);
+  void forget_directory(Index::Id id, const Signature& signature);
   [[nodiscard]] std::uint64_t content_key(const Hash& content, Index::Id id) const;
   void list_content(Index::Id id, const Hash& content);
   void unlist_content(const Path& path, Index::Id id, const Hash& content);
@@ -250,7 +264,7 @@ class Replica {
   SortedBlocks<std::uint64_t> contents_;
   std::uint64_t contents_seed_;  ///< a secret: members choose contents
   std::vector<Hash> appeared_;
-  std::unordered_map<std::uint64_t, Path> directories_by_inode_;  ///< the last shown with it
+  SortedBlocks<DirectoryAt> directories_;
   std::map<std::string, KeptVersion> kept_;
   std::unordered_map<Hash, std::vector<std::string>, HashOfHash> kept_by_content_;
   std::unordered_set<Hash, HashOfHash> staged_;

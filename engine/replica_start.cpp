@@ -81,7 +81,7 @@ void Replica::load(Index::Id id, const Plain& plain) {
     note_import(Path(index_.path(id)));
   }
   if (plain.kind == Kind::directory) {
-    directories_by_inode_[plain.signature.inode] = index_.path(id);
+    note_directory(id, plain.signature);
   }
   totals_.add(plain.kind, plain.size);
   const std::uint64_t held = known(rows_[self_].held).at(dot.actor);
@@ -106,6 +106,9 @@ void Replica::load(Index::Id id, const Path& path, const Record& record) {
   }
   for (const Shown& shown : record.shown) {
     count(path, shown, true);
+    if (shown.version.kind == Kind::directory) {
+      note_directory(id, shown.signature);
+    }
     std::ranges::for_each(shown.dots, [this](const Dot& dot) { relearned_.erase(dot); });
   }
   // What was not held when the process ended is not held before it is laid out.

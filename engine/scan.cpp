@@ -286,8 +286,8 @@ void Scan::act_on_absences(Instant now) {
 
 /// With another name the files in it are what they were, signature and all: not to be read again.
 void Scan::note_rename(const Path& directory, std::uint64_t inode) {
-  if (const Path* before = replica_.directory_with(inode); before && *before != directory) {
-    renamed_.insert_or_assign(directory, *before);
+  if (auto before = replica_.directory_with(inode); before && *before != directory) {
+    renamed_.insert_or_assign(directory, std::move(*before));
   }
 }
 

@@ -99,6 +99,12 @@ class Transfer {
   void pause(Instant until) { paused_until_ = until; }
   /// While what has come waits to be laid: nothing more is asked for.
   void hold(bool held) { held_ = held; }
+  /// What was needed for contents that are here now.
+  void give_memory_back() {
+    free_if_empty(wants_);
+    free_if_empty(needs_);
+    free_if_empty(at_disk_);
+  }
 
  private:
   /// Small contents pass large ones. Those of one chunk and about one size come as they were asked

@@ -229,6 +229,49 @@ TEST_CASE("items: whatever is opened, written to, erased and packed, all are wha
   }
 }
 
+TEST_CASE("items: the memory of what has become larger is given back, and all are what they were") {
+  Maker maker(6);
+  Items items;
+  std::map<Items::Id, Item> model;
+  for (int i = 0; i < 100'000; ++i) {
+    Item item = maker.item();
+    item.path += std::string(100, 'p');
+    model[items.add(item)] = item;
+  }
+  for (auto& [id, item] : model) {
+    item.record.doubts.push_back({std::string(300, 'd'), std::nullopt});
+    items.edit(id).record.doubts = item.record.doubts;
+    items.pack(10);
+  }
+  const std::size_t before = items.spare_bytes();
+  CHECK(before > 2 * BlockPool::spare_usual);
+  items.pack(0);
+  CHECK(items.spare_bytes() <= BlockPool::spare_usual);
+  Item room;
+  for (const auto& [id, item] : model) {
+    CHECK(same(items.read(id, room), item));
+  }
+}
+
+TEST_CASE("block pool: containers of the library lie in one, and what is taken is counted") {
+  BlockPool pool;
+  std::uint8_t* const small = pool.take(9);
+  std::uint8_t* const large = pool.take(BlockPool::pooled_max + 1);
+  CHECK(pool.taken() == 16);
+  CHECK(pool.spare() > 0);
+  pool.give_back(small, 9);
+  pool.give_back(large, BlockPool::pooled_max + 1);
+  CHECK(pool.taken() == 0);
+  PoolResource resource;
+  std::pmr::map<int, std::pmr::string> texts(&resource);
+  for (int i = 0; i < 1000; ++i) {
+    texts[i % 100] = std::string(static_cast<std::size_t>(i), 'x');
+  }
+  for (const auto& [i, text] : texts) {
+    CHECK(text.size() == static_cast<std::size_t>(900 + i));
+  }
+}
+
 TEST_CASE("block pool: no two blocks overlap, whatever is taken and given back") {
   struct Block {
     std::uint8_t* at;

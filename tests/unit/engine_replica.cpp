@@ -420,3 +420,27 @@ TEST_CASE("replica: a displaced symlink is on record, and is no source of a file
   CHECK(replica.take_change().kept.size() == 1);
   CHECK(!replica.available(theirs(1, 10)));
 }
+
+TEST_CASE("replica: of a directory's inode it is known under which name it was seen last") {
+  Replica replica(options(), {});
+  const auto directory = [](std::uint64_t inode) {
+    Seen seen;
+    seen.signature = {Kind::directory, 0755, inode, 0, 0, 5};
+    return seen;
+  };
+  CHECK(!replica.directory_with(7));
+  replica.observe("a", directory(7));
+  replica.observe("c", directory(9));
+  CHECK(replica.directory_with(7) == "a");
+  CHECK(!replica.directory_with(8));
+  replica.observe("b", directory(7));
+  CHECK(replica.directory_with(7) == "b");
+  replica.observe_absent("a");
+  CHECK(replica.directory_with(7) == "b");
+  replica.observe("b", directory(8));  // another one in its place
+  CHECK(!replica.directory_with(7));
+  CHECK(replica.directory_with(8) == "b");
+  replica.observe_absent("b");
+  CHECK(!replica.directory_with(8));
+  CHECK(replica.directory_with(9) == "c");
+}
