@@ -408,6 +408,7 @@ std::vector<Output> Node::Impl::finish(Instant now) {
   const bool rests = settled() && !looking();
   replica_.pack(rests ? 0 : options_.unpacked_max);
   if (rests) {
+    replica_.settle();
     transfer_.give_memory_back();
     free_if_empty(in_tmp_);
   }

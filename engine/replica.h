@@ -161,6 +161,14 @@ class Replica {
   // --- what changed ---
   /// Ends the life of what was given out of the index. At most so many records stay unpacked.
   void pack(std::size_t open_max) { index_.pack(open_max); }
+  /// For when nothing is going on: memory for more than there is goes back.
+  void settle() {
+    contents_.settle();
+    directories_.settle();
+    for (auto& [actor, events] : events_) {
+      events.settle();
+    }
+  }
   [[nodiscard]] std::vector<Dirty> take_dirty();
   [[nodiscard]] bool any_dirty() const { return !dirty_.empty(); }
   [[nodiscard]] Change take_change();

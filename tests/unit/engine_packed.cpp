@@ -305,10 +305,10 @@ TEST_CASE("sorted blocks: random operations give what a std::set gives") {
   for (const std::uint64_t range : {50UL, 3000UL, 1'000'000UL}) {
     SortedBlocks<std::uint64_t> blocks;
     std::set<std::uint64_t> model;
-    for (int i = 0; i < 30'000; ++i) {
+    for (int i = 0; i < 60'000; ++i) {
       const std::uint64_t key =
           random.chance(30) ? range + static_cast<std::uint64_t>(i) : random.below(range);
-      if (random.chance(i < 15'000 ? 70 : 30)) {
+      if (random.chance(i < 30'000 ? 70 : 30)) {
         blocks.insert(key);
         model.insert(key);
       } else {
@@ -318,6 +318,9 @@ TEST_CASE("sorted blocks: random operations give what a std::set gives") {
         model.erase(gone);
       }
       CHECK(blocks.empty() == model.empty());
+      if (i % 1'000 == 0) {
+        blocks.settle();
+      }
       if (i % 10'000 == 5'000) {
         std::vector<std::uint64_t> keys(model.begin(), model.end());
         keys.insert(keys.end(), model.begin(), model.end());
