@@ -174,6 +174,9 @@ void establish(SqliteDatabase& sqlite, NodeId self, std::uint64_t now_ms) {
   if (!made_now && version > schema_version) {
     throw SqliteFailure{{ErrorCode::newer, "open", sqlite.file()}};
   }
+  if (made_now && sqlite.read_only()) {
+    throw damaged(sqlite.file(), "its header has no tables and cannot be written to");
+  }
   sqlite.execute("PRAGMA journal_mode = WAL");
   if (made_now) {
     create(sqlite, self, now_ms);

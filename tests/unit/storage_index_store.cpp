@@ -145,8 +145,7 @@ TEST_CASE("index store: everything that was committed is there after opening it 
     later.rows = {{1, 8, {{{1, 1}, 1}}}};
     later.endings = {{self, 2, {42, 7}}};
     later.forgotten = {"0002"};
-    const std::vector<Change> both = {change, later};
-    REQUIRE(store->commit(both).has_value());
+    REQUIRE(store->commit(std::vector<Change>{change, later}).has_value());
   }
   const auto store = must_open(scratch);
   CHECK(store->epoch() == epoch);
@@ -156,8 +155,7 @@ TEST_CASE("index store: everything that was committed is there after opening it 
   CHECK(loaded.index.find("a")->shown == record_of(4).shown);
   CHECK(loaded.knowledge == engine::VersionVector{{{self, 7}, 9}});
   REQUIRE(loaded.rows.size() == 2);
-  const engine::HeldRow other{1, 8, {{{1, 1}, 1}}};
-  CHECK(std::ranges::count(loaded.rows, other) == 1);
+  CHECK(std::ranges::count(loaded.rows, engine::HeldRow{1, 8, {{{1, 1}, 1}}}) == 1);
   CHECK(loaded.kept == std::vector<engine::KeptVersion>{kept});
   CHECK(loaded.applied == 7);
   CHECK(loaded.endings ==
@@ -232,6 +230,15 @@ TEST_CASE("index store: a database of schema 4 is read as it is, and is one of s
   }
   CHECK(number_in(scratch.database(), "PRAGMA user_version") == 5);
   CHECK(paths_in(*must_open(scratch)) == std::vector<std::string>{"a", "name"});
+}
+
+TEST_CASE("index store: a header that was damaged before it had tables is no dead end") {
+  const Scratch scratch;
+  run_sql(scratch.database(), "CREATE TABLE none(at); DROP TABLE none");
+  std::string bytes = contents(scratch.database());
+  bytes.at(18) = 3;  // the format that a writer must know
+  overwrite(scratch.database(), bytes);
+  CHECK(must_fail(scratch).code == ErrorCode::corrupt);
 }
 
 TEST_CASE("index store: a database of an older version counts as damaged: it is read anew") {
