@@ -275,3 +275,27 @@ TEST_CASE("node: the incarnations of restarts are folded away, and all still agr
   CHECK(pair.tree(2).size() == 5);
   CHECK(pair.disconnects.empty());
 }
+
+TEST_CASE(
+    "node: an incarnation does not end while a member knows its events and does not hold them") {
+  Pair pair;
+  pair.start(1, true);
+  pair.start(2, true);
+  pair.connect();
+  pair.host(2).full = true;
+  pair.make(1, "f", Kind::file, "bytes", 10);
+  pair.touch(1, "f");
+  const auto length = [&] { return pair.host(1).node->replica().endings().lengths().at(ended(1)); };
+  const auto after = [&](Duration time) {
+    return [&pair, end = pair.now() + time] { return pair.now() >= end; };
+  };
+  REQUIRE(pair.run_until(after(std::chrono::seconds(5))));
+  pair.disconnect();
+  pair.start(1, false, loaded_from(*pair.host(1).node));
+  pair.connect();
+  REQUIRE(pair.run_until(after(std::chrono::seconds(30)), 100'000));
+  CHECK(pair.host(2).knowledge == pair.host(1).knowledge);
+  CHECK(length() == 0);
+  pair.host(2).full = false;
+  CHECK(pair.run_until([&] { return length() == 1; }, 100'000));
+}
