@@ -18,6 +18,10 @@ struct Shown {
   std::vector<Dot> dots;  ///< ascending; none for a directory that only its contents call for
   Version version;        ///< what was laid or seen there (with the dots' label, tag, rank)
   Signature signature;
+  /// Of a file.
+  [[nodiscard]] std::optional<Hash> content() const {
+    return version.kind == Kind::file ? std::optional(version.content) : std::nullopt;
+  }
   bool operator==(const Shown&) const = default;
 };
 

@@ -62,10 +62,6 @@ std::vector<std::uint64_t> superseded_by_replacing(const Entry& entry, const std
   return list;
 }
 
-std::optional<Hash> content_of(const Shown& shown) {
-  return shown.version.kind == Kind::file ? std::optional(shown.version.content) : std::nullopt;
-}
-
 std::optional<Signature> directory_of(const Shown& shown) {
   return shown.version.kind == Kind::directory ? std::optional(shown.signature) : std::nullopt;
 }
@@ -377,7 +373,7 @@ void Replica::show(const Path& path, Shown shown) {
   if (shown.version.kind == Kind::directory) {
     new_directories_.push_back(shown.name);
   }
-  const std::optional<Hash> content = content_of(shown);
+  const std::optional<Hash> content = shown.content();
   const std::optional<Signature> directory = directory_of(shown);
   std::optional<Hash> old;
   std::optional<Signature> old_directory;
@@ -386,7 +382,7 @@ void Replica::show(const Path& path, Shown shown) {
     const bool again = place != record.shown.end() && place->name == shown.name;
     if (again) {
       count(path, *place, false);
-      old = content_of(*place);
+      old = place->content();
       old_directory = directory_of(*place);
     }
     count(path, shown, true);
@@ -411,18 +407,26 @@ void Replica::show(const Path& path, Shown shown) {
   changed_records_.insert(path);
 }
 
-std::optional<Path> Replica::directory_with(std::uint64_t inode) const {
-  std::optional<Path> found;
+std::optional<Index::Id> Replica::directory_id(std::uint64_t inode) const {
+  std::optional<Index::Id> id;
   directories_.for_each_from({inode, 0}, [&](const DirectoryAt& at) {
     if (at.inode == inode) {
-      for (const Shown& shown : index_.item(at.id).record.shown) {
-        if (shown.version.kind == Kind::directory && shown.signature.inode == inode) {
-          found = shown.name;
-        }
-      }
+      id = at.id;
     }
     return false;
   });
+  return id;
+}
+
+std::optional<Path> Replica::directory_with(std::uint64_t inode) const {
+  std::optional<Path> found;
+  if (const auto id = directory_id(inode)) {
+    for (const Shown& shown : index_.item(*id).record.shown) {
+      if (shown.version.kind == Kind::directory && shown.signature.inode == inode) {
+        found = shown.name;
+      }
+    }
+  }
   return found;
 }
 
@@ -433,12 +437,7 @@ void Replica::note_directory(Index::Id id, const Signature& signature) {
 
 /// Unless another one has been shown with it since.
 void Replica::forget_directory(Index::Id id, const Signature& signature) {
-  bool same = false;
-  directories_.for_each_from({signature.inode, 0}, [&](const DirectoryAt& at) {
-    same = at.inode == signature.inode && at.id == id;
-    return false;
-  });
-  if (same) {
+  if (directory_id(signature.inode) == id) {
     directories_.erase({signature.inode, id});
   }
 }
@@ -452,7 +451,7 @@ void Replica::unshow(const Path& path, const Path& name) {
     if (place != record.shown.end()) {
       count(path, *place, false);
       directory = directory_of(*place);
-      content = content_of(*place);
+      content = place->content();
       record.shown.erase(place);
       gone = true;
     }

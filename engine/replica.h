@@ -232,6 +232,7 @@ class Replica {
   void forget_ended(Entry& entry) const;
   void liveness_changed(const Path& path);
   void count(const Path& path, const Shown& shown, bool add);
+  [[nodiscard]] std::optional<Index::Id> directory_id(std::uint64_t inode) const;
   void note_directory(Index::Id id, const Signature& signature);
   void forget_directory(Index::Id id, const Signature& signature);
   [[nodiscard]] std::uint64_t content_key(const Hash& content, Index::Id id) const;

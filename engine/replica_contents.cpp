@@ -11,10 +11,6 @@ namespace {
 
 constexpr std::size_t similar_max = 4;
 
-bool has_content(const Shown& shown, const Hash& content) {
-  return shown.version.kind == Kind::file && shown.version.content == content;
-}
-
 }  // namespace
 
 std::uint64_t Replica::content_key(const Hash& content, Index::Id id) const {
@@ -31,7 +27,7 @@ void Replica::list_content(Index::Id id, const Hash& content) {
 /// One name of this path shows it no longer; others may.
 void Replica::unlist_content(const Path& path, Index::Id id, const Hash& content) {
   if (std::ranges::none_of(record(path).shown,
-                           [&](const Shown& shown) { return has_content(shown, content); })) {
+                           [&](const Shown& shown) { return shown.content() == content; })) {
     contents_.erase(content_key(content, id));
   }
 }
@@ -44,7 +40,7 @@ const Shown* Replica::showing(const Hash& content) const {
       return false;
     }
     for (const Shown& shown : index_.item(static_cast<Index::Id>(key)).record.shown) {
-      if (has_content(shown, content)) {
+      if (shown.content() == content) {
         found = &shown;
       }
     }

@@ -47,8 +47,8 @@ void Replica::load(Loaded loaded) {
     const Item& item = index_.read(id, room);
     load(id, item.path, item.record);
     for (const Shown& shown : item.record.shown) {
-      if (shown.version.kind == Kind::file) {
-        contents.push_back(content_key(shown.version.content, id));
+      if (const auto content = shown.content()) {
+        contents.push_back(content_key(*content, id));
       }
     }
     if (!item.record.doubts.empty()) {
