@@ -154,10 +154,6 @@ void examine(const SqliteDatabase& sqlite) {
       throw damaged(sqlite.file(), check.text(0));
     }
   }
-  // A header of a later format is sound to SQLite, but every commit would fail.
-  if (sqlite.read_only()) {
-    throw damaged(sqlite.file(), "it cannot be written to");
-  }
 }
 
 /// Makes the tables in a new file; refuses what is not ours, newer or damaged.
@@ -174,8 +170,9 @@ void establish(SqliteDatabase& sqlite, NodeId self, std::uint64_t now_ms) {
   if (!made_now && version > schema_version) {
     throw SqliteFailure{{ErrorCode::newer, "open", sqlite.file()}};
   }
-  if (made_now && sqlite.read_only()) {
-    throw damaged(sqlite.file(), "its header has no tables and cannot be written to");
+  // A header of a later format is sound to SQLite, but every write would fail.
+  if (sqlite.read_only()) {
+    throw damaged(sqlite.file(), "it cannot be written to");
   }
   sqlite.execute("PRAGMA journal_mode = WAL");
   if (made_now) {
