@@ -16,6 +16,18 @@ NodeOptions alone() {
   return options;
 }
 
+Seen a_directory() {
+  Seen seen;
+  seen.signature = {Kind::directory, 0755, 7, 0, 0, 5};
+  return seen;
+}
+
+Seen a_file() {
+  Seen seen;
+  seen.signature = {Kind::file, 0644, 8, 5, 10, 11};
+  return seen;
+}
+
 }  // namespace
 
 TEST_CASE("scan: what changed within the clock's grain is read again, whatever stat says") {
@@ -138,10 +150,8 @@ TEST_CASE("scan: a name counts as gone when nothing else is left to look at") {
 
 TEST_CASE("scan: of a listing only what differs from what is remembered is looked at") {
   Replica replica(alone(), {});
-  Seen file;
-  file.signature = {Kind::file, 0644, 8, 5, 10, 11};
-  Seen directory;
-  directory.signature = {Kind::directory, 0755, 7, 0, 0, 5};
+  Seen file = a_file();
+  const Seen directory = a_directory();
   for (const char* name : {"d/a", "d/c", "d/gone", "d/pipe", "d/sub/deep", "d/twice", "e/f"}) {
     replica.observe(name, file);
   }
@@ -187,10 +197,8 @@ TEST_CASE("scan: of a listing only what differs from what is remembered is looke
 
 TEST_CASE("scan: what is in a renamed directory is known by its old name") {
   Replica replica(alone(), {});
-  Seen directory;
-  directory.signature = {Kind::directory, 0755, 7, 0, 0, 5};
-  Seen file;
-  file.signature = {Kind::file, 0644, 8, 5, 10, 11};
+  const Seen directory = a_directory();
+  Seen file = a_file();
   file.content = {1};
   Seen fresh = file;
   fresh.signature.ctime = 0;  // its signature proves nothing
@@ -230,8 +238,7 @@ TEST_CASE("scan: what is in a renamed directory is known by its old name") {
 
 TEST_CASE("scan: large files of a renamed directory are looked at all at once: none is read") {
   Replica replica(alone(), {});
-  Seen directory;
-  directory.signature = {Kind::directory, 0755, 7, 0, 0, 5};
+  const Seen directory = a_directory();
   replica.observe("old", directory);
   std::vector<Listing> items;
   for (std::uint8_t i = 0; i < 4; ++i) {

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "engine_dice.h"
+#include "engine_vector_model.h"
 
 using namespace p2psync::engine;
 
@@ -14,44 +15,6 @@ namespace {
 constexpr Actor a{1, 10};
 constexpr Actor b{1, 11};  // the same node, another incarnation
 constexpr Actor c{2, 1};
-
-using Model = std::map<Actor, std::uint64_t>;
-
-VersionVector vector_of(const Model& model) {
-  VersionVector vector;
-  for (const auto& [actor, sequence] : model) {
-    vector.set(actor, sequence);
-  }
-  return vector;
-}
-
-std::uint64_t at(const Model& model, const Actor& actor) {
-  const auto place = model.find(actor);
-  return place == model.end() ? 0 : place->second;
-}
-
-Model joined(const Model& one, const Model& other) {
-  Model both = one;
-  for (const auto& [actor, sequence] : other) {
-    both[actor] = std::max(at(one, actor), sequence);
-  }
-  return both;
-}
-
-Model met(const Model& one, const Model& other) {
-  Model both;
-  for (const auto& [actor, sequence] : one) {
-    if (const std::uint64_t least = std::min(sequence, at(other, actor)); least > 0) {
-      both[actor] = least;
-    }
-  }
-  return both;
-}
-
-bool covered(const Model& one, const Model& other) {
-  return std::ranges::all_of(other,
-                             [&](const auto& item) { return at(one, item.first) >= item.second; });
-}
 
 void check_equal(const VersionVector& vector, const Model& model) {
   CHECK(vector.items() == std::vector<VersionVector::Item>(model.begin(), model.end()));
