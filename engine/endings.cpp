@@ -8,12 +8,12 @@
 namespace p2psync::engine {
 
 bool Endings::add(NodeId node, const Ending& ending) {
-  List& list = lists_[node];
-  const Place place{list.endings.size() + 1, ending.last};
+  const Place place{of(node).size() + 1, ending.last};
   if (ending.incarnation == 0 || ending.last == 0 ||
       !places_.emplace(Actor{node, ending.incarnation}, place).second) {
     return false;
   }
+  List& list = lists_[node];
   list.marks.push_back(mark_after(list.marks.empty() ? 0 : list.marks.back(), ending));
   list.endings.push_back(ending);
   lengths_.set(ended(node), place.number);

@@ -42,6 +42,7 @@ class Endings {
   /// Puts an incarnation at the end of a node's list. False: it is on it, or it is none.
   bool add(NodeId node, const Ending& ending);
   [[nodiscard]] std::span<const Ending> of(NodeId node) const;
+  [[nodiscard]] bool listed(const Actor& actor) const { return places_.contains(actor); }
   /// Stands for the first `count` of a node's list: equal lists have equal marks. XXH3-64.
   [[nodiscard]] std::uint64_t mark(NodeId node, std::uint64_t count) const;
   /// What the mark becomes with one more.

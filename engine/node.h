@@ -45,7 +45,7 @@ struct Loaded {
   Index index;
   VersionVector knowledge;
   std::vector<HeldRow> rows;
-  std::vector<ListedEnding> endings;  ///< of each node in order
+  Endings endings;
   std::vector<KeptVersion> kept;
   std::uint64_t applied = 0;   ///< the last batch whose results are in the records
   std::vector<Relaid> relaid;  ///< from storage: steps of later batches that were carried out

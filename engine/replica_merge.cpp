@@ -43,9 +43,7 @@ void Replica::forget_ended(Entry& entry) const {
     dots.add(deletion.dot);
   }
   entry.context.drop_if([&](const Actor& actor, std::uint64_t sequence) {
-    const Dot newest{actor, sequence};
-    return dots.at(actor) == 0 && endings_.has_ended(knowledge_, newest) &&
-           endings_.has_ended(stable_, newest);
+    return dots.at(actor) == 0 && endings_.has_ended(stable_, {actor, sequence});
   });
 }
 
@@ -222,7 +220,7 @@ std::vector<std::pair<Actor, std::uint64_t>> Replica::past() const {
   std::vector<std::pair<Actor, std::uint64_t>> past;
   for (const auto& [actor, sequence] : knowledge_.items()) {
     if (actor.node == self_ && actor != actor_ && actor.incarnation != 0 &&
-        endings_.at(endings_.lengths(), actor) == 0) {
+        !endings_.listed(actor)) {
       past.emplace_back(actor, sequence);
     }
   }
@@ -247,7 +245,7 @@ bool Replica::take(const ToldEndings& told) {
   std::uint64_t mark = endings_.mark(told.node, mine.size());
   for (const Ending& ending : news) {
     const Actor actor{told.node, ending.incarnation};
-    if (actor == actor_ || endings_.at(endings_.lengths(), actor) != 0) {
+    if (actor == actor_ || endings_.listed(actor)) {
       return false;
     }
     mark = Endings::mark_after(mark, ending);

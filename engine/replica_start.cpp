@@ -22,9 +22,7 @@ bool is_laid(const Path& path, const Record& record) {
 }  // namespace
 
 void Replica::load(Loaded loaded) {
-  for (const ListedEnding& listed : loaded.endings) {
-    endings_.add(listed.node, listed.ending);
-  }
+  endings_ = std::move(loaded.endings);
   knowledge_ = std::move(loaded.knowledge);
   for (HeldRow& row : loaded.rows) {
     rows_[row.member] = std::move(row);

@@ -206,7 +206,7 @@ T decoded(const SqliteDatabase& sqlite, Blob data) {
   return std::move(*value);
 }
 
-void load_endings(const SqliteDatabase& sqlite, engine::Loaded& loaded) {
+engine::Endings load_endings(const SqliteDatabase& sqlite) {
   SqliteStatement rows(sqlite, "SELECT member, number, data FROM ended ORDER BY member, number");
   engine::Endings endings;
   while (rows.step()) {
@@ -217,8 +217,8 @@ void load_endings(const SqliteDatabase& sqlite, engine::Loaded& loaded) {
     if (number != endings.of(node).size() + 1 || !endings.add(node, ending)) {
       throw damaged(sqlite.file(), "a list of endings with a gap");
     }
-    loaded.endings.push_back({node, number, ending});
   }
+  return endings;
 }
 
 /// Whether a database, or the WAL of one that could not follow, has this name.
@@ -380,7 +380,7 @@ Result<engine::Loaded> IndexStore::load() {
       loaded.rows.push_back(
           decoded<HeldRow>(sqlite, unsealed(sqlite, hex(rows.number(0)), rows.blob(1))));
     }
-    load_endings(sqlite, loaded);
+    loaded.endings = load_endings(sqlite);
     SqliteStatement kept(sqlite, "SELECT file, data FROM kept ORDER BY file");
     while (kept.step()) {
       loaded.kept.push_back(

@@ -143,19 +143,11 @@ bool same_records(const IndexModel::Records& model, const Index& index) {
   return same;
 }
 
-VersionVector lengths_of(const std::vector<ListedEnding>& listed) {
-  VersionVector lengths;
-  for (const ListedEnding& each : listed) {
-    lengths.add({ended(each.node), each.number});
-  }
-  return lengths;
-}
-
 std::string difference(const IndexModel& model, const Loaded& loaded) {
-  if (model.load().knowledge != loaded.knowledge) {
+  if (model.knowledge() != loaded.knowledge) {
     Record knows, knew;
     knows.entry.context = loaded.knowledge;
-    knew.entry.context = model.load().knowledge;
+    knew.entry.context = model.knowledge();
     return "it knows " + describe(&knows) + " instead of " + describe(&knew);
   }
   std::string found = std::to_string(loaded.index.size()) + " records instead of " +
@@ -179,8 +171,8 @@ void Host::take_in(const Loaded& loaded) {
   index_.epoch = store_->epoch();
   index_.scanned = !store_->fresh();
   const auto equals = [&](const IndexModel& model) {
-    return model.load().knowledge == loaded.knowledge &&
-           model.endings().lengths() == lengths_of(loaded.endings) &&
+    return model.knowledge() == loaded.knowledge &&
+           model.endings().lengths() == loaded.endings.lengths() &&
            same_records(model.records(), loaded.index);
   };
   if (const auto held = std::ranges::find_if(unconfirmed_, equals); held != unconfirmed_.end()) {
@@ -201,7 +193,12 @@ void Host::take_in(const Loaded& loaded) {
     });
     all.knowledge = loaded.knowledge;
     all.rows = loaded.rows;
-    all.endings = loaded.endings;
+    for (const auto& [actor, length] : loaded.endings.lengths().items()) {
+      std::uint64_t number = 0;
+      for (const Ending& ending : loaded.endings.of(actor.node)) {
+        all.endings.push_back({actor.node, ++number, ending});
+      }
+    }
     all.kept = loaded.kept;
     all.applied = loaded.applied;
     found.commit(all);

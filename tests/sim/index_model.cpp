@@ -36,12 +36,7 @@ Loaded IndexModel::load() const {
     loaded.index.put(path, record);
   }
   loaded.knowledge = knowledge_;
-  for (const auto& [actor, length] : endings_.lengths().items()) {
-    std::uint64_t number = 0;
-    for (const Ending& ending : endings_.of(actor.node)) {
-      loaded.endings.push_back({actor.node, ++number, ending});
-    }
-  }
+  loaded.endings = endings_;
   loaded.applied = applied_;
   for (const auto& [member, row] : rows_) {
     loaded.rows.push_back(row);

@@ -10,13 +10,11 @@
 #include "engine/replica.h"
 #include "engine_dice.h"
 #include "engine_pair.h"
+#include "engine_vector_model.h"
 
 using namespace p2psync::engine;
 
 namespace {
-
-/// What a vector means: of each actor the highest event.
-using Model = std::map<Actor, std::uint64_t>;
 
 constexpr std::uint64_t nodes = 3;
 constexpr std::uint64_t incarnations = 6;
@@ -39,16 +37,6 @@ Model meaning(const Endings& endings, const VersionVector& vector) {
     }
   }
   return model;
-}
-
-std::uint64_t at(const Model& model, const Actor& actor) {
-  const auto place = model.find(actor);
-  return place == model.end() ? 0 : place->second;
-}
-
-bool covered(const Model& one, const Model& other) {
-  return std::ranges::all_of(other,
-                             [&](const auto& item) { return at(one, item.first) >= item.second; });
 }
 
 /// Lists of some incarnations of each node. `last` may be less than what some vectors have.
@@ -89,12 +77,7 @@ Loaded loaded_from(const Node& node) {
   for (const auto& [member, row] : replica.rows()) {
     loaded.rows.push_back(row);
   }
-  for (const auto& [actor, length] : replica.endings().lengths().items()) {
-    std::uint64_t number = 0;
-    for (const Ending& ending : replica.endings().of(actor.node)) {
-      loaded.endings.push_back({actor.node, ++number, ending});
-    }
-  }
+  loaded.endings = replica.endings();
   return loaded;
 }
 
@@ -136,13 +119,7 @@ TEST_CASE("endings: however a vector is written, it means the same") {
     const Dot dot{all_actors()[random.below(nodes * incarnations)], 1 + random.below(6)};
     CHECK(Known(one, endings).covers(dot) == (dot.sequence <= at(means, dot.actor)));
 
-    Model least;
-    for (const auto& [actor, sequence] : means) {
-      if (const auto both = std::min(sequence, at(means_too, actor)); both > 0) {
-        least[actor] = both;
-      }
-    }
-    CHECK(meaning(endings, endings.meet(one, other)) == least);
+    CHECK(meaning(endings, endings.meet(one, other)) == met(means, means_too));
 
     VersionVector lowered = one;
     endings.lower(lowered, dot.actor, dot.sequence - 1);
