@@ -201,8 +201,11 @@ void Scan::take(Instant now, const Looked& looked) {
   if (const auto special = special_.find(parent); special != special_.end()) {
     special->second.erase(std::string(name_of(name)));
   }
+  // Nothing is below what is no directory, also where none was remembered: one that was laid, or
+  // made by a user, and never looked at before a crash.
+  const bool leads_on = was_directory || shown == nullptr;
   if (const auto* seen = std::get_if<Seen>(&looked.sight)) {
-    if (was_directory && seen->signature.kind != Kind::directory) {
+    if (leads_on && seen->signature.kind != Kind::directory) {
       touch_below(name);
     }
     take_seen(now, name, *seen);
@@ -219,9 +222,9 @@ void Scan::take(Instant now, const Looked& looked) {
   }
   if (shown != nullptr || replica_.doubtful().contains(name)) {
     absent_.try_emplace(name, now);
-    if (was_directory) {
-      touch_below(name);
-    }
+  }
+  if (leads_on) {
+    touch_below(name);
   }
 }
 

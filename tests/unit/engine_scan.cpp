@@ -148,6 +148,25 @@ TEST_CASE("scan: a name counts as gone when nothing else is left to look at") {
   CHECK(replica.index().find("new")->entry.live());
 }
 
+TEST_CASE("scan: nothing is below what is no directory, whether or not one was remembered") {
+  // A crash came before anybody had looked at the directory; what is below it had been looked at.
+  Replica replica(alone(), {});
+  replica.observe("d/f", a_file());
+  REQUIRE(replica.shown("d") == nullptr);
+  for (const Sight& sight : {Sight(a_file()), Sight(Absent{}), Sight(Special{})}) {
+    Scan scan(replica);
+    std::vector<Output> out;
+    const auto next = [&] { scan.next(Instant(), [](const Path&) { return false; }, out); };
+    scan.touch("d");
+    next();
+    scan.on(Instant(), LookDone{{{"d", sight}}});
+    next();
+    REQUIRE(out.size() == 2);
+    CHECK(std::get<Look>(out[1]).names.at(0).name == "d/f");
+    replica.observe_absent("d");
+  }
+}
+
 TEST_CASE("scan: of a listing only what differs from what is remembered is looked at") {
   Replica replica(alone(), {});
   Seen file = a_file();
