@@ -172,13 +172,20 @@ void ApplyBatch::set_mode(Work& work, const Put& put) {
 
 /// A user put a directory or a special file there between the check and the move. What comes out
 /// when that is put back had the name for a moment, so a user may have written to it: it is looked
-/// at like whatever else was displaced, be it what was laid.
+/// at like whatever else was displaced. If it is what was laid, then that is what is expected of
+/// it: unchanged it is nobody's news.
 ApplyBatch::Outcome ApplyBatch::came_out_wrong(Work& work, const std::string& at) {
   const bool back = limbo_.put_back(*work.item, at);
   const auto left = fs_.stat(at);
   if (!back || left || left.error().code != ErrorCode::not_found) {
     consume_slot(work);
-    limbo_.keep_stray(*work.item, intent_, at);
+    IntentItem item = *work.item;
+    const auto* put = std::get_if<Put>(work.step);
+    if (put != nullptr && work.laid && left && left->signature.inode == item.slot_inode) {
+      item.expected = work.laid->signature;
+      item.content = put->wanted.content;
+    }
+    limbo_.keep_stray(item, intent_, at);
   }
   return because(Obstructed{});
 }

@@ -141,6 +141,11 @@ TEST_CASE("apply: what had a name for a moment only may have been written to") {
         reached = scene.disk.calls >= call;
         scene.settle(applier);
         CHECK((scene.owns_up_to(users) || !wrote));
+        for (const Surfaced& one : scene.surfaced) {
+          // What was laid and came back as it was is no event of anybody's.
+          const auto kept = scene.disk.read(storage::kept_path(one.file));
+          CHECK((!kept || !scene.new_bytes.contains(*kept) || one.replaced == one.seen.content));
+        }
         CHECK(applier.still_open() == 0);
         CHECK(!scene.has_slots());
         ever = ever || wrote;
