@@ -7,6 +7,7 @@
 #include <bit>
 #include <cstring>
 #include <string_view>
+#include <tuple>
 
 #include "engine/path.h"
 
@@ -86,6 +87,46 @@ bool holds(const std::vector<std::uint64_t>& list, std::uint64_t value) {
   return std::ranges::find(list, value) != list.end();
 }
 
+/// A version takes over the label and tag of one that says the same, or of itself as it is known
+/// elsewhere.
+void take_name(Version& version, const Version& other) {
+  if (std::tie(other.tag, other.label) < std::tie(version.tag, version.label)) {
+    version.tag = other.tag;
+    version.label = other.label;
+  }
+}
+
+/// Which of two that say the same is left. If nothing else tells, whose own tag is smaller: then it
+/// stays just as its writer made it. By what never changes, so that the order plays no part.
+bool outranks(const Sibling& a, const Sibling& b) {
+  const std::uint64_t tag_a = tag_of(a.dot);
+  const std::uint64_t tag_b = tag_of(b.dot);
+  return std::tie(a.version.rank, a.version.mtime, a.version.mode, tag_b, a.dot) >
+         std::tie(b.version.rank, b.version.mtime, b.version.mode, tag_a, b.dot);
+}
+
+/// Those that `may` be collapsed. Ascending by dot, as they came.
+template <class May>
+std::vector<Sibling> collapsed(const std::vector<Sibling>& versions, const May& may) {
+  std::vector<Sibling> left;
+  for (const Sibling& sibling : versions) {
+    const auto same = std::ranges::find_if(left, [&](const Sibling& other) {
+      return says_the_same(other.version, sibling.version) && may(other.dot) && may(sibling.dot);
+    });
+    if (same == left.end()) {
+      left.push_back(sibling);
+    } else if (outranks(sibling, *same)) {
+      const Version lower = std::move(same->version);
+      *same = sibling;
+      take_name(same->version, lower);
+    } else {
+      take_name(same->version, sibling.version);
+    }
+  }
+  std::ranges::sort(left, {}, &Sibling::dot);
+  return left;
+}
+
 template <class Dotted>
 bool ascending(const std::vector<Dotted>& items) {
   return std::ranges::adjacent_find(
@@ -147,6 +188,7 @@ Entry merge(const Entry& mine, const Known& mine_seen, const Entry& theirs,
       keep_unseen(mine.versions, mine_seen, mine.context, theirs.versions, theirs_seen,
                   theirs.context, [](Sibling& kept, const Sibling& other) {
                     kept.version.copy = kept.version.copy || other.version.copy;
+                    take_name(kept.version, other.version);
                   });
   merged.deletions = keep_unseen(mine.deletions, mine_seen, mine.context, theirs.deletions,
                                  theirs_seen, theirs.context, [](Deletion&, const Deletion&) {});
@@ -162,6 +204,32 @@ bool has_superseded(const Entry& entry, std::uint64_t recognition) {
          std::ranges::any_of(entry.versions, [recognition](const Sibling& sibling) {
            return holds(sibling.version.superseded, recognition);
          });
+}
+
+bool says_the_same(const Version& a, const Version& b) {
+  return same_content(a, b) && a.copy == b.copy && a.metadata_only == b.metadata_only &&
+         a.base == b.base && a.imported == b.imported && a.superseded == b.superseded;
+}
+
+std::size_t distinct(const Entry& entry) {
+  std::size_t count = 0;
+  for (auto sibling = entry.versions.begin(); sibling != entry.versions.end(); ++sibling) {
+    const bool first = std::none_of(entry.versions.begin(), sibling, [&](const Sibling& before) {
+      return says_the_same(before.version, sibling->version);
+    });
+    count += first ? 1 : 0;
+  }
+  return count;
+}
+
+bool collapse(Entry& entry, const Known& held) {
+  std::vector<Sibling> left =
+      collapsed(entry.versions, [&held](const Dot& dot) { return held.covers(dot); });
+  if (left.size() == entry.versions.size()) {
+    return false;
+  }
+  entry.versions = std::move(left);
+  return true;
 }
 
 std::uint64_t recognition(const Version& version) {
@@ -195,8 +263,11 @@ Fingerprint fingerprint(std::string_view path, const Sibling& sibling) {
 }
 
 Fingerprint fingerprint(std::string_view path, const Entry& entry) {
+  if (entry.versions.size() == 1) {
+    return fingerprint(path, entry.versions[0]);
+  }
   Fingerprint sum;
-  for (const Sibling& sibling : entry.versions) {
+  for (const Sibling& sibling : collapsed(entry.versions, [](const Dot&) { return true; })) {
     sum += fingerprint(path, sibling);
   }
   return sum;

@@ -12,6 +12,11 @@
 // context: a tombstone that was collected, a stale push or a repair can therefore bring nothing
 // back.
 //
+// Siblings that say the same (two nodes began with equal trees) are shown as one, and once every
+// member shows them so, one of them can play the part of all: any event that ends one from then on
+// ends the others too. collapse() leaves the one; it is invisible, since layout and fingerprint are
+// the same before and after, so no two nodes need do it at once.
+//
 // Deletions leave a note of what they removed (`deletions`), so that a member which lost its index
 // and reads old files in again is recognised; the notes go when every member holds the deletion.
 // Source: Preguica et al., Dotted Version Vectors, 2010; Almeida et al., Delta State Replicated
@@ -65,7 +70,8 @@ inline constexpr std::size_t superseded_max = 8;
 inline constexpr std::size_t target_bytes_max = 4095;
 inline constexpr std::size_t label_bytes_max = 32;
 
-/// One sibling: what somebody wrote. Immutable but for `copy`, which only ever becomes true.
+/// One sibling: what somebody wrote. Immutable but for `copy`, which only ever becomes true, and
+/// for label and tag, which go over to the smallest tag of those whose part it plays.
 struct Version {
   Kind kind = Kind::file;
   std::uint16_t mode = 0;  ///< the nine permission bits; 0777 for symlinks
@@ -123,11 +129,20 @@ void drop_stale_imports(Entry& entry);
 /// A version or a deletion of the entry has replaced the version of this name.
 [[nodiscard]] bool has_superseded(const Entry& entry, std::uint64_t recognition);
 
+/// The two differ at most in who wrote it and when, and in the mode.
+[[nodiscard]] bool says_the_same(const Version& a, const Version& b);
+/// How many siblings there are when those that say the same count once.
+[[nodiscard]] std::size_t distinct(const Entry& entry);
+/// Of siblings that say the same leaves one, with the rank, time and mode of the highest rank and
+/// with the label and tag of the smallest tag. Only those that `held` covers are looked at: what
+/// every member shows, at a moment from which all is known here that it knew. False: nothing to do.
+[[nodiscard]] bool collapse(Entry& entry, const Known& held);
+
 /// XXH3-64 of a dot: the tag of a version that is nobody's copy.
 [[nodiscard]] std::uint64_t tag_of(const Dot& dot);
 
-/// What the index sums for one path: path, dots and versions of the live siblings. Zero without
-/// any.
+/// What the index sums for one path: path, dots and versions of the live siblings, those that say
+/// the same as collapsed. Zero without any.
 [[nodiscard]] Fingerprint fingerprint(std::string_view path, const Entry& entry);
 /// The part of one of them.
 [[nodiscard]] Fingerprint fingerprint(std::string_view path, const Sibling& sibling);

@@ -1,11 +1,7 @@
 #include "engine/gossip.h"
 
-#include <xxhash.h>
-
 #include <algorithm>
 #include <utility>
-
-#include "engine/neighbours.h"
 
 namespace p2psync::engine {
 namespace {
@@ -197,6 +193,9 @@ void Gossip::on_tick(Instant now, NodeId id, Peer& peer, const Tick& tick,
                      tick.matrix == replica_.matrix_fingerprint();
   if (equal) {
     stated_[id] = replica_.knowledge();
+    if (const auto row = replica_.rows().find(id); row != replica_.rows().end()) {
+      held_when_equal_[id] = row->second.held;
+    }
     believe(peer, replica_.knowledge());
   } else if (!tick.answer) {
     happening(now);
@@ -212,24 +211,6 @@ void Gossip::on_tick(Instant now, NodeId id, Peer& peer, const Tick& tick,
 void Gossip::believe(Peer& peer, const VersionVector& knowledge) const {
   peer.believed.join(knowledge);
   replica_.endings().fold(peer.believed);
-}
-
-bool Gossip::all_agree(const Actor& actor, std::uint64_t sequence) const {
-  return std::ranges::all_of(peers_,
-                             [&](const auto& peer) { return agrees(peer.first, actor, sequence); });
-}
-
-bool Gossip::agrees(NodeId member, const Actor& actor, std::uint64_t sequence) const {
-  const auto stated = stated_.find(member);
-  return stated != stated_.end() && replica_.known(stated->second).at(actor) == sequence &&
-         stated->second.at(ended(actor.node)) == replica_.endings().lengths().at(ended(actor.node));
-}
-
-/// It has to be heard, so that all know that all have it, or that an incarnation is over.
-bool Gossip::is_behind(NodeId peer) const {
-  return !in_sync(peer) || std::ranges::any_of(replica_.past(), [&](const auto& past) {
-    return !agrees(peer, past.first, past.second);
-  });
 }
 
 /// Of each list what the peer lacks; before it has said what it has, the last few.
@@ -459,24 +440,6 @@ Instant Gossip::wake_at() const {
     earliest = std::min(earliest, announced_at_ + announce_pause);
   }
   return earliest;
-}
-
-bool Gossip::connected(NodeId id) const {
-  const auto peer = peers_.find(id);
-  return peer != peers_.end() && peer->second.greeted;
-}
-
-bool Gossip::in_sync(NodeId id) const {
-  const auto place = peers_.find(id);
-  return place != peers_.end() && place->second.greeted && place->second.settled && settled_ &&
-         place->second.root == replica_.index().summary().fingerprint;
-}
-
-bool Gossip::in_sync_by_hearsay(NodeId member) const {
-  const auto row = replica_.rows().find(member);
-  return Neighbours::wanted_of(members_.size()) != 0 && !connected(member) &&
-         row != replica_.rows().end() &&
-         replica_.known(row->second.held).covers(replica_.knowledge());
 }
 
 std::vector<PeerStatus> Gossip::peers() const {

@@ -64,6 +64,10 @@ class Gossip {
   /// endings of its node, as this node. Since the start: an older word may be from before an index
   /// that was put back, and the list could then get two continuations.
   [[nodiscard]] bool all_agree(const Actor& actor, std::uint64_t sequence) const;
+  /// What every other member held at some moment since this start when all that it knew was known
+  /// here, too: an event that one of them makes later, or of which this node has not heard, is by
+  /// somebody who showed all this. Nothing while one has not been heard.
+  [[nodiscard]] VersionVector shown_by_all() const;
   [[nodiscard]] std::vector<PeerStatus> peers() const;
   /// Peers whose row grew since the last call: they may have contents that they had not.
   [[nodiscard]] std::vector<NodeId> take_grown() { return std::exchange(grown_, {}); }
@@ -133,7 +137,8 @@ class Gossip {
   Replica& replica_;
   Random random_;
   std::map<NodeId, Peer> peers_;
-  std::map<NodeId, VersionVector> stated_;  ///< what each has said that it knows, last
+  std::map<NodeId, VersionVector> stated_;           ///< what each has said that it knows, last
+  std::map<NodeId, VersionVector> held_when_equal_;  ///< by each, when its knowledge was ours
   std::vector<NodeId> grown_;
   std::vector<NodeId> greeted_;
   Instant tick_at_{};

@@ -14,17 +14,21 @@ constexpr std::size_t digits_min = 8;
 
 /// Siblings that share a name.
 struct Group {
-  const Sibling* best = nullptr;   ///< highest (rank, content, dot): gives mode and mtime
-  const Sibling* first = nullptr;  ///< smallest (tag, dot): gives label and tag
+  const Sibling* best = nullptr;   ///< highest standing: gives mode and mtime
+  const Sibling* first = nullptr;  ///< smallest (tag, label): gives label and tag
   bool claims = false;             ///< some sibling is not a copy
   std::vector<Dot> dots;
 };
 
+/// Which of those that say the same is left (entry.h) makes no difference: between groups the first
+/// three tell, and within one it is what they give.
 auto standing(const Sibling& sibling) {
-  return std::tie(sibling.version.rank, sibling.version.content, sibling.dot);
+  const Version& version = sibling.version;
+  return std::tie(version.rank, version.content, version.kind, version.mtime, version.mode,
+                  sibling.dot);
 }
 auto seniority(const Sibling& sibling) {
-  return std::tie(sibling.version.tag, sibling.dot);
+  return std::tie(sibling.version.tag, sibling.version.label);
 }
 
 /// The sibling that replaced the bytes which this metadata-only version changed, if there is one.
@@ -136,7 +140,8 @@ std::vector<Place> layout(std::string_view path, const Entry& entry, bool live_b
   }
 
   std::ranges::sort(groups, [](const Group& a, const Group& b) {
-    return seniority(*a.first) < seniority(*b.first);
+    return std::tuple(seniority(*a.first), standing(*a.best)) <
+           std::tuple(seniority(*b.first), standing(*b.best));
   });
   std::vector<Place> places;
   std::set<std::string, std::less<>> labels;

@@ -6,9 +6,9 @@
 // - A directory has the name before anything else, and a path with a live path below it is a
 // directory
 //   whatever its own siblings say (mode 0755 if none says).
-// - Otherwise the name belongs to the highest (rank, content hash, dot) among those that are not
+// - Otherwise the name belongs to the highest (rank, content hash) among those that are not
 // copies.
-// - The rest are `NAME.conflict-<label>`; for each label the smallest (tag, dot) has that bare
+// - The rest are `NAME.conflict-<label>`; for each label the smallest tag has that bare
 // form, the
 //   others carry digits of their tag, as does a name that is taken or had to be shortened to 255
 //   bytes.

@@ -17,7 +17,7 @@
 
 namespace p2psync::engine {
 
-inline constexpr std::uint32_t protocol_version = 4;
+inline constexpr std::uint32_t protocol_version = 5;
 
 struct MemberName {
   NodeId id = 0;

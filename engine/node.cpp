@@ -15,8 +15,9 @@ namespace p2psync::engine {
 namespace {
 
 constexpr Duration collect_interval = std::chrono::seconds(1);
-constexpr std::size_t reads_a_peer_max =
-    1024;  ///< blocks asked for by one peer and not yet answered
+constexpr Duration collapse_interval = std::chrono::milliseconds(200);
+constexpr std::size_t collapse_max = 1000;      ///< paths at a time: some 10 ms
+constexpr std::size_t reads_a_peer_max = 1024;  ///< blocks that it asked for and has not got yet
 
 }  // namespace
 
@@ -54,7 +55,7 @@ class Node::Impl {
 
   [[nodiscard]] Instant wake_at() const {
     Instant earliest = gossip_.wake_at();
-    if (!settled() || replica_.tombstones() > 0) {
+    if (!settled() || replica_.tombstones() > 0 || replica_.collapsing()) {
       earliest = std::min(earliest, next_collect_);
     }
     for (const std::optional<Instant>& wake :
@@ -181,7 +182,6 @@ class Node::Impl {
   std::uint64_t arrived_bytes_ = 0;
   std::map<NodeId, std::size_t> reads_;
   Instant next_collect_;
-  VersionVector collected_;
   std::vector<Output> out_;
 };
 
@@ -272,8 +272,7 @@ void Node::Impl::staged(const Hash& content, bool complete, const Transfer::Outc
   }
 }
 
-/// What was on its way and stands somewhere here now (a user copied it, a displaced file turned up)
-/// need not come.
+/// What was on its way and has turned up here (a user copied it, it was displaced) need not come.
 void Node::Impl::use_appeared() {
   for (const Hash& content : replica_.take_appeared()) {
     for (const Path& path : transfer_.abandon(content)) {
@@ -303,16 +302,17 @@ void Node::Impl::collect(Instant now) {
   if (now < next_collect_) {
     return;
   }
-  next_collect_ = now + collect_interval;
   if (!scanning_) {  // what the folder still hides may be what the events are about
     replica_.set_own_held(reconciler_.held());
   }
   VersionVector stable = replica_.stable(options_.members);
   end_incarnations(now, stable);
-  if (stable != collected_) {
-    collected_ = std::move(stable);
-    replica_.collect(collected_);
+  replica_.collect(stable);
+  if (!scanning_ && replica_.any_alike()) {
+    // `stable` as well: in there a member that begins anew holds nothing.
+    replica_.collapse(replica_.endings().meet(stable, gossip_.shown_by_all()), collapse_max);
   }
+  next_collect_ = now + (replica_.collapsing() ? collapse_interval : collect_interval);
 }
 
 /// Nothing is on its way in, and nothing to be laid: what is left in `.p2psync/tmp` is of a

@@ -417,7 +417,7 @@ Summary summary_of(const std::uint8_t* packed) {
 }
 
 Summary summary_of(const Item& item) {
-  return {item.record.entry.versions.size(), item.fingerprint};
+  return {distinct(item.record.entry), item.fingerprint};
 }
 
 }  // namespace p2psync::engine

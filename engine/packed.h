@@ -26,7 +26,7 @@ namespace p2psync::engine {
 
 /// What a set of entries comes to.
 struct Summary {
-  std::uint64_t live = 0;   ///< siblings, not paths
+  std::uint64_t live = 0;   ///< siblings, not paths; those that say the same once
   Fingerprint fingerprint;  ///< the sum of theirs
   Summary& operator+=(const Summary& other);
   Summary& operator-=(const Summary& other);

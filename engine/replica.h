@@ -146,6 +146,12 @@ class Replica {
                   const std::function<bool(std::uint64_t, const Path&)>& visit) const;
   /// Drops what only members that lag would need: notes of deletions that every member holds.
   void collect(const VersionVector& stable);
+  /// Siblings that say the same become one, where `shown` (by all members; entry.h) covers them: of
+  /// so many paths at a time.
+  void collapse(const VersionVector& shown, std::size_t paths_max);
+  [[nodiscard]] bool any_alike() const { return !alike_.empty(); }
+  /// Some are left for the next time.
+  [[nodiscard]] bool collapsing() const { return collapse_rounds_ > 0 && any_alike(); }
   /// Past incarnations of this node's own that are on no list yet, with what is known of each.
   [[nodiscard]] std::vector<std::pair<Actor, std::uint64_t>> past() const;
   /// Puts one on the list. It must be over, all its events held by every member, and no member may
@@ -165,6 +171,7 @@ class Replica {
   void settle() {
     contents_.settle();
     directories_.settle();
+    alike_.settle();
     for (auto& [actor, events] : events_) {
       events.settle();
     }
@@ -226,6 +233,7 @@ class Replica {
       relearned_.insert(dot);
     }
   }
+  void note_alike(Index::Id id, const Entry& entry);
   void reindex(Index::Id id, const VersionVector& before, const VersionVector& after);
   void list(NodeId node, const Ending& ending);
   void fold();
@@ -264,6 +272,10 @@ class Replica {
   std::map<Actor, SortedBlocks<Event>> events_;
   std::map<Path, Path> copies_;     ///< conflict name -> its path, where they differ
   std::set<Path> tombstones_;       ///< paths with notes of deletions, or with nothing live
+  SortedBlocks<Index::Id> alike_;   ///< paths with siblings that say the same
+  VersionVector collapsed_;         ///< where these were last collapsed by
+  Index::Id collapse_from_ = 0;     ///< going round
+  int collapse_rounds_ = 0;         ///< that often to the end of them, then each was looked at
   std::map<Path, Path> doubtful_;   ///< by name
   std::set<Path> imported_copies_;  ///< imports under names that look like conflict copies
   std::set<Dot> relearned_;  ///< live events of this node's that this index did not see it make

@@ -75,6 +75,7 @@ void Replica::set_entry(const Path& path, Entry entry) {
   const Index::Id id =
       index_.update(path, [&entry](Record& changed) { changed.entry = std::move(entry); });
   reindex(id, seen_before, seen_after);
+  note_alike(id, record(path).entry);
   changed_records_.insert(path);
   if (live_before != live_after || kinds_changed) {
     liveness_changed(path);
@@ -335,6 +336,9 @@ VersionVector Replica::stable(std::span<const MemberName> members) const {
 }
 
 void Replica::collect(const VersionVector& stable) {
+  if (stable == stable_) {
+    return;
+  }
   stable_ = stable;
   const Known held = known(stable_);
   std::vector<Path> done;
@@ -362,6 +366,53 @@ void Replica::collect(const VersionVector& stable) {
     }
     index_.update(path, [&entry](Record& record) { record.entry = std::move(entry); });
     changed_records_.insert(path);
+  }
+}
+
+void Replica::note_alike(Index::Id id, const Entry& entry) {
+  if (distinct(entry) < entry.versions.size()) {
+    alike_.insert(id);
+  } else if (!alike_.empty()) {
+    alike_.erase(id);
+  }
+}
+
+void Replica::collapse(const VersionVector& shown, std::size_t paths_max) {
+  if (shown != collapsed_) {
+    collapsed_ = shown;
+    collapse_rounds_ = 2;
+  }
+  if (!collapsing()) {
+    return;
+  }
+  std::vector<Index::Id> some;
+  alike_.for_each_from(collapse_from_, [&](Index::Id id) {
+    some.push_back(id);
+    return some.size() < paths_max;
+  });
+  for (const Index::Id id : some) {
+    const auto& [path, record, fingerprint] = index_.item(id);
+    Entry entry = record.entry;
+    if (!engine::collapse(entry, known(shown))) {
+      continue;
+    }
+    // Laid out it is what it was, so this is no business of the disk's.
+    index_.update(Path(path), [&entry](Record& changed) {
+      for (Shown& name : changed.shown) {
+        std::erase_if(name.dots, [&](const Dot& dot) {
+          return changed.entry.find(dot) != nullptr && entry.find(dot) == nullptr;
+        });
+      }
+      changed.entry = std::move(entry);
+    });
+    changed_records_.insert(index_.item(id).path);
+    note_alike(id, index_.item(id).record.entry);
+  }
+  if (some.size() < paths_max) {
+    collapse_from_ = 0;
+    --collapse_rounds_;
+  } else {
+    collapse_from_ = some.back() + 1;
   }
 }
 

@@ -60,7 +60,7 @@ Summary naive_summary(const Model& model, std::string_view lower, std::string_vi
   Summary sum;
   for (const auto& [path, record] : model) {
     if (!PathLess{}(path, lower) && (upper.empty() || PathLess{}(path, upper))) {
-      sum += {record.entry.versions.size(), fingerprint(path, record.entry)};
+      sum += {distinct(record.entry), fingerprint(path, record.entry)};
     }
   }
   return sum;
