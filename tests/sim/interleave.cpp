@@ -20,7 +20,7 @@ std::vector<Scene> scenes_of(const InterleaveOptions& options) {
   files.nodes = options.nodes;
   files.paths = {"a", "b"};
   files.paths.resize(options.paths);
-  std::vector<Scene> scenes(6, files);
+  std::vector<Scene> scenes(7, files);
   scenes[1].name = "modes";
   scenes[1].modes = true;
   scenes[1].old_times = false;
@@ -36,20 +36,26 @@ std::vector<Scene> scenes_of(const InterleaveOptions& options) {
   scenes[4].restarts = 1;
   scenes[5].name = "collect";
   scenes[5].collect = true;
-  for (std::size_t i = 3; i < scenes.size(); ++i) {
+  scenes[6].name = "equal";
+  scenes[6].equal = true;
+  scenes[6].old_times = false;
+  for (std::size_t i = 3; i < 6; ++i) {
     --scenes[i].operations;  // what else can happen in them costs as much as an act
   }
   return scenes;
 }
 
 std::vector<Scene> planted_of(const InterleaveOptions& options) {
-  std::vector<Scene> scenes(3, scenes_of(options).front());
+  std::vector<Scene> scenes(4, scenes_of(options).front());
   scenes[0].name = "a deletion that takes the copies too";
   scenes[0].planted = Planted::greedy_delete;
   scenes[1].name = "a merge that forgets what the sender has seen";
   scenes[1].planted = Planted::blind_merge;
   scenes[2].name = "an exchange that leaves an entry out";
   scenes[2].planted = Planted::skipped_entry;
+  scenes[3].name = "a collapse of what others have not shown";
+  scenes[3].equal = true;
+  scenes[3].planted = Planted::hasty_collapse;
   for (Scene& scene : scenes) {
     scene.operations = planted_operations;
   }
@@ -109,7 +115,7 @@ void add_interleave_options(CLI::App& app, InterleaveOptions& options) {
       ->check(CLI::Range(1, 2))
       ->needs(wanted);
   app.add_option("--scene", options.scene, "with --interleavings: only this one")
-      ->check(CLI::IsMember({"files", "modes", "kinds", "late", "restart", "collect"}))
+      ->check(CLI::IsMember({"files", "modes", "kinds", "late", "restart", "collect", "equal"}))
       ->needs(wanted);
 }
 

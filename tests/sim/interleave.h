@@ -14,6 +14,8 @@
 //   restart   files, with one restart anywhere, also after a batch was laid and before its
 //             results were recorded                                                     N - 1 acts
 //   collect   files, with tombstones collected wherever all members hold them           N - 1 acts
+//   equal     files that may have the same bytes as another's, and siblings that say the same
+//             collapse as soon as a node may, or later
 // What is real: Replica, entry, layout, plan and Reconciler, and Gossip at both ends of each
 // exchange. What is ideal: a look, a batch and an exchange take no time (interleave_node.h).
 //
@@ -35,7 +37,8 @@
 // the same bytes and stand under one name.
 //
 // The tester is tested: with a deletion that takes the copies too, a merge that forgets what the
-// sender has seen, and an exchange that leaves an entry out, the search must fail.
+// sender has seen, an exchange that leaves an entry out, and a collapse of what others have not
+// shown, the search must fail.
 //
 // Cost, of one core's time: N = 3 takes 5 s and 11 MB, N = 4 some minutes and 170 MB. Each further
 // act costs about fifty times as much.

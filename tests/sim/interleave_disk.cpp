@@ -73,6 +73,9 @@ void ModelNode::merge(const Scene& scene, const ModelNode& sender) {
 void ModelNode::hear(const Scene& scene, const ModelNode& sender) {
   merge(scene, sender);
   settle(scene, nullptr);
+  if (scene.equal) {
+    tick(sender);
+  }
 }
 
 bool ModelNode::has(std::uint8_t content) const {
@@ -271,6 +274,24 @@ void ModelNode::reload(const Scene& scene, Log log) {
 
 void ModelNode::collect(const VersionVector& stable) {
   replica_.collect(stable);
+  (void)replica_.take_change();
+}
+
+bool ModelNode::learns_from_tick(const Scene& scene, const ModelNode& sender) const {
+  const auto before = equal_.find(sender.self_);
+  return scene.equal && replica_.any_alike() &&
+         sender.replica_.knowledge() == replica_.knowledge() &&
+         (before == equal_.end() || before->second != replica_.knowledge());
+}
+
+void ModelNode::collapse(const Scene& scene) {
+  VersionVector shown = replica_.knowledge();
+  for (const auto& [node, knowledge] : equal_) {
+    if (scene.planted != Planted::hasty_collapse) {
+      shown.meet(knowledge);
+    }
+  }
+  replica_.collapse(shown, SIZE_MAX);
   (void)replica_.take_change();
 }
 

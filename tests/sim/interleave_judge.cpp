@@ -94,6 +94,15 @@ std::string ModelNode::judge_entry(const Scene& scene, std::uint8_t path) const 
   for (std::size_t i = 0; record != nullptr && i < record->entry.versions.size(); ++i) {
     there.insert(record->entry.versions[i].dot);
   }
+  // One that says the same may stand for it.
+  for (const Event& event : history_) {
+    for (const Event& other : history_) {
+      if (scene.equal && owed.contains(event.dot) && there.contains(other.dot) &&
+          owed.contains(other.dot) && other.item.content == event.item.content) {
+        there.insert(event.dot);
+      }
+    }
+  }
   std::set<Dot> beyond;
   std::ranges::set_difference(there, owed, std::inserter(beyond, beyond.end()));
   if (std::ranges::includes(there, owed) && std::ranges::includes(twins, beyond)) {
@@ -207,6 +216,9 @@ Fingerprint ModelNode::digest() const {
     for (const auto& [actor, floor] : dirty.floor) {
       digest.number(actor.node).number(actor.incarnation).number(floor);
     }
+  }
+  for (const auto& [node, knowledge] : equal_) {
+    digest.number(node).encoded(knowledge);
   }
   const Fingerprint history = history_digest();
   return digest.number(history.low).number(history.high).text(broken_).sum();

@@ -86,6 +86,9 @@ std::vector<Act> ModelNode::acts(const Scene& scene) const {
     if (scene.old_times) {
       acts.push_back({write_old, path, {}});
     }
+    if (scene.equal) {
+      acts.push_back({write_common, path, {}});
+    }
     if (scene.kinds && !is_directory(path)) {
       acts.push_back({directory, path, {}});
     }
@@ -126,6 +129,9 @@ void ModelNode::act(const Scene& scene, const Act& act) {
     case Act::What::write: write(scene, act.name, {Kind::file, 0644, young, content}); break;
     case Act::What::write_old:
       write(scene, act.name, {Kind::file, 0644, 1'000'000 - step, content});
+      break;
+    case Act::What::write_common:
+      write(scene, act.name, {Kind::file, 0644, young, common_content});
       break;
     case Act::What::directory:
       write(scene, act.name, {Kind::directory, 0755, 0, directory_content});
@@ -175,7 +181,7 @@ EventSet ModelNode::showing(std::uint8_t path, std::uint8_t content) const {
   for (const Event& event : history_) {
     for (const Event& edit : history_) {
       if (event.path == path && event.metadata_only && (shown & bit(edit.id)) != 0 &&
-          (contents_in(path, edit.behind) & bit(event.item.content)) != 0) {
+          (contents_in(path, edit.behind & event.behind) & bit(event.item.content)) != 0) {
         shown |= bit(event.id);
       }
     }
@@ -193,14 +199,30 @@ EventSet ModelNode::live() const {
   return written & ~superseded;
 }
 
+EventSet ModelNode::bases(const Event& event) const {
+  EventSet bases = 0;
+  for (const Event& other : history_) {
+    if ((event.superseded & bit(other.id)) != 0 && other.item.content == event.item.content) {
+      bases |= other.metadata_only ? this->bases(other) : bit(other.id);
+    }
+  }
+  return bases;
+}
+
 EventSet ModelNode::hidden(EventSet Event::* past) const {
   const EventSet standing = live();
   EventSet hidden = 0;
   for (const Event& event : history_) {
+    if (!event.metadata_only) {
+      continue;
+    }
+    const EventSet bytes = bases(event);
     for (const Event& edit : history_) {
-      if (event.metadata_only && edit.path == event.path && !edit.metadata_only &&
-          (standing & bit(edit.id)) != 0 && edit.item.content != event.item.content &&
-          (contents_in(event.path, edit.*past) & bit(event.item.content)) != 0) {
+      const EventSet replaced = bytes & edit.*past;
+      // Of several who wrote these bytes, an edit may have replaced only one.
+      const bool surely = past == &Event::behind ? replaced == bytes : replaced != 0;
+      if (edit.path == event.path && !edit.metadata_only && (standing & bit(edit.id)) != 0 &&
+          edit.item.content != event.item.content && surely) {
         hidden |= bit(event.id);
       }
     }

@@ -17,7 +17,13 @@
 namespace p2psync::sim {
 
 /// A mistake that is made on purpose: each must be found.
-enum class Planted : std::uint8_t { nothing, greedy_delete, blind_merge, skipped_entry };
+enum class Planted : std::uint8_t {
+  nothing,
+  greedy_delete,
+  blind_merge,
+  skipped_entry,
+  hasty_collapse
+};
 
 /// One world, of which every history within the bound is played.
 struct Scene {
@@ -25,12 +31,13 @@ struct Scene {
   std::size_t operations = 3;
   std::size_t nodes = 3;
   std::vector<std::string> paths;
-  bool old_times = true;     ///< writes with an mtime before all others, too
-  bool renames = true;       ///< of paths, and of copies onto their path
-  bool modes = false;        ///< chmod
-  bool kinds = false;        ///< mkdir, symlinks, and each in the place of each
-  bool late = false;         ///< contents arrive in steps of their own
-  bool collect = false;      ///< notes of deletions are collected
+  bool old_times = true;  ///< writes with an mtime before all others, too
+  bool renames = true;    ///< of paths, and of copies onto their path
+  bool modes = false;     ///< chmod
+  bool kinds = false;     ///< mkdir, symlinks, and each in the place of each
+  bool late = false;      ///< contents arrive in steps of their own
+  bool collect = false;   ///< notes of deletions are collected
+  bool equal = false;     ///< several write the same bytes, and siblings that say the same collapse
   std::size_t restarts = 0;  ///< in all
   Planted planted = Planted::nothing;
 };
@@ -39,6 +46,7 @@ struct Scene {
 using EventId = std::uint8_t;
 using EventSet = std::uint64_t;
 inline constexpr std::uint8_t directory_content = 255;
+inline constexpr std::uint8_t common_content = 61;  ///< above all events
 inline constexpr std::size_t acts_a_node_max = 10;
 
 struct Item {
@@ -74,7 +82,16 @@ struct Event {
 [[nodiscard]] engine::Seen seen_of(const Item& item);
 
 struct Act {
-  enum class What : std::uint8_t { write, write_old, directory, link, remove, rename, mode };
+  enum class What : std::uint8_t {
+    write,
+    write_old,
+    write_common,
+    directory,
+    link,
+    remove,
+    rename,
+    mode
+  };
   What what = What::write;
   std::string name;
   std::string to;  ///< of a rename
@@ -102,6 +119,14 @@ class ModelNode {
   void hear_and_crash(const Scene& scene, const ModelNode& sender);
   /// Forgets what every member holds.
   void collect(const engine::VersionVector& stable);
+  /// The other knows the same at this moment, and that is news to one who has siblings to collapse.
+  [[nodiscard]] bool learns_from_tick(const Scene& scene, const ModelNode& sender) const;
+  void tick(const ModelNode& sender) { equal_[sender.self_] = sender.replica_.knowledge(); }
+  /// Siblings that say the same become one, where all are known to have shown them.
+  void collapse(const Scene& scene);
+  [[nodiscard]] bool can_collapse(const Scene& scene) const {
+    return replica_.any_alike() && equal_.size() + 1 == scene.nodes;
+  }
 
   [[nodiscard]] const engine::Replica& replica() const { return replica_; }
   [[nodiscard]] EventSet heard() const { return heard_; }
@@ -136,7 +161,10 @@ class ModelNode {
   [[nodiscard]] EventSet showing(std::uint8_t path, std::uint8_t content) const;
   [[nodiscard]] EventSet contents_in(std::uint8_t path, EventSet events) const;
   [[nodiscard]] EventSet live() const;
-  /// Live changes of mode whose bytes a live edit, as far as `past` goes, has replaced.
+  /// Who wrote the bytes whose mode or time this changes.
+  [[nodiscard]] EventSet bases(const Event& event) const;
+  /// Live changes of mode whose bytes a live edit, as far as `past` goes, has replaced: by `behind`
+  /// of all who wrote them, by `cleared` of any.
   [[nodiscard]] EventSet hidden(EventSet Event::* past) const;
   [[nodiscard]] Event departure(const Scene& scene, const std::string& name) const;
   [[nodiscard]] const std::string* name_of(const Scene& scene, std::uint8_t path,
@@ -167,6 +195,8 @@ class ModelNode {
   std::vector<engine::Dirty> pending_;  ///< not laid out yet
   std::set<std::uint8_t> missing_;
   std::set<std::uint8_t> staged_;
+  /// What each other node knew and showed when this one last heard all of that; with Scene::equal.
+  std::map<std::uint8_t, engine::VersionVector> equal_;
   std::string broken_;  ///< a step that could not be
 };
 

@@ -17,6 +17,7 @@ std::string describe_act(const Act& act) {
   switch (act.what) {
     case Act::What::write: return "writes " + act.name;
     case Act::What::write_old: return "writes " + act.name + " with an old mtime";
+    case Act::What::write_common: return "writes the common bytes to " + act.name;
     case Act::What::directory: return "makes the directory " + act.name;
     case Act::What::link: return "links " + act.name;
     case Act::What::remove: return "deletes " + act.name;
@@ -77,6 +78,9 @@ std::vector<Step> Search::steps(const Triple& nodes) const {
           steps.push_back({Step::What::crash, to, from});
         }
       }
+      if (from != to && hears.learns_from_tick(scene_, tells) && new_to(tells, hears)) {
+        steps.push_back({Step::What::tick, to, from});
+      }
     }
     if (!new_to(hears, hears)) {
       continue;
@@ -94,6 +98,9 @@ std::vector<Step> Search::steps(const Triple& nodes) const {
     }
     if (scene_.collect && hears.replica().tombstones() > 0) {
       steps.push_back({Step::What::collect, to, 0});
+    }
+    if (hears.can_collapse(scene_)) {
+      steps.push_back({Step::What::collapse, to, 0});
     }
   }
   return steps;
@@ -194,7 +201,8 @@ bool Search::take(const Triple& from, const Step& step, Triple& to) {
   ++findings_.transitions;
   to = from;
   const NodeNumber mine = from.at(step.node);
-  const bool heard = step.what == Step::What::exchange || step.what == Step::What::crash;
+  const bool heard = step.what == Step::What::exchange || step.what == Step::What::crash ||
+                     step.what == Step::What::tick;
   const std::uint64_t other = heard ? from.at(step.detail) : step.detail;
   const std::uint64_t key = static_cast<std::uint64_t>(step.what) << 56 | other << 28 | mine;
   // What is collected depends on all of them.
@@ -223,6 +231,8 @@ Search::NodeNumber Search::make(const Triple& from, const Step& step) {
     case Step::What::act: made.act(scene_, before.acts(scene_)[step.detail]); break;
     case Step::What::exchange: made.hear(scene_, node(from.at(step.detail))); break;
     case Step::What::crash: made.hear_and_crash(scene_, node(from.at(step.detail))); break;
+    case Step::What::tick: made.tick(node(from.at(step.detail))); break;
+    case Step::What::collapse: made.collapse(scene_); break;
     case Step::What::fetch: made.fetch(scene_, step.detail); break;
     case Step::What::restart: made.restart(scene_); break;
     case Step::What::collect: {
@@ -317,6 +327,9 @@ std::string Search::describe(const Triple& from, const Step& step) const {
     case Step::What::fetch: return name + " fetches " + std::to_string(step.detail);
     case Step::What::restart: return name + " restarts";
     case Step::What::collect: return name + " collects tombstones";
+    case Step::What::tick:
+      return name + " finds that it knows what " + names.at(step.detail) + " does";
+    case Step::What::collapse: return name + " collapses what says the same";
   }
   return {};
 }

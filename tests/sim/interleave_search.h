@@ -23,7 +23,17 @@
 namespace p2psync::sim {
 
 struct Step {
-  enum class What : std::uint8_t { start, act, exchange, crash, fetch, restart, collect };
+  enum class What : std::uint8_t {
+    start,
+    act,
+    exchange,
+    crash,
+    fetch,
+    restart,
+    collect,
+    tick,
+    collapse
+  };
   What what = What::start;
   std::uint8_t node = 0;    ///< whose state changes
   std::uint8_t detail = 0;  ///< which act, which content, or the node that it hears from

@@ -41,6 +41,7 @@ constexpr std::array<std::string_view, point_count> names{
     "a folder was read anew",
     "an import turned out to be old",
     "a chunk of an unfinished content was sent",
+    "siblings that said the same became one",
 };
 
 }  // namespace
@@ -132,6 +133,8 @@ void Sometimes::observe(const Path& path, const Record* before, const Record* af
   for (const Sibling& sibling : was.versions) {
     const bool went = is.find(sibling.dot) == nullptr;
     hit(Point::import_superseded, went && sibling.version.imported ? 1 : 0);
+    hit(Point::collapsed,
+        went && is.context == was.context && distinct(is) == distinct(was) ? 1 : 0);
   }
 }
 

@@ -50,6 +50,7 @@ enum class Point : std::uint8_t {
   index_read_anew,
   import_superseded,
   unfinished_served,
+  collapsed,
   count
 };
 inline constexpr std::size_t point_count = static_cast<std::size_t>(Point::count);
