@@ -265,7 +265,7 @@ void Replica::doubt(const Path& path, const Path& name, std::optional<Shown> lai
   settle_doubt(name, nullptr);
   index_.update(path, [&](Record& record) { record.doubts.push_back({name, std::move(laid)}); });
   doubtful_[name] = path;
-  changed_records_.insert(path);
+  record_changed(path);
 }
 
 bool Replica::in_doubt(const Path& path) const {
@@ -287,7 +287,7 @@ void Replica::settle_doubt(const Path& name, const Signature* found) {
     laid = std::move(doubt->laid);
     record.doubts.erase(doubt);
   });
-  changed_records_.insert(path);
+  record_changed(path);
   mark_dirty(path);
   const Shown* old = shown(name);
   if (found != nullptr && old != nullptr && !old->signature.unproven()) {
@@ -404,7 +404,7 @@ void Replica::show(const Path& path, Shown shown) {
   if (content) {
     list_content(id, *content);
   }
-  changed_records_.insert(path);
+  record_changed(path);
 }
 
 std::optional<Index::Id> Replica::directory_id(std::uint64_t inode) const {
@@ -465,7 +465,7 @@ void Replica::unshow(const Path& path, const Path& name) {
   if (content) {
     unlist_content(path, id, *content);
   }
-  changed_records_.insert(path);
+  record_changed(path);
   mark_dirty(path);
   // Whoever waits for the name, or for the directory to become empty, can go on.
   if (name != path) {

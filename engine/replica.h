@@ -234,6 +234,11 @@ class Replica {
     }
   }
   void note_alike(Index::Id id, const Entry& entry);
+  void record_changed(const Path& path) {
+    if (changed_records_.empty() || changed_records_.back() != path) {
+      changed_records_.push_back(path);
+    }
+  }
   void reindex(Index::Id id, const VersionVector& before, const VersionVector& after);
   void list(NodeId node, const Ending& ending);
   void fold();
@@ -295,7 +300,7 @@ class Replica {
   std::optional<std::uint64_t> applied_;
   std::vector<Dirty> dirty_;
   std::vector<Path> new_directories_;
-  std::set<Path, PathLess> changed_records_;
+  std::vector<Path> changed_records_;  ///< in no order, and some twice
   bool knowledge_changed_ = false;
   std::vector<ListedEnding> new_endings_;
   std::set<NodeId> changed_rows_;

@@ -76,7 +76,7 @@ void Replica::set_entry(const Path& path, Entry entry) {
       index_.update(path, [&entry](Record& changed) { changed.entry = std::move(entry); });
   reindex(id, seen_before, seen_after);
   note_alike(id, record(path).entry);
-  changed_records_.insert(path);
+  record_changed(path);
   if (live_before != live_after || kinds_changed) {
     liveness_changed(path);
   }
@@ -365,7 +365,7 @@ void Replica::collect(const VersionVector& stable) {
       tombstones_.erase(path);
     }
     index_.update(path, [&entry](Record& record) { record.entry = std::move(entry); });
-    changed_records_.insert(path);
+    record_changed(path);
   }
 }
 
@@ -405,7 +405,7 @@ void Replica::collapse(const VersionVector& shown, std::size_t paths_max) {
       }
       changed.entry = std::move(entry);
     });
-    changed_records_.insert(index_.item(id).path);
+    record_changed(index_.item(id).path);
     note_alike(id, index_.item(id).record.entry);
   }
   if (some.size() < paths_max) {
@@ -456,9 +456,21 @@ std::vector<Dirty> Replica::take_dirty() {
 
 Change Replica::take_change() {
   Change change;
-  for (const Path& path : changed_records_) {
+  // Nearly always they are in order as they come: of a listing, of a batch, of a peer's entries.
+  std::vector<Path> changed = std::exchange(changed_records_, {});
+  if (!std::ranges::is_sorted(changed, PathLess())) {
+    std::ranges::sort(changed, PathLess());
+  }
+  const auto again = std::ranges::unique(changed);
+  changed.erase(again.begin(), again.end());
+  change.records.reserve(changed.size());
+  for (Path& path : changed) {
     const Record* record = index_.find(path);
-    change.records.push_back({path, record == nullptr ? std::nullopt : std::optional(*record)});
+    auto& made = change.records.emplace_back();
+    made.path = std::move(path);
+    if (record != nullptr) {
+      made.record = *record;
+    }
   }
   if (knowledge_changed_) {
     change.knowledge = knowledge_;
@@ -470,7 +482,6 @@ Change Replica::take_change() {
   change.kept = std::exchange(new_kept_, {});
   change.forgotten = std::exchange(forgotten_, {});
   change.applied = std::exchange(applied_, std::nullopt);
-  changed_records_.clear();
   changed_rows_.clear();
   knowledge_changed_ = false;
   return change;

@@ -131,7 +131,7 @@ void Replica::load_doubts(const Path& path, const std::vector<Relaid>& carried_o
              });
     });
     if (gone > 0) {
-      changed_records_.insert(path);
+      record_changed(path);
     }
     for (const Doubt& doubt : record.doubts) {
       doubtful_[doubt.name] = path;
