@@ -351,9 +351,8 @@ std::vector<Output> Node::Impl::finish(Instant now) {
   for (int round = 0; round < 4; ++round) {
     use_appeared();
     std::vector<Dirty> dirty = replica_.take_dirty();
-    for (Dirty& path : dirty) {
-      reconciler_.add(std::move(path));
-    }
+    const bool any_dirty = !dirty.empty();
+    reconciler_.add(std::move(dirty));
     std::optional<Apply> apply = reconciler_.next(
         now, [this](const Path& name) { return scan_.holds(name); },
         [this](const Path& path, const std::vector<Need>& needs) {
@@ -364,7 +363,7 @@ std::vector<Output> Node::Impl::finish(Instant now) {
       out_.push_back(std::move(*apply));
     }
     scan_.next(now, [this](const Path& name) { return reconciler_.busy(name); }, out_);
-    if (dirty.empty() && !apply && !replica_.any_dirty()) {
+    if (!any_dirty && !apply && !replica_.any_dirty()) {
       break;  // also what an absence has just made of it
     }
   }

@@ -36,37 +36,53 @@ bool settled(const Plan& made, const std::vector<StepResult>& results) {
   return true;
 }
 
-bool lays_directory(const Plan::Effect& effect, const Path& path) {
-  return effect.name == path && effect.after && effect.after->version.kind == Kind::directory;
-}
+using Floors = std::vector<std::pair<Actor, std::uint64_t>>;
 
-}  // namespace
-
-void Reconciler::add(Dirty dirty) {
-  auto& floors = pending_[dirty.path].floor;
+/// Each actor's lowest.
+void note_floors(Floors& floors, Floors more) {
   if (floors.empty()) {
-    floors = std::move(dirty.floor);
+    floors = std::move(more);
+    return;
   }
-  for (const auto& [actor, floor] : dirty.floor) {
-    const auto known = std::ranges::find(floors, actor, &std::pair<Actor, std::uint64_t>::first);
+  for (const auto& [actor, floor] : more) {
+    const auto known = std::ranges::find(floors, actor, &Floors::value_type::first);
     if (known == floors.end()) {
       floors.emplace_back(actor, floor);
     } else {
       known->second = std::min(known->second, floor);
     }
   }
-  if (const auto trouble = troubles_.find(dirty.path);
-      trouble != troubles_.end() && trouble->second.error.code == ErrorCode::changed) {
-    troubles_.erase(trouble);  // news: it may be about what was in the way
+}
+
+bool lays_directory(const Plan::Effect& effect, const Path& path) {
+  return effect.name == path && effect.after && effect.after->version.kind == Kind::directory;
+}
+
+}  // namespace
+
+/// They mostly come in path order: behind where one has gone the next one goes.
+void Reconciler::add(std::vector<Dirty> dirty) {
+  auto pending_at = pending_.end();
+  auto ready_at = ready_.end();
+  auto news_at = news_.end();
+  for (auto& [path, floor] : dirty) {
+    const auto pending = pending_.try_emplace(pending_at, path);
+    note_floors(pending->second.floor, std::move(floor));
+    pending->second.coming = false;
+    if (const auto trouble = troubles_.find(path);
+        trouble != troubles_.end() && trouble->second.error.code == ErrorCode::changed) {
+      troubles_.erase(trouble);  // news: it may be about what was in the way
+    }
+    pending_at = std::next(pending);
+    ready_at = std::next(ready_.insert(ready_at, path));
+    news_at = std::next(news_.insert(news_at, std::move(path)));
   }
-  ready(dirty.path);
-  news_.insert(std::move(dirty.path));
 }
 
 void Reconciler::ready(const Path& path) {
   if (const auto pending = pending_.find(path); pending != pending_.end()) {
     pending->second.coming = false;
-    ready_.insert(path);
+    ready_.insert(ready_.end(), path);  // contents come in path order
   }
 }
 
@@ -206,7 +222,7 @@ std::optional<Apply> Reconciler::next(Instant now, const std::function<bool(cons
       ready_below(path);
     }
     (only_removes(made) ? removals : batch.jobs).push_back({path, std::exchange(made.steps, {})});
-    flight_.emplace(path, std::move(made));
+    flight_.emplace_hint(flight_.end(), path, std::move(made));
   }
   ready_.insert(later.begin(), later.end());
   held_up_ = later.size();
@@ -229,9 +245,12 @@ Reconciler::Outcome Reconciler::done(Instant now, const ApplyDone& results) {
   busy_names_.clear();
   gather_until_ = now + gather_wait;
   replica_.applied(batch_in_flight_);
+  auto next = flight.begin();  // they are in the order of the jobs
   for (const Applied& applied : results.jobs) {
-    const auto job = flight.find(applied.path);
+    const bool in_turn = next != flight.end() && next->first == applied.path;
+    const auto job = in_turn ? next : flight.find(applied.path);
     invariant(job != flight.end(), "a result belongs to a job in flight");
+    next = std::next(job);
     Plan& made = job->second;
     invariant(applied.results.size() <= made.effects.size(), "at most one result a step");
     const bool all = settled(made, applied.results);

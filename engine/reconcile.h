@@ -66,7 +66,7 @@ class Reconciler {
  public:
   explicit Reconciler(Replica& replica) : replica_(replica) {}
 
-  void add(Dirty dirty);
+  void add(std::vector<Dirty> dirty);
   /// The bytes of a content are here now, or can no longer be had where they were thought to be.
   void content_changed(const Path& path) { ready(path); }
   using Tell = std::function<void(const Path&, std::vector<Need>)>;

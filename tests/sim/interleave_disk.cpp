@@ -1,5 +1,6 @@
 // What the program does: exchange, laying out on an ideal disk, crash and restart.
 #include <algorithm>
+#include <iterator>
 
 #include "tests/sim/interleave_node.h"
 
@@ -92,15 +93,12 @@ void ModelNode::fetch(const Scene& scene, std::uint8_t content) {
 
 void ModelNode::settle(const Scene& scene, Log* log) {
   Reconciler reconciler(replica_);
-  for (const Dirty& dirty : pending_) {
-    reconciler.add(dirty);
-  }
+  reconciler.add(pending_);
   std::map<Path, std::set<std::uint8_t>> needs;
   for (int round = 0;; ++round) {
-    for (Dirty& dirty : replica_.take_dirty()) {
-      reconciler.add(dirty);
-      pending_.push_back(std::move(dirty));
-    }
+    std::vector<Dirty> dirty = replica_.take_dirty();
+    reconciler.add(dirty);
+    std::ranges::move(dirty, std::back_inserter(pending_));
     std::vector<Path> fed;
     const auto need = [&](const Path& path, const std::vector<Need>& wanted) {
       needs[path].clear();

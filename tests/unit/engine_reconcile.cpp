@@ -42,9 +42,7 @@ void show(Replica& replica, const Path& name, const Dot& dot, const Version& ver
 /// The next batch, from what has changed in the replica.
 std::optional<Apply> next(Reconciler& reconciler, Replica& replica, const Path& held_up = {},
                           Instant now = {}, bool coming = false) {
-  for (const Dirty& dirty : replica.take_dirty()) {
-    reconciler.add(dirty);
-  }
+  reconciler.add(replica.take_dirty());
   return reconciler.next(
       now, [&](const Path& name) { return name == held_up; },
       [](const Path&, const std::vector<Need>&) {}, coming);
@@ -235,9 +233,7 @@ TEST_CASE(
   REQUIRE(next(reconciler, replica));
   replica.merge({"b", {{{peer, 2}}, {{{peer, 2}, missing}}, {}}}, {});
   replica.merge({"c", {{{peer, 3}}, {{{peer, 3}, here}}, {}}}, {});
-  for (const Dirty& dirty : replica.take_dirty()) {
-    reconciler.add(dirty);
-  }
+  reconciler.add(replica.take_dirty());
   CHECK(reconciler.wake_at() == Instant{});
   std::vector<Path> told;
   const auto tell = [&](const Path& path, const std::vector<Need>& needs) {
@@ -301,9 +297,7 @@ TEST_CASE("reconcile: what can be laid and is not yet is behind, what a look hol
       const Dot dot{peer, ++sequence};
       replica.merge({beginning + std::to_string(i), {{dot}, {{dot, one}}, {}}}, {});
     }
-    for (Dirty& dirty : replica.take_dirty()) {
-      reconciler.add(std::move(dirty));
-    }
+    reconciler.add(replica.take_dirty());
   };
   const auto next_batch = [&](bool held_up) {
     return reconciler.next(
@@ -325,9 +319,7 @@ TEST_CASE(
   const Version one = version(1, 10, "beta");
   replica.merge({"d/a", {{{peer, 1}}, {{{peer, 1}, one}}, {}}}, {});
   Reconciler reconciler(replica);
-  for (Dirty& dirty : replica.take_dirty()) {
-    reconciler.add(std::move(dirty));
-  }
+  reconciler.add(replica.take_dirty());
   const Instant start{std::chrono::hours(1)};
   std::vector<Hash> told;
   const auto next_batch = [&] {
