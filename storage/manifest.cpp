@@ -123,11 +123,13 @@ std::optional<Manifest> apply_difference(const Manifest& base,
                                          std::uint64_t size, const ChunkSizes& sizes) {
   Manifest manifest;
   std::uint64_t length = 0;
+  // Only what is cut off before a run of zeros, and the last, may be shorter than `min`.
+  const std::uint64_t most = std::min<std::uint64_t>(2 * (size / sizes.min) + 2, chunks_max);
   const auto add = [&](const engine::Chunk& chunk) {
     manifest.push_back(chunk);
     length += chunk.length;
     return chunk.length > 0 && chunk.length <= sizes.max && length <= size &&
-           manifest.size() <= chunks_max;
+           manifest.size() <= most;
   };
   while (!difference.empty()) {
     const auto head = take_number(difference);

@@ -168,7 +168,7 @@ TEST_CASE("manifest: a difference gives back what it was made from, whatever the
     for (Manifest* each : {&base, &manifest}) {
       const std::size_t count = random.below(40);
       for (std::size_t i = 0; i < count; ++i) {
-        engine::Chunk chunk{1 + static_cast<std::uint32_t>(random.below(2)), {}};
+        engine::Chunk chunk{small.min + static_cast<std::uint32_t>(random.below(2)), {}};
         chunk.hash.bytes[0] = static_cast<std::uint8_t>(random.below(4));
         each->push_back(chunk);
       }
@@ -205,6 +205,13 @@ TEST_CASE("manifest: whatever a peer sends is refused or a manifest of that size
   // As many chunks as a number can say, of nothing.
   const std::vector<std::uint8_t> bomb(1000, 0xFE);
   CHECK(!apply_difference(base, bomb, ~std::uint64_t{0}, small));
+  // Nor is one that a chunker of these sizes would not make: a few bytes would stand for millions
+  // of chunks.
+  const std::uint64_t size = 1000 * small.min;
+  Manifest crumbs(2000, engine::Chunk{static_cast<std::uint32_t>(small.min / 2), {}});
+  CHECK(apply_difference({}, difference({}, crumbs), size, small) == crumbs);
+  crumbs.assign(4000, engine::Chunk{static_cast<std::uint32_t>(small.min / 4), {}});
+  CHECK(!apply_difference({}, difference({}, crumbs), size, small));
 }
 
 TEST_CASE("manifest: one that was damaged on the disk is one that is not there") {
