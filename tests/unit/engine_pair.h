@@ -82,6 +82,13 @@ class Pair {
     take(2, PeerDown{1});
   }
   void touch(NodeId id, const Path& name) { take(id, Touched{{name}}); }
+  void hear(NodeId id, Input input) { take(id, std::move(input)); }
+  /// To the next moment that this node waits for.
+  void let_time_go_on(NodeId id) {
+    now_ = std::max(now_ + std::chrono::milliseconds(1), hosts_[id].node->wake_at());
+    take(id, Wake{});
+    drain();
+  }
   [[nodiscard]] Instant now() const { return now_; }
 
   /// Everything that is under way arrives; time stands still.

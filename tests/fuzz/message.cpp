@@ -1,0 +1,21 @@
+// One message of a peer, as it comes out of a frame. First byte: the frame's kind.
+#include <algorithm>
+
+#include "net/wire.h"
+#include "tests/fuzz/input.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace p2psync;
+  fuzz::View bytes(data, size);
+  const auto kind = static_cast<net::FrameKind>(fuzz::take_byte(bytes));
+  const auto message = net::decode_message(kind, bytes);
+  if (!message) {
+    fuzz::require(message.error().code == ErrorCode::corrupt, "what cannot be decoded is corrupt");
+    return 0;
+  }
+  fuzz::require(net::kind_of(*message) == kind, "a message is of the kind that its frame names");
+  const auto frame = net::encode_message(*message);
+  const fuzz::View body = fuzz::View(frame).subspan(net::header_bytes);
+  fuzz::require(std::ranges::equal(body, bytes), "what was decoded encodes to what came");
+  return 0;
+}
