@@ -133,6 +133,9 @@ void drop_stale_imports(Entry& entry);
 [[nodiscard]] bool says_the_same(const Version& a, const Version& b);
 /// How many siblings there are when those that say the same count once.
 [[nodiscard]] std::size_t distinct(const Entry& entry);
+[[nodiscard]] inline bool any_alike_in(const Entry& entry) {
+  return distinct(entry) < entry.versions.size();
+}
 /// Of siblings that say the same leaves one, with the rank, time and mode of the highest rank and
 /// with the label and tag of the smallest tag. Only those that `held` covers are looked at: what
 /// every member shows, at a moment from which all is known here that it knew. False: nothing to do.

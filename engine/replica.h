@@ -233,7 +233,7 @@ class Replica {
       relearned_.insert(dot);
     }
   }
-  void note_alike(Index::Id id, const Entry& entry);
+  void note_alike(Index::Id id, bool alike);
   void record_changed(const Path& path) {
     if (changed_records_.empty() || changed_records_.back() != path) {
       changed_records_.push_back(path);

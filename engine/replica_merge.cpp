@@ -53,6 +53,7 @@ void Replica::set_entry(const Path& path, Entry entry) {
   const Entry& before = record(path).entry;
   const bool live_before = before.live();
   const bool live_after = entry.live();
+  const bool alike = any_alike_in(entry);
   const bool kinds_changed = has_directory(before) != has_directory(entry);
   Dirty dirty{path, {}};
   for (const auto& [actor, sequence] : entry.context.items()) {
@@ -75,7 +76,7 @@ void Replica::set_entry(const Path& path, Entry entry) {
   const Index::Id id =
       index_.update(path, [&entry](Record& changed) { changed.entry = std::move(entry); });
   reindex(id, seen_before, seen_after);
-  note_alike(id, record(path).entry);
+  note_alike(id, alike);
   record_changed(path);
   if (live_before != live_after || kinds_changed) {
     liveness_changed(path);
@@ -369,10 +370,10 @@ void Replica::collect(const VersionVector& stable) {
   }
 }
 
-void Replica::note_alike(Index::Id id, const Entry& entry) {
-  if (distinct(entry) < entry.versions.size()) {
+void Replica::note_alike(Index::Id id, bool alike) {
+  if (alike) {
     alike_.insert(id);
-  } else if (!alike_.empty()) {
+  } else {
     alike_.erase(id);
   }
 }
@@ -406,7 +407,7 @@ void Replica::collapse(const VersionVector& shown, std::size_t paths_max) {
       changed.entry = std::move(entry);
     });
     record_changed(index_.item(id).path);
-    note_alike(id, index_.item(id).record.entry);
+    note_alike(id, any_alike_in(index_.item(id).record.entry));
   }
   if (some.size() < paths_max) {
     collapse_from_ = 0;

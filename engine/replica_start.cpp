@@ -93,7 +93,7 @@ void Replica::load(Index::Id id, const Plain& plain) {
 void Replica::load(Index::Id id, const Path& path, const Record& record) {
   const Entry& entry = record.entry;
   reindex(id, {}, entry.context);
-  note_alike(id, entry);
+  note_alike(id, any_alike_in(entry));
   if (!entry.context.empty() && (!entry.live() || !entry.deletions.empty())) {
     tombstones_.insert(path);
   }
