@@ -232,6 +232,10 @@ class Link {
   void drain() {
     while (!under_way_.empty()) {
       ++flights_;
+      searches_ += std::ranges::any_of(under_way_, [](const auto& sent) {
+        const auto* received = std::get_if<Received>(&sent.second);
+        return received != nullptr && std::holds_alternative<Ranges>(received->message);
+      });
       for (auto& [to, input] : std::exchange(under_way_, {})) {
         step(to, std::move(input));
       }
@@ -239,12 +243,14 @@ class Link {
   }
 
   void forget() {
-    wire_ = flights_ = 0;
+    wire_ = search_ = flights_ = searches_ = 0;
     spent_ = {};
   }
   void tell(benchmark::State& state) const {
     state.counters["wire"] = static_cast<double>(wire_);
+    state.counters["search"] = static_cast<double>(search_);
     state.counters["flights"] = static_cast<double>(flights_);
+    state.counters["search_flights"] = static_cast<double>(searches_);
     state.counters["step_us"] = std::chrono::duration<double, std::micro>(spent_).count();
   }
   [[nodiscard]] std::size_t flights() const { return flights_; }
@@ -273,7 +279,11 @@ class Link {
     std::vector<Input> answers;  // after all that was said before
     for (Output& output : outputs) {
       if (auto* send = std::get_if<Send>(&output)) {
-        wire_ += encode(send->message).size();
+        const std::size_t bytes = encode(send->message).size();
+        wire_ += bytes;
+        if (std::holds_alternative<Ranges>(send->message)) {
+          search_ += bytes;
+        }
         under_way_.emplace_back(send->peer, Received{id, std::move(send->message)});
       } else if (const auto* look = std::get_if<Look>(&output)) {
         LookDone done;
@@ -298,7 +308,9 @@ class Link {
   std::vector<std::pair<NodeId, Input>> under_way_;
   std::pair<Path, Seen> written_;
   std::size_t wire_ = 0;
+  std::size_t search_ = 0;  ///< of that, to find what differs: the rest are the entries themselves
   std::size_t flights_ = 0;
+  std::size_t searches_ = 0;  ///< of those, with messages of the search
   std::chrono::steady_clock::duration spent_{};
 };
 
