@@ -38,7 +38,6 @@ target_compile_definitions(p2psync_asio_headers INTERFACE ASIO_STANDALONE ASIO_H
                            ASIO_HAS_STD_COROUTINE=1 ASIO_HAS_STD_ALIGNED_ALLOC=1 ASIO_NO_DEPRECATED)
 target_link_libraries(p2psync_asio_headers INTERFACE Threads::Threads)
 p2psync_header_library(tomlplusplus toml++/toml.h libtomlplusplus-dev)
-target_compile_definitions(p2psync_tomlplusplus_headers INTERFACE TOML_EXCEPTIONS=0)
 p2psync_header_library(doctest doctest/doctest.h doctest-dev)
 
 p2psync_package(fmt libfmt-dev fmt fmt::fmt)

@@ -1,5 +1,20 @@
 #include "apps/p2psync/settings.h"
 
+#include <stdexcept>
+
+namespace p2psync::app {
+namespace {
+
+/// The parser's own assertion failed. Some malformed files do that, as `[[ = 1` in a table's place.
+struct BeyondParser : std::logic_error {
+  BeyondParser() : std::logic_error("this is not TOML") {}
+};
+
+}  // namespace
+}  // namespace p2psync::app
+
+#undef NDEBUG  // with it the parser assumes what it asserts
+#define TOML_ASSERT(holds) ((holds) ? void() : throw ::p2psync::app::BeyondParser())
 #define TOML_ENABLE_FORMATTERS 0
 #include <fmt/format.h>
 #include <toml++/toml.h>
@@ -7,6 +22,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <optional>
 #include <utility>
 
 namespace p2psync::app {
@@ -57,6 +73,37 @@ Section section_of(const toml::table& table, const std::string& file) {
   return section;
 }
 
+/// The first line with which the parser's own assertion fails.
+std::uint32_t line_beyond_parser(std::string_view text) {
+  std::uint32_t line = 1;
+  for (std::size_t end = text.find('\n'); end != std::string_view::npos;
+       end = text.find('\n', end + 1)) {
+    try {
+      (void)toml::parse(text.substr(0, end));
+    } catch (const BeyondParser&) {
+      return line;
+    } catch (const toml::parse_error&) {  // it may go on, as a string of several lines does
+    }
+    ++line;
+  }
+  return line;
+}
+
+std::optional<toml::table> parse(std::string_view text, const std::string& file,
+                                 std::vector<ConfigProblem>& problems) {
+  const auto complain = [&](std::uint32_t line, std::string_view what) {
+    problems.push_back({origin_at(file, line), line, "", std::string(what)});
+  };
+  try {
+    return toml::parse(text, file);
+  } catch (const toml::parse_error& error) {
+    complain(error.source().begin.line, error.description());
+  } catch (const BeyondParser& error) {
+    complain(line_beyond_parser(text), error.what());
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::optional<Setting> Section::take(std::string_view key) {
@@ -81,14 +128,11 @@ bool is_section(std::string_view name) {
 Settings parse_settings(std::string_view text, const std::string& file,
                         std::vector<ConfigProblem>& problems) {
   Settings settings;
-  const toml::parse_result parsed = toml::parse(text, file);
+  const std::optional<toml::table> parsed = parse(text, file, problems);
   if (!parsed) {
-    const toml::parse_error& error = parsed.error();
-    const std::uint32_t line = error.source().begin.line;
-    problems.push_back({origin_at(file, line), line, "", std::string(error.description())});
     return settings;
   }
-  for (const auto& [key, node] : parsed.table()) {
+  for (const auto& [key, node] : *parsed) {
     const std::string name(key.str());
     const auto complain = [&, &at = node](std::string what) {
       problems.push_back({origin_at(file, line_of(at)), line_of(at), name, std::move(what)});

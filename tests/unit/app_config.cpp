@@ -202,6 +202,17 @@ TEST_CASE("config: a file that is no TOML is one problem with its line") {
   CHECK(lines[0].starts_with("cluster.toml:2: "));
 }
 
+TEST_CASE("config: what the parser did not expect at all is a problem with its line, too") {
+  // A header without a key, after which the parser asserts that there is one.
+  for (const std::string_view line : {"[[ = 1", "[ = 1", "[[= ]]", "[[ , ]]"}) {
+    const std::string text = "[cluster]\nname = \"demo\"\n" + std::string(line) + "\n[node]\n";
+    CAPTURE(line);
+    const Lines lines = problems_of(text);
+    REQUIRE(lines.size() == 1);
+    CHECK(lines[0].starts_with("cluster.toml:3: "));
+  }
+}
+
 TEST_CASE("config: a key that belongs to no member, or cannot be read, is named") {
   ConfigSource from = source();
   from.flags.key = "/stranger";
