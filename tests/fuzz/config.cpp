@@ -5,7 +5,10 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace p2psync;
   app::ConfigSource source;
-  source.file = "/etc/p2psync/p2psync.toml";
+  source.file = "/etc/p2psync/cluster.toml";
+  source.read_key_id = [](const std::string&) -> Result<std::string> {
+    return std::string(64, 'a');
+  };
   const auto config = app::parse_config(source, fuzz::text({data, size}));
   fuzz::require(config || !config.error().empty(), "what is refused is said");
   return 0;

@@ -2,17 +2,15 @@
 //
 // First byte: how many chunks the base has. Two bytes: the size that is claimed, in steps of 4 KiB.
 #include "storage/manifest.h"
+
 #include "tests/fuzz/input.h"
+#include "tests/fuzz/some_manifest.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace p2psync;
   fuzz::View bytes(data, size);
   const storage::ChunkSizes sizes;
-  storage::Manifest base(fuzz::take_byte(bytes) % 16);
-  for (std::size_t i = 0; i < base.size(); ++i) {
-    base[i].length = static_cast<std::uint32_t>(sizes.min);
-    base[i].hash.bytes.fill(static_cast<std::uint8_t>(i + 1));
-  }
+  const storage::Manifest base = fuzz::some_manifest(fuzz::take_byte(bytes) % 16);
   const std::uint64_t low = fuzz::take_byte(bytes);
   const std::uint64_t claimed = (low | std::uint64_t{fuzz::take_byte(bytes)} << 8) * 4096;
   const auto manifest = storage::apply_difference(base, bytes, claimed, sizes);

@@ -15,6 +15,7 @@
 #include "storage/intent.h"
 #include "storage/manifest.h"
 #include "storage/staging.h"
+#include "tests/fuzz/some_manifest.h"
 #include "tests/sim/sim_fs.h"
 #include "tests/unit/net_messages.h"
 
@@ -109,16 +110,11 @@ void stored(Seeds& seeds) {
 }
 
 void manifests(Seeds& seeds) {
-  const storage::ChunkSizes sizes;
-  storage::Manifest base(4);
-  for (std::size_t i = 0; i < base.size(); ++i) {
-    base[i].length = static_cast<std::uint32_t>(sizes.min);
-    base[i].hash.bytes.fill(static_cast<std::uint8_t>(i + 1));
-  }
+  const storage::Manifest base = some_manifest(4);
   storage::Manifest next = base;
   next[1].hash.bytes.fill(9);
   for (const storage::Manifest& manifest : {base, next}) {
-    const std::uint64_t steps = base.size() * sizes.min / 4096;
+    const std::uint64_t steps = base.size() * storage::ChunkSizes{}.min / 4096;
     const Written claimed{4, static_cast<std::uint8_t>(steps),
                           static_cast<std::uint8_t>(steps >> 8)};
     seeds.add("manifest", joined(claimed, storage::difference(base, manifest)));
@@ -130,10 +126,38 @@ void texts(Seeds& seeds) {
        {"a", "a/b.c/d", "a.conflict-n1", ".p2psync/x", "../a", "a//b", "a/./b", "\xff"}) {
     seeds.add("path", path);
   }
-  const std::string key(64, 'a');
-  seeds.add("config", "[cluster]\nname = \"demo\"\n[[node]]\nname = \"n1\"\nid = \"" + key +
-                          "\"\naddress = \"n1:7443\"\n[folder]\npath = \"/data\"\n"
-                          "[limits]\nupload = \"1 MiB\"\n[scan]\ninterval = \"1h\"\n");
+  seeds.add("config", R"(# comment
+[cluster]
+name = "demo"
+[[member]]
+name = "node1"
+address = "node1:7744"
+id = ")" + std::string(64, 'a') + R"("
+[[member]]
+name = "node2"
+id = ")" + std::string(64, 'b') + R"("
+[node]
+folder = "/data"
+key = "/key"
+listen = "127.0.0.9:99"
+[gossip]
+interval = "200ms"
+[scan]
+watch = false
+interval = "10m"
+max_delete = "50%"
+[transfer]
+upload_limit = "1MiB"
+download_limit = 4096
+[versions]
+keep = "0"
+max_bytes = "1KiB"
+[http]
+listen = ""
+[log]
+level = "debug"
+format = "json"
+)");
   storage::IntentItem item{"a/my text", ".p2psync/tmp/slot-4", 77, "1767322984000000000", {}, {}};
   item.content.bytes.fill(7);
   const std::string intent = storage::encode_intent({item, item});
