@@ -22,6 +22,7 @@ int run(Config config) {
   if (!folder) {
     return fail(fmt::format("{}: {}", config.folder, folder.error().message()));
   }
+  put_up_fence(*folder);
   // On the heap: threads that outlive a stop must find everything as it was until the process ends.
   auto daemon = std::make_unique<Daemon>(std::move(config), std::move(*folder));
   if (const auto started = daemon->start(*key); !started) {

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "apps/p2psync/control_socket.h"
+#include "storage/fence.h"
 #include "storage/staging.h"
 
 namespace p2psync::app {
@@ -134,6 +135,11 @@ Result<Folder> open_folder(const Config& config) {
     return std::unexpected(std::move(recovered.error()));
   }
   open_watcher(folder, config);
+  if (folder.fs->resolution() == storage::Resolution::walk) {
+    folder.notes.push_back({Level::warn,
+                            "openat2 is missing or filtered here (an old kernel or container "
+                            "run-time): paths are resolved name by name, which is slower"});
+  }
   if (!folder.fs->can_exchange()) {
     folder.notes.push_back(
         {Level::warn,
@@ -141,6 +147,22 @@ Result<Folder> open_folder(const Config& config) {
          "moment of a replacement may lose that save"});
   }
   return folder;
+}
+
+void put_up_fence(Folder& folder) {
+  const auto root = folder.fs->open_directory("");
+  const auto version = root ? storage::put_up_fence(*root) : std::unexpected(root.error());
+  if (version) {
+    folder.notes.push_back(
+        {Level::debug, fmt::format("Landlock {}: outside the folder nothing can be written, nor "
+                                   "read but what libraries need",
+                                   *version)});
+  } else {
+    const bool missing = version.error().code == ErrorCode::unsupported;
+    folder.notes.push_back(
+        {missing ? Level::info : Level::warn,
+         fmt::format("without a second fence around the folder: {}", version.error().message())});
+  }
 }
 
 }  // namespace p2psync::app

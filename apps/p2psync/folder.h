@@ -32,5 +32,8 @@ struct Folder {
 /// busy: another process works on it; invalid: it belongs to another node; newer: a newer version
 /// of the program has written its state.
 [[nodiscard]] Result<Folder> open_folder(const Config& config);
+/// storage/fence.h around it, from now on and for this whole process, which has one thread yet. A
+/// system that cannot is no reason not to start: a note says so.
+void put_up_fence(Folder& folder);
 
 }  // namespace p2psync::app

@@ -126,3 +126,16 @@ def test_an_ordinary_user_with_a_strict_umask(world):
     tree = cluster.agree()
     check(tree[b"of root"].mode == 0o644, "the umask took mode bits away")
     check(not cluster[1].status()["errors"], "the error stays although it is mended")
+
+
+def test_the_kernel_keeps_a_node_in_its_folder(world):
+    cluster = world.cluster(2, settings={"P2PSYNC_LOG_LEVEL": "debug"}).start()
+    cluster[1].write("a", "1")
+    cluster.agree()
+    said = cluster[1].last_words(lines=10_000)
+    if "without a second fence" in said:
+        world.note("this kernel has no Landlock")
+        return
+    check("Landlock " in said, "nothing is said of the fence")
+    with open(f"/proc/{cluster[1].process.pid}/status") as status:
+        check("NoNewPrivs:\t1\n" in status.read(), "the fence is not up")

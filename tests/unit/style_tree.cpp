@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <regex>
 #include <set>
@@ -186,6 +187,45 @@ TEST_CASE("style: the engine has no clock, thread, file, socket or random source
     }
   }
   CHECK(findings.text() == "");
+}
+
+TEST_CASE("style: what is in the folder is reached by descriptors, never by a path in a string") {
+  static const std::regex by_path(
+      R"re((^|[^A-Za-z0-9_>:])::(open|creat|l?stat|access|unlink|rename|mkdir|rmdir|symlink|link|)re"
+      R"re(readlink|l?chown|chmod|truncate|utimes?|mknod|mkfifo|opendir|statv?fs|realpath|fopen)\()re"
+      R"re(|std::filesystem|#\s*include\s+<(fstream|ftw\.h|glob\.h)>)re");
+  // How many lines do so, for what is not in the folder: the folder's own path, configuration and
+  // keys, the control socket, what libraries read.
+  const std::map<std::string, std::size_t> allowed{
+      {"net/tls.cpp", 3},
+      {"storage/posix_fs.cpp", 4},
+      {"storage/fence.cpp", 1},
+      {"apps/p2psync/cluster_files.cpp", 7},
+      {"apps/p2psync/config.cpp", 2},
+      {"apps/p2psync/control_server.cpp", 2},
+      {"apps/p2psync/control_socket.cpp", 3},
+      {"apps/p2psync/folder.cpp", 3},
+  };
+  std::map<std::string, std::size_t> found;
+  for (const SourceFile& file : tree()) {
+    if (is_cpp(file) && !is_below(file, "tests")) {
+      const auto lines = std::ranges::count_if(
+          file.lines, [](const std::string& line) { return std::regex_search(line, by_path); });
+      if (lines > 0) {
+        found.emplace(file.path, lines);
+      }
+    }
+  }
+  Findings findings;
+  for (const SourceFile& file : tree()) {
+    const auto here = found.find(file.path);
+    const auto may = allowed.find(file.path);
+    if (here != found.end() && (may == allowed.end() || here->second != may->second)) {
+      findings.add(file, 1, std::to_string(here->second) + " lines take a path in a string");
+    }
+  }
+  CHECK(findings.text() == "");
+  CHECK(found.size() == allowed.size());
 }
 
 TEST_CASE("style: no test sleeps, it waits for the event") {
