@@ -44,6 +44,7 @@ void serialize(Archive& archive, Dot& dot) {
   archive(actor, sequence);
   if constexpr (loading<Archive>) {
     require(sequence > 0, "an event numbered 0");
+    require(sequence <= sequence_max, "more events than can be");
   }
 }
 
@@ -59,7 +60,7 @@ void save(OutputArchive& archive, const VersionVector& vector) {
 void load(BoundedInputArchive& archive, VersionVector& vector) {
   std::vector<VersionVector::Item> items;
   archive(items);
-  require(vector.assign(std::move(items)), "a version vector out of order");
+  require(vector.assign(std::move(items)), "a version vector out of order, or beyond reason");
 }
 
 // --- Entries
@@ -134,6 +135,7 @@ void serialize(Archive& archive, Version& version) {
     raised = (raised >> 1) ^ (0 - (raised & 1));
     rank = static_cast<std::int64_t>(static_cast<std::uint64_t>(mtime) + raised);
     require(mode <= 0777, "mode bits beyond 0777");
+    require(size <= size_bytes_max, "a file larger than can be");
     require(target.size() <= target_bytes_max && !target.contains('\0'), "a bad link target");
     require(label.size() <= label_bytes_max, "a node name that is none");
   }
@@ -241,6 +243,7 @@ void serialize(Archive& archive, SequenceRange& range) {
   archive(actor, from, to);
   if constexpr (loading<Archive>) {
     require(from <= to, "a range that ends before it begins");
+    require(to <= sequence_max, "more events than can be");
   }
 }
 

@@ -45,7 +45,8 @@ struct Hash {
   }
 };
 
-/// For hash tables: any of its bytes are as good as random.
+/// For hash tables of contents that are here: any of their bytes are as good as random. Where
+/// members only speak of them: SecretHash.
 struct HashOfHash {
   std::size_t operator()(const Hash& hash) const {
     std::size_t value = 0;
@@ -69,6 +70,7 @@ enum class Kind : std::uint8_t { file = 0, directory = 1, symlink = 2 };
 inline constexpr std::size_t superseded_max = 8;
 inline constexpr std::size_t target_bytes_max = 4095;
 inline constexpr std::size_t label_bytes_max = 32;
+inline constexpr std::uint64_t size_bytes_max = INT64_MAX;  ///< of a file; none is larger
 
 /// One sibling: what somebody wrote. Immutable but for `copy`, which only ever becomes true, and
 /// for label and tag, which go over to the smallest tag of those whose part it plays.

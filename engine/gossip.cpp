@@ -80,6 +80,10 @@ void Gossip::on(Instant now, NodeId id, Message message, std::vector<Output>& ou
   if (!peer.greeted && !std::holds_alternative<Hello>(message)) {
     return;  // nothing counts before the hello
   }
+  if (overclaims(message)) {
+    renew(id, out);
+    return;
+  }
   if (auto* hello = std::get_if<Hello>(&message)) {
     on_hello(now, id, peer, std::move(*hello), out);
   } else if (const auto* tick = std::get_if<Tick>(&message)) {
@@ -332,7 +336,7 @@ std::vector<NodeId> Gossip::shuffled_peers() {
 }
 
 void Gossip::push(Instant now, std::vector<Output>& out) {
-  const std::uint64_t own = replica_.knowledge().at({options_.self, options_.incarnation});
+  const std::uint64_t own = replica_.newest_own().sequence;
   const bool forward = forward_at_ && now >= *forward_at_;
   if (own == own_pushed_ && !forward) {
     return;

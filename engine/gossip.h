@@ -123,6 +123,8 @@ class Gossip {
   [[nodiscard]] std::vector<ToldEndings> tell_endings(const Peer& peer) const;
   [[nodiscard]] std::uint64_t lacking(const Peer& peer) const;
   [[nodiscard]] bool row_is_news() const;
+  [[nodiscard]] bool overclaims(const Message& message) const;
+  void renew(NodeId liar, std::vector<Output>& out);
   [[nodiscard]] bool agrees(NodeId member, const Actor& actor, std::uint64_t sequence) const;
   [[nodiscard]] bool is_behind(NodeId peer) const;
   void push(Instant now, std::vector<Output>& out);

@@ -41,6 +41,44 @@ bool Gossip::is_behind(NodeId peer) const {
          });
 }
 
+/// It speaks of events of this very incarnation that this node has not had. Taken in, that would
+/// hide as many of its next events from everybody who believes it.
+bool Gossip::overclaims(const Message& message) const {
+  const Dot own = replica_.newest_own();
+  const auto beyond = [&own](const VersionVector& vector) {
+    return vector.at(own.actor) > own.sequence;
+  };
+  if (const auto* vectors = std::get_if<Vectors>(&message)) {
+    return beyond(vectors->knowledge) || std::ranges::any_of(vectors->rows, beyond, &HeldRow::held);
+  }
+  if (const auto* entries = std::get_if<Entries>(&message)) {
+    return beyond(entries->knowledge) ||
+           std::ranges::any_of(entries->ranges,
+                               [&own](const SequenceRange& range) {
+                                 return range.actor == own.actor && range.to > own.sequence;
+                               }) ||
+           std::ranges::any_of(entries->entries, [&beyond](const PathEntry& item) {
+             return beyond(item.entry.context);
+           });
+  }
+  if (const auto* ranges = std::get_if<Ranges>(&message)) {
+    return beyond(ranges->knowledge);
+  }
+  const auto* held = std::get_if<Held>(&message);
+  return held != nullptr && beyond(held->row.held);
+}
+
+/// Who said it lies, or has it from one who does, or this whole machine was set back to an earlier
+/// moment. From now on this node's events are of an incarnation of which nobody can have spoken.
+void Gossip::renew(NodeId liar, std::vector<Output>& out) {
+  const std::string name = std::ranges::lower_bound(members_, liar, {}, &MemberName::id)->name;
+  out.push_back(Note{Note::Level::warn,
+                     name + " speaks of events of this node that it has not had; its next ones are "
+                            "numbered anew"});
+  out.push_back(Disconnect{liar, "it speaks of events of this node that it has not had"});
+  replica_.renew(std::max<std::uint64_t>(1, random_.next()));
+}
+
 bool Gossip::connected(NodeId id) const {
   const auto peer = peers_.find(id);
   return peer != peers_.end() && peer->second.greeted;

@@ -141,6 +141,10 @@ class Replica {
   bool join_row(const HeldRow& row);
   void set_own_held(const VersionVector& held);
   [[nodiscard]] const HeldRow& own_row() const { return rows_.at(self_); }
+  /// Whose events this node's are now, and how many it has had.
+  [[nodiscard]] Dot newest_own() const { return {actor_, sequence_}; }
+  /// From the next event on this node is another incarnation, a random number.
+  void renew(std::uint64_t incarnation);
   /// Calls with each path whose highest event of `actor` is above `from`, in order, until false.
   void for_events(const Actor& actor, std::uint64_t from,
                   const std::function<bool(std::uint64_t, const Path&)>& visit) const;

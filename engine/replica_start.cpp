@@ -21,6 +21,11 @@ bool is_laid(const Path& path, const Record& record) {
 
 }  // namespace
 
+void Replica::renew(std::uint64_t incarnation) {
+  actor_.incarnation = incarnation;
+  sequence_ = 0;
+}
+
 void Replica::load(Loaded loaded) {
   endings_ = std::move(loaded.endings);
   knowledge_ = std::move(loaded.knowledge);

@@ -68,7 +68,8 @@ bool VersionVector::covers(const VersionVector& other) const {
 
 bool VersionVector::assign(std::vector<Item> items) {
   for (std::size_t i = 0; i < items.size(); ++i) {
-    if (items[i].second == 0 || (i > 0 && !(items[i - 1].first < items[i].first))) {
+    if (items[i].second == 0 || items[i].second > sequence_max ||
+        (i > 0 && !(items[i - 1].first < items[i].first))) {
       return false;
     }
   }

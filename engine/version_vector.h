@@ -24,10 +24,13 @@ struct Actor {
   auto operator<=>(const Actor&) const = default;
 };
 
+/// More events no incarnation has: a million a second for eight years. So no sum overflows.
+inline constexpr std::uint64_t sequence_max = std::uint64_t{1} << 48;
+
 /// One user-visible event.
 struct Dot {
   Actor actor;
-  std::uint64_t sequence = 0;  ///< from 1
+  std::uint64_t sequence = 0;  ///< from 1, up to sequence_max
   auto operator<=>(const Dot&) const = default;
 };
 

@@ -22,7 +22,7 @@ class Maker {
 
   std::uint64_t below(std::uint64_t end) { return engine_() % end; }
   std::uint64_t number() { return engine_() >> below(64); }
-  std::uint64_t sequence() { return std::max<std::uint64_t>(1, number()); }
+  std::uint64_t sequence() { return 1 + number() % sequence_max; }
   bool coin() { return below(2) == 0; }
   std::int64_t time() { return static_cast<std::int64_t>(engine_()); }
   std::string text(std::size_t bytes_max) {
@@ -69,7 +69,7 @@ class Maker {
     version.mode = static_cast<std::uint16_t>(below(01000));
     version.mtime = coin() ? time() : 0;
     version.rank = coin() ? version.mtime : time();
-    version.size = version.kind == Kind::file ? number() : 0;
+    version.size = version.kind == Kind::file ? number() >> 1 : 0;
     version.content = make<Hash>();
     version.target = version.kind == Kind::symlink ? "t" + text(30) : "";
     version.label = label();
@@ -143,8 +143,8 @@ class Maker {
   }
   void fill(Ending& ending) { ending = {1 + below(UINT64_MAX), 1 + below(UINT64_MAX)}; }
   void fill(SequenceRange& range) {
-    const std::uint64_t from = number();
-    range = {make<Actor>(), from, from + below(UINT64_MAX - from)};
+    const std::uint64_t from = number() % sequence_max;
+    range = {make<Actor>(), from, from + below(sequence_max - from)};
   }
   void fill(Entries& entries) {
     entries = {number(), number(), make<VersionVector>(),

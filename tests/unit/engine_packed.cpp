@@ -72,7 +72,8 @@ class Maker {
     return words;
   }
   Dot dot() {
-    return {{random_.below(3), random_.below(3)}, std::max<std::uint64_t>(1, extreme(word() % 99))};
+    return {{random_.below(3), random_.below(3)},
+            std::clamp<std::uint64_t>(extreme(word() % 99), 1, sequence_max)};
   }
   Dot own(const Entry& entry) {
     const auto& [actor, sequence] = entry.context.items()[0];
@@ -83,7 +84,7 @@ class Maker {
     version.kind = static_cast<Kind>(random_.below(3));
     version.mode = static_cast<std::uint16_t>(extreme(0644));
     version.mtime = time();
-    version.size = extreme(word() % 100'000);
+    version.size = std::min(extreme(word() % 100'000), size_bytes_max);
     if (!rarely()) {
       for (std::uint8_t& byte : version.content.bytes) {
         byte = static_cast<std::uint8_t>(word());

@@ -1,0 +1,99 @@
+// What a member says that cannot be true: it loses its connection and changes nothing.
+#include <doctest/doctest.h>
+
+#include "engine/codec.h"
+#include "engine/gossip.h"
+#include "engine/replica.h"
+#include "engine_pair.h"
+
+using namespace p2psync::engine;
+
+namespace {
+
+/// Two nodes in sync, of which the second then says whatever a test has it say.
+struct Company {
+  Company() {
+    pair.make(1, "here", Kind::symlink, "target", 10);
+    pair.make(2, "there", Kind::symlink, "target", 10);
+    pair.start(1, true);
+    pair.start(2, true);
+    pair.connect();
+    REQUIRE(pair.run_until([&] { return pair.in_sync(); }));
+  }
+
+  Pair pair;
+  [[nodiscard]] const Replica& victim() { return pair.host(1).node->replica(); }
+};
+
+}  // namespace
+
+TEST_CASE("liars: who speaks of events that this node has not had hides none of its next ones") {
+  const std::vector<std::pair<const char*, Message (*)(const Actor&)>> lies{
+      {"vectors",
+       [](const Actor& own) -> Message { return Vectors{{{own, 1000}}, {}, {}, false, {}}; }},
+      {"a row in vectors",
+       [](const Actor& own) -> Message {
+         return Vectors{{}, {{2, 1, {{own, 1000}}}}, {}, true, {}};
+       }},
+      {"a row", [](const Actor& own) -> Message { return Held{{2, 1, {{own, 1000}}}}; }},
+      {"a stream",
+       [](const Actor& own) -> Message { return Entries{7, 0, {}, {{own, 0, 1000}}, {}}; }},
+      {"an entry",
+       [](const Actor& own) -> Message {
+         PathEntry item{"new", {}};
+         item.entry.context.add({own, 1000});
+         return Entries{0, 0, {}, {}, {item}};
+       }},
+      {"what an entry's absence means",
+       [](const Actor& own) -> Message { return Entries{0, 0, {{own, 1000}}, {}, {}}; }},
+      {"ranges",
+       [](const Actor& own) -> Message {
+         return Ranges{1, {{own, 1000}}, {}, {{"", "", {}}}, {}};
+       }},
+  };
+  for (const auto& [what, lie] : lies) {
+    CAPTURE(std::string(what));
+    Company company;
+    const Actor own = company.victim().newest_own().actor;
+    company.pair.hear(1, Received{2, lie(own)});
+    REQUIRE(company.pair.disconnects.size() == 1);
+    CHECK(company.pair.disconnects[0] == "it speaks of events of this node that it has not had");
+    CHECK(company.victim().knowledge().at(own) < 1000);
+    company.pair.disconnect();
+    company.pair.make(1, "new", Kind::symlink, "its own", 20);
+    company.pair.touch(1, "new");
+    company.pair.drain();
+    CHECK(company.victim().newest_own().actor != own);
+    company.pair.connect();
+    REQUIRE(company.pair.run_until([&] { return company.pair.in_sync(); }));
+    CHECK(company.pair.tree(2) == company.pair.tree(1));
+    CHECK(company.pair.tree(2).contains("new"));
+  }
+}
+
+TEST_CASE("liars: numbers that nothing can have are not even decoded") {
+  const auto refusal = [](const auto& value) -> std::string {
+    const auto decoded = decode<std::remove_cvref_t<decltype(value)>>(encode(value));
+    return decoded ? "none" : decoded.error().object;
+  };
+  const Actor actor{1, 2};
+  VersionVector vector{{actor, sequence_max}};
+  CHECK(refusal(vector) == "none");
+  vector.set(actor, sequence_max + 1);
+  CHECK(refusal(vector) == "a version vector out of order, or beyond reason");
+  CHECK(refusal(Dot{actor, UINT64_MAX}) == "more events than can be");
+  CHECK(refusal(Entries{1, 0, {}, {{actor, 0, UINT64_MAX}}, {}}) == "more events than can be");
+  Version version;
+  version.size = size_bytes_max;
+  CHECK(refusal(version) == "none");
+  ++version.size;
+  CHECK(refusal(version) == "a file larger than can be");
+}
+
+TEST_CASE("liars: what is true of this node is no lie") {
+  Company company;
+  const Dot newest = company.victim().newest_own();
+  company.pair.hear(1, Received{2, Held{{2, 1, {newest}}}});
+  CHECK(company.pair.disconnects.empty());
+  CHECK(company.victim().newest_own() == newest);
+}
