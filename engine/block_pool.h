@@ -102,7 +102,7 @@ class PoolResource : public std::pmr::memory_resource {
 template <class Table>
 void free_if_empty(Table& table) {
   if (table.empty()) {
-    table = Table();
+    table = Table(0, table.hash_function());
   }
 }
 

@@ -29,7 +29,7 @@ class Node::Impl {
         replica_(options_, std::move(loaded)),
         reconciler_(replica_),
         scan_(replica_),
-        transfer_(options_.self, options_.chunk_max),
+        transfer_(options_.self, options_.chunk_max, options_.seed),
         gossip_(options_, replica_),
         next_collect_(now) {
     for (const MemberName& member : options_.members) {

@@ -29,6 +29,7 @@
 #include "engine/output.h"
 #include "engine/pieces.h"
 #include "engine/reconcile.h"
+#include "engine/secret_hash.h"
 #include "engine/status.h"
 #include "engine/window.h"
 
@@ -49,7 +50,13 @@ class Transfer {
   using Bases = std::function<std::vector<Base>(const Need&, const Path&)>;
 
   /// Contents of at most `chunk_max` bytes are one chunk.
-  Transfer(NodeId self, std::uint32_t chunk_max) : self_(self), chunk_max_(chunk_max) {}
+  /// `secret`: of this node, for hash tables.
+  Transfer(NodeId self, std::uint32_t chunk_max, std::uint64_t secret)
+      : self_(self),
+        chunk_max_(chunk_max),
+        wants_(0, SecretHash{secret}),
+        needs_(0, SecretHash{secret}),
+        at_disk_(0, SecretHash{secret}) {}
 
   /// What a path needs now; replaces what it needed before.
   void set_needs(const Path& path, const std::vector<Need>& needs);
@@ -205,20 +212,20 @@ class Transfer {
   NodeId self_;
   std::uint32_t chunk_max_;
   std::uint64_t last_turn_ = 0;
-  std::unordered_map<Hash, Want, HashOfHash> wants_;
+  std::unordered_map<Hash, Want, SecretHash> wants_;
   std::map<Key, Want*> waiting_;   ///< exactly those of that stage
   std::map<Key, Want*> active_;    ///< exactly the others
   std::map<Key, Want*> asking_;    ///< at least those with something to ask for
   std::map<Key, Want*> troubled_;  ///< somebody is, or was, not to be asked
   std::map<Key, Want*> swarms_;    ///< exactly those of several pieces
   std::size_t large_active_ = 0;
-  std::unordered_map<Path, std::vector<Hash>> needs_;
+  std::unordered_map<Path, std::vector<Hash>, SecretHash> needs_;
   std::map<NodeId, Window> peers_;
   std::map<std::uint64_t, Asked> asked_;
   std::uint64_t last_request_ = 0;
   std::uint64_t pending_bytes_ = 0;
   std::uint64_t outstanding_ = 0;
-  std::unordered_map<Hash, AtDisk, HashOfHash> at_disk_;
+  std::unordered_map<Hash, AtDisk, SecretHash> at_disk_;
   std::vector<Hash> orphaned_;  ///< no path needed them a moment ago; another may by now
   std::vector<Hash> unwanted_;
   Instant paused_until_{};

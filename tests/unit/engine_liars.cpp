@@ -4,6 +4,7 @@
 #include "engine/codec.h"
 #include "engine/gossip.h"
 #include "engine/replica.h"
+#include "engine/secret_hash.h"
 #include "engine_pair.h"
 
 using namespace p2psync::engine;
@@ -88,6 +89,20 @@ TEST_CASE("liars: numbers that nothing can have are not even decoded") {
   CHECK(refusal(version) == "none");
   ++version.size;
   CHECK(refusal(version) == "a file larger than can be");
+}
+
+TEST_CASE("liars: contents that begin alike do not fall together in a table") {
+  std::set<std::size_t> places;
+  std::set<std::size_t> elsewhere;
+  for (std::uint8_t i = 0; i < 200; ++i) {
+    Hash chosen;
+    chosen.bytes[31] = i;
+    places.insert(SecretHash{1}(chosen));
+    elsewhere.insert(SecretHash{2}(chosen));
+  }
+  CHECK(places.size() == 200);
+  CHECK(elsewhere.size() == 200);
+  CHECK(*places.begin() != *elsewhere.begin());
 }
 
 TEST_CASE("liars: what is true of this node is no lie") {

@@ -37,7 +37,7 @@ class Swarm {
   }
 
   void add(NodeId id) {
-    Fetcher& fetcher = fetchers_.try_emplace(id, Transfer(id, block_bytes)).first->second;
+    Fetcher& fetcher = fetchers_.try_emplace(id, Transfer(id, block_bytes, id)).first->second;
     fetcher.transfer.peer_up(source);
     for (auto& [other, it] : fetchers_) {
       if (other != id) {

@@ -26,7 +26,7 @@ std::vector<Output> next(Transfer& transfer) {
 }  // namespace
 
 TEST_CASE("transfer: a content that nobody can send keeps no other from being asked for") {
-  Transfer transfer(1, block_bytes);
+  Transfer transfer(1, block_bytes, 7);
   const auto asked = [&] {
     std::vector<Get> asked;
     for (const Output& output : next(transfer)) {
@@ -47,7 +47,7 @@ TEST_CASE("transfer: a content that nobody can send keeps no other from being as
 }
 
 TEST_CASE("transfer: while it is held nothing is asked for, and what was comes in") {
-  Transfer transfer(1, block_bytes);
+  Transfer transfer(1, block_bytes, 7);
   transfer.peer_up(2);
   transfer.set_needs("a", {need(1, 1)});
   const std::vector<Output> first = next(transfer);
@@ -68,7 +68,7 @@ TEST_CASE("transfer: while it is held nothing is asked for, and what was comes i
 
 TEST_CASE("transfer: says what is on its way, large before small, and then what waits") {
   constexpr std::uint64_t large = 3 * block_bytes;
-  Transfer transfer(1, block_bytes);
+  Transfer transfer(1, block_bytes, 7);
   CHECK(transfer.incoming().empty());
   transfer.peer_up(2);
   transfer.set_needs("small", {need(1, 10)});
@@ -103,7 +103,7 @@ TEST_CASE("transfer: says what is on its way, large before small, and then what 
 
 TEST_CASE("transfer: what is on its way for a path that is removed arrives for another") {
   const Need wanted = need(1, 10);
-  Transfer transfer(1, block_bytes);
+  Transfer transfer(1, block_bytes, 7);
   transfer.peer_up(2);
   transfer.set_needs("renamed", {wanted});
   REQUIRE(next(transfer).size() == 1);
@@ -131,7 +131,7 @@ TEST_CASE("transfer: what is on its way for a path that is removed arrives for a
 
 TEST_CASE("transfer: what storage answers to an attempt that was given up does not end the next") {
   const Need wanted = need(1, 10);
-  Transfer transfer(1, block_bytes);
+  Transfer transfer(1, block_bytes, 7);
   transfer.peer_up(2);
   transfer.set_needs("path", {wanted});
   std::vector<Output> out;

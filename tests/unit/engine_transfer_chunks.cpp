@@ -67,7 +67,7 @@ struct Fetch {
   std::vector<Base> old;
   NodeId likely = 2;
   std::vector<Output> made;
-  Transfer transfer{1, 200};
+  Transfer transfer{1, 200, 7};
 };
 
 }  // namespace
