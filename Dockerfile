@@ -19,6 +19,7 @@ RUN apt-get update -qq \
        libfmt9 libspdlog1.10 libsqlite3-0 libssl3 \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /src/build/release/p2psync /usr/local/bin/p2psync
+COPY --from=build /src/build/release/p2psync.cdx.json /usr/local/share/p2psync/
 # The demo's seed files. /node is where a node of the demo has its volume, /nodes is for the service that
 # fills the volumes; a new volume takes the owner of the directory that it is mounted on.
 COPY examples/demo /usr/local/share/p2psync/demo
