@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/codec.h"
+#include "net/announcement.h"
 #include "net/wire.h"
 #include "storage/batch_log.h"
 #include "storage/intent.h"
@@ -121,6 +122,14 @@ void manifests(Seeds& seeds) {
   }
 }
 
+void announcements(Seeds& seeds) {
+  const net::MemberTag member = net::member_tag("demo", net::KeyId{});
+  for (const bool asks : {false, true}) {
+    const auto bytes = net::encode_announcement({asks, 7744, member});
+    seeds.add("discovery", Written(bytes.begin(), bytes.end()));
+  }
+}
+
 void texts(Seeds& seeds) {
   for (const char* path :
        {"a", "a/b.c/d", "a.conflict-n1", ".p2psync/x", "../a", "a//b", "a/./b", "\xff"}) {
@@ -184,6 +193,7 @@ int main(int count, char** arguments) {
   p2psync::fuzz::messages(seeds);
   p2psync::fuzz::stored(seeds);
   p2psync::fuzz::manifests(seeds);
+  p2psync::fuzz::announcements(seeds);
   p2psync::fuzz::texts(seeds);
   return 0;
 }
