@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <asio/experimental/as_tuple.hpp>
 #include <asio/use_awaitable.hpp>
+#include <utility>
 
 namespace p2psync::net {
 namespace {
@@ -35,6 +36,9 @@ Dialer::Dialer(const asio::any_io_executor& executor, engine::NodeId member,
 asio::awaitable<void> Dialer::run(std::shared_ptr<DialerHost> host, std::shared_ptr<Dialer> self) {
   while (!self->stopped_) {
     const Instant now = Clock::now();
+    if (std::exchange(self->hinted_, false)) {
+      self->not_before_ = std::min(self->not_before_, self->tried_at_ + self->timing_.hint_pause);
+    }
     if (!self->has_place() || !host->wanted(self->member_)) {
       self->wake_.expires_at(Instant::max());
     } else if (now < self->not_before_) {
@@ -54,10 +58,9 @@ asio::awaitable<void> Dialer::run(std::shared_ptr<DialerHost> host, std::shared_
 
 asio::awaitable<void> Dialer::attempt(std::shared_ptr<DialerHost> host,
                                       std::shared_ptr<Dialer> self) {
-  Endpoints endpoints;
-  if (const auto hint = self->hint_) {
-    endpoints.push_back(*hint);
-  }
+  const auto hints = self->hints_.places();
+  Endpoints endpoints(hints.begin(), hints.end());
+  const std::size_t hinted = endpoints.size();
   std::string trouble;
   if (const auto address = self->address_) {
     self->lookup_ = std::make_shared<Lookup>(self->executor_);
@@ -68,11 +71,13 @@ asio::awaitable<void> Dialer::attempt(std::shared_ptr<DialerHost> host,
       trouble = found.error().message();
     }
   }
-  for (const tcp::endpoint& endpoint : endpoints) {
+  for (std::size_t i = 0; i < endpoints.size(); ++i) {
+    const tcp::endpoint endpoint = endpoints[i];
     if (self->stopped_ || !host->wanted(self->member_)) {
       co_return;
     }
-    const auto failure = co_await connect(self, endpoint);
+    const auto within = i < hinted ? self->timing_.hint_connect_max : self->timing_.connect_max;
+    const auto failure = co_await connect(self, endpoint, within);
     if (self->stopped_) {
       co_return;
     }
@@ -90,6 +95,7 @@ asio::awaitable<void> Dialer::attempt(std::shared_ptr<DialerHost> host,
       }
       trouble = meeting.reason;
     }
+    self->hints_.failed(endpoint);
     trouble += " (" + Address{endpoint.address().to_string(), endpoint.port()}.text() + ")";
   }
   self->put_off();
@@ -99,9 +105,10 @@ asio::awaitable<void> Dialer::attempt(std::shared_ptr<DialerHost> host,
 }
 
 asio::awaitable<std::optional<std::string>> Dialer::connect(std::shared_ptr<Dialer> self,
-                                                            tcp::endpoint where) {
+                                                            tcp::endpoint where,
+                                                            std::chrono::nanoseconds within) {
   self->socket_ = std::make_shared<tcp::socket>(self->executor_);
-  asio::steady_timer limit(self->executor_, self->timing_.connect_max);
+  asio::steady_timer limit(self->executor_, within);
   limit.async_wait([weak = std::weak_ptr(self->socket_)](const asio::error_code& cancelled) {
     const auto socket = weak.lock();
     if (!cancelled && socket) {
@@ -122,6 +129,7 @@ asio::awaitable<std::optional<std::string>> Dialer::connect(std::shared_ptr<Dial
 
 void Dialer::put_off() {
   const Instant now = Clock::now();
+  tried_at_ = now;
   delay_ = std::clamp(2 * delay_, timing_.retry_min, retry_longest(now - lost_at_, timing_));
   // Somewhere in the second half of the delay, so that nodes that failed together do not stay so.
   std::uniform_int_distribution<std::int64_t> part(delay_.count() / 2, delay_.count());
@@ -138,9 +146,15 @@ void Dialer::lost(std::chrono::nanoseconds lasted) {
 }
 
 void Dialer::hint(const tcp::endpoint& where) {
-  hint_ = where;
-  not_before_ = {};
+  hints_.heard(where);
+  hinted_ = true;
   wake_.cancel();
+}
+
+void Dialer::met(const tcp::endpoint& where) {
+  if (!address_) {
+    hints_.met(where);
+  }
 }
 
 void Dialer::stop() {

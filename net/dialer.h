@@ -1,7 +1,8 @@
 #pragma once
 // Dials one member whenever it is not connected: name looked up anew and all its addresses tried at
 // each attempt, then a pause that doubles up to retry_longest, with jitter, and starts over after a
-// connection that lasted.
+// connection that lasted. A hint of where the member is brings the next attempt forward, up to
+// hint_pause after the end of the last one and no further, whoever gives how many.
 #include <asio/awaitable.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/steady_timer.hpp>
@@ -12,6 +13,7 @@
 #include <string>
 
 #include "net/address.h"
+#include "net/hints.h"
 #include "net/lookup.h"
 #include "net/token_bucket.h"
 #include "net/transport.h"
@@ -55,9 +57,13 @@ class Dialer {
   /// What wanted() says may have changed.
   void reconsider() { wake_.cancel(); }
   /// There is somewhere to look for it.
-  [[nodiscard]] bool has_place() const { return address_ || hint_; }
+  [[nodiscard]] bool has_place() const { return address_ || !hints_.empty(); }
   /// It may also be here.
   void hint(const asio::ip::tcp::endpoint& where);
+  /// It is here: that was dialled, and the member answered.
+  void met(const asio::ip::tcp::endpoint& where);
+  /// Where others say, or have shown, that it is.
+  [[nodiscard]] const Hints& hints() const { return hints_; }
   void stop();
 
  private:
@@ -65,19 +71,22 @@ class Dialer {
                                        std::shared_ptr<Dialer> self);
   /// Connected, or the reason why not.
   static asio::awaitable<std::optional<std::string>> connect(std::shared_ptr<Dialer> self,
-                                                             asio::ip::tcp::endpoint where);
+                                                             asio::ip::tcp::endpoint where,
+                                                             std::chrono::nanoseconds within);
   /// The next attempt comes a little later than the last one did.
   void put_off();
 
   asio::any_io_executor executor_;
   engine::NodeId member_;
   std::optional<Address> address_;
-  std::optional<asio::ip::tcp::endpoint> hint_;
+  Hints hints_;
+  bool hinted_ = false;  ///< since the last attempt began
   TransportTiming timing_;
   std::minstd_rand jitter_;
   std::chrono::nanoseconds delay_{0};
   Instant not_before_{};
-  Instant lost_at_;  ///< or the start
+  Instant tried_at_{};  ///< when the last attempt ended
+  Instant lost_at_;     ///< or the start
   asio::steady_timer wake_;
   std::shared_ptr<Lookup> lookup_;
   std::shared_ptr<asio::ip::tcp::socket> socket_;  ///< while it connects

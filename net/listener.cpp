@@ -77,8 +77,13 @@ Result<std::vector<std::shared_ptr<Listener>>> Listener::open(asio::io_context& 
 
 Listener::Listener(tcp::acceptor acceptor)
     : acceptor_(std::move(acceptor)), pause_(acceptor_.get_executor()) {
-  const tcp::endpoint local = acceptor_.local_endpoint();
-  address_ = Address{local.address().to_string(), local.port()}.text();
+  local_ = acceptor_.local_endpoint();
+  address_ = Address{local_.address().to_string(), local_.port()}.text();
+  if (local_.address().is_v6()) {
+    asio::ip::v6_only only;
+    acceptor_.get_option(only);
+    takes_ipv4_too_ = !only.value() && local_.address().is_unspecified();
+  }
 }
 
 asio::awaitable<void> Listener::run(std::shared_ptr<ListenerHost> host,

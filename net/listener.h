@@ -34,11 +34,16 @@ class Listener {
                                    std::shared_ptr<Listener> self);
   void stop();
   [[nodiscard]] std::string address() const { return address_; }
+  [[nodiscard]] const asio::ip::tcp::endpoint& local() const { return local_; }
+  /// An IPv6 socket that takes connections to IPv4 addresses as well.
+  [[nodiscard]] bool takes_ipv4_too() const { return takes_ipv4_too_; }
 
  private:
   asio::ip::tcp::acceptor acceptor_;
   asio::steady_timer pause_;
+  asio::ip::tcp::endpoint local_;
   std::string address_;
+  bool takes_ipv4_too_ = false;
   bool stopped_ = false;
 };
 

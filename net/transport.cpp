@@ -20,6 +20,14 @@ using Level = engine::Note::Level;
 
 constexpr auto token = asio::experimental::as_tuple(asio::use_awaitable);
 
+/// A socket for both families has IPv4 addresses in the form of IPv6.
+asio::ip::address plain_address(const asio::ip::address& address) {
+  if (address.is_v6() && address.to_v6().is_v4_mapped()) {
+    return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
+  }
+  return address;
+}
+
 }  // namespace
 
 // --- Starting and stopping
@@ -158,7 +166,8 @@ void Transport::Core::hint(NodeId node, const tcp::endpoint& where) {
 }
 
 bool Transport::Core::wanted(NodeId member) const {
-  return !stopped_ && peers_.at(member).current == nullptr &&
+  const auto peer = peers_.find(member);
+  return !stopped_ && peer != peers_.end() && peer->second.current == nullptr &&
          neighbours_->wants(member, [this](NodeId other) { return out_of_reach(other); });
 }
 
@@ -181,7 +190,12 @@ void Transport::Core::dialling_failed(NodeId member, const std::string& text) {
       other.dialer->reconsider();  // one of them has its place now
     }
   }
-  log(news ? Level::info : Level::debug, "cannot reach " + peer.name + ": " + text);
+  const std::string line = "cannot reach " + peer.name + ": " + text;
+  if (!news || peer.dialer->hints().empty()) {
+    log(news ? Level::info : Level::debug, line);
+  } else if (const auto passed = gate_.pass(Clock::now(), line)) {
+    log(Level::info, *passed);  // a stranger can make it news every second
+  }
 }
 
 asio::awaitable<void> Transport::Core::tend(std::shared_ptr<Core> self) {
@@ -214,6 +228,33 @@ std::vector<std::string> Transport::Core::listening() const {
     addresses.push_back(listener->address());
   }
   return addresses;
+}
+
+std::vector<tcp::endpoint> Transport::Core::places() const {
+  std::vector<tcp::endpoint> places;
+  for (const auto& listener : listeners_) {
+    places.push_back(listener->local());
+    if (listener->takes_ipv4_too()) {
+      places.emplace_back(tcp::v4(), listener->local().port());
+    }
+  }
+  return places;
+}
+
+std::string Transport::Core::place_of(NodeId node) const {
+  const Connection* connection = current(node);
+  if (connection == nullptr) {
+    return "";
+  }
+  tcp::endpoint where = connection->remote();
+  for (const tcp::endpoint& place : peers_.at(node).dialer->hints().places()) {
+    if (connection->origin() == Origin::accepted &&
+        place.address() == plain_address(where.address())) {
+      where = place;  // the port from which it came means nothing to anybody
+      break;
+    }
+  }
+  return Address{plain_address(where.address()).to_string(), where.port()}.text();
 }
 
 void Transport::Core::log(Level level, const std::string& text) const {
@@ -267,8 +308,17 @@ std::size_t Transport::queued_bytes(NodeId peer) const {
   const Connection* connection = core_->current(peer);
   return connection != nullptr ? connection->queue().bytes() : 0;
 }
+bool Transport::wanted(NodeId peer) const {
+  return core_->wanted(peer);
+}
+std::string Transport::place_of(NodeId peer) const {
+  return core_->place_of(peer);
+}
 std::vector<std::string> Transport::listening() const {
   return core_->listening();
+}
+std::vector<tcp::endpoint> Transport::places() const {
+  return core_->places();
 }
 std::uint64_t Transport::sent_bytes() const {
   return core_->traffic().sent_bytes;

@@ -42,17 +42,21 @@ namespace p2psync::net {
 struct Member {
   KeyId id;
   std::string name;
-  std::string address;  ///< "host:port", looked up again at each try; "" is not dialled
+  std::string address;  ///< "host:port", looked up again at each try; "": only where hints say
 };
 
 struct TransportTiming {
   /// For each address of a name. Within one attempt TCP asks ever more rarely.
   std::chrono::nanoseconds connect_max = std::chrono::seconds(3);
+  /// For each place that was heard of: it is near, or it is not there.
+  std::chrono::nanoseconds hint_connect_max = std::chrono::milliseconds(1500);
   std::chrono::nanoseconds handshake_max = std::chrono::seconds(5);  ///< TLS, ready and welcome
   std::chrono::nanoseconds retry_min = std::chrono::milliseconds(100);
   /// The longest pause in the first minute.
   std::chrono::nanoseconds retry_soon = std::chrono::seconds(1);
   std::chrono::nanoseconds retry_max = std::chrono::seconds(10);  ///< after ten minutes
+  /// The shortest between two attempts that a hint can bring about.
+  std::chrono::nanoseconds hint_pause = std::chrono::seconds(1);
   std::chrono::nanoseconds beat_after = std::chrono::seconds(10);
   std::chrono::nanoseconds silence_max = std::chrono::seconds(30);
 };
@@ -108,10 +112,17 @@ class Transport {
   void stop();
 
   [[nodiscard]] bool connected(engine::NodeId peer) const;
+  /// It is not connected, and should be.
+  [[nodiscard]] bool wanted(engine::NodeId peer) const;
+  /// Where a connected peer is: where it listens if that was heard, else the connection's other
+  /// end. "" if it is not connected.
+  [[nodiscard]] std::string place_of(engine::NodeId peer) const;
   /// Waiting to be sent, both priorities.
   [[nodiscard]] std::size_t queued_bytes(engine::NodeId peer) const;
   /// "127.0.0.1:7744", with the ports that were chosen.
   [[nodiscard]] std::vector<std::string> listening() const;
+  /// The same; who listens on every interface has 0.0.0.0 and [::].
+  [[nodiscard]] std::vector<asio::ip::tcp::endpoint> places() const;
   /// What crossed the sockets since the start: TLS records, handshakes of strangers too.
   [[nodiscard]] std::uint64_t sent_bytes() const;
   [[nodiscard]] std::uint64_t received_bytes() const;

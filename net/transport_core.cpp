@@ -177,6 +177,9 @@ void Transport::Core::begin(const Opened& opened, const std::shared_ptr<Connecti
   peer.up_since = Clock::now();
   peer.refused_data = false;
   peer.last_trouble.clear();
+  if (connection->origin() == Origin::dialled) {
+    peer.dialer->met(connection->remote());
+  }
   connection->on_progress([weak = weak_from_this(), node] {
     if (const auto self = weak.lock()) {
       self->progress(node);

@@ -46,11 +46,13 @@ class Transport::Core : public ListenerHost,
   [[nodiscard]] const Connection* current(engine::NodeId node) const;
   [[nodiscard]] const Traffic& traffic() const { return *traffic_; }
   [[nodiscard]] std::vector<std::string> listening() const;
+  [[nodiscard]] std::vector<asio::ip::tcp::endpoint> places() const;
+  [[nodiscard]] std::string place_of(engine::NodeId node) const;
+  [[nodiscard]] bool wanted(engine::NodeId member) const override;
 
  private:
   void accepted(asio::ip::tcp::socket socket) override;
   void accepting_failed(const std::string& text) override { gated_log(text); }
-  [[nodiscard]] bool wanted(engine::NodeId member) const override;
   [[nodiscard]] bool out_of_reach(engine::NodeId member) const;
   asio::awaitable<Meeting> meet(asio::ip::tcp::socket socket, engine::NodeId expected) override;
   void dialling_failed(engine::NodeId member, const std::string& text) override;

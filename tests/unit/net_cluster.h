@@ -37,6 +37,7 @@ inline TransportTiming quick_timing() {
   timing.handshake_max = patience;
   timing.retry_min = std::chrono::milliseconds(5);
   timing.retry_max = std::chrono::milliseconds(100);
+  timing.hint_pause = std::chrono::milliseconds(5);
   return timing;
 }
 
