@@ -90,15 +90,17 @@ name = "{}"
 
 constexpr std::string_view member_text = R"([[member]]
 name    = "{}"
-address = "{}"
+{}
 id      = "{}"
 
 )";
+constexpr std::string_view no_address = "# address = \"HOST:PORT\"   # left out: found on the LAN";
 
 constexpr std::string_view tail = R"([node]
 folder = "/data"                      # the synchronised directory; created if absent
 key    = "/run/secrets/p2psync_key"   # this node's private key
-# listen = "0.0.0.0:7744"             # default: all interfaces, the port of this member's address
+# listen = "0.0.0.0:7744"             # default: all interfaces, the port of this member's address;
+                                      # 7744 if that is left out
 
 # From here on all is optional, and the values are the defaults. Durations: ms, s, m, h,
 # d. Sizes: B, KiB, MiB, GiB, TiB.
@@ -131,8 +133,10 @@ key    = "/run/secrets/p2psync_key"   # this node's private key
 std::string cluster_toml(std::string_view cluster, const std::vector<Member>& members) {
   std::string text = fmt::format(head, cluster);
   for (const Member& member : members) {
-    text += fmt::format(member_text, member.name, member.address ? member.address->text() : "",
-                        member.key_id);
+    const std::string address = member.address
+                                    ? fmt::format("address = \"{}\"", member.address->text())
+                                    : std::string(no_address);
+    text += fmt::format(member_text, member.name, address, member.key_id);
   }
   text += tail;
   return text;
@@ -140,13 +144,13 @@ std::string cluster_toml(std::string_view cluster, const std::vector<Member>& me
 
 Parsed<Member> parse_member(std::string_view text) {
   const std::size_t equals = text.find('=');
-  if (equals == std::string_view::npos) {
-    return std::unexpected(fmt::format("{}: must be NAME=HOST:PORT", text));
-  }
   Member member;
   member.name = text.substr(0, equals);
   if (!is_member_name(member.name)) {
     return std::unexpected(fmt::format("{}: the name must be 1 to 32 of a-z 0-9 -", text));
+  }
+  if (equals == std::string_view::npos) {
+    return member;
   }
   auto address = parse_address(text.substr(equals + 1));
   if (!address) {

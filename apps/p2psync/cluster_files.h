@@ -29,7 +29,7 @@ enum class IfPresent : std::uint8_t {
 [[nodiscard]] std::string cluster_toml(std::string_view cluster,
                                        const std::vector<Member>& members);
 
-/// "NAME=HOST:PORT" from the command line.
+/// "NAME=HOST:PORT" from the command line; "NAME" is a member to be found on the LAN.
 [[nodiscard]] Parsed<Member> parse_member(std::string_view text);
 
 }  // namespace p2psync::app

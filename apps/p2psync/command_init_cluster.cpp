@@ -76,9 +76,11 @@ void describe_init_cluster(CLI::App& app, Action& action) {
       ->capture_default_str();
   command->add_flag("--if-absent", options->if_absent,
                     "succeed, and change nothing, when the files are there already");
-  command->add_option("members", options->members, "the members")
+  command
+      ->add_option("members", options->members,
+                   "the members; those without an address find each other on the LAN")
       ->required()
-      ->type_name("NAME=HOST:PORT");
+      ->type_name("NAME[=HOST:PORT]");
   command->callback([options, &action] { action = [options] { return init_cluster(*options); }; });
 }
 

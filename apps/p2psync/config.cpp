@@ -396,13 +396,7 @@ void Reader::read_self(const Taken& key) {
   }
   config_.self = static_cast<std::size_t>(self - config_.members.begin());
   if (config_.listen.port == 0) {
-    if (!self->address) {
-      problems_.push_back({source_.file, 0, "node.listen",
-                           fmt::format("is missing: member {} has no address to take the port from",
-                                       quoted(self->name))});
-      return;
-    }
-    config_.listen = {"", self->address.value().port};
+    config_.listen = {"", self->address ? self->address->port : default_port};
   }
 }
 

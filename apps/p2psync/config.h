@@ -24,8 +24,11 @@ struct Member {
   std::string name;
   std::string key_id;       ///< 64 hex digits, lower case: SHA-256 of the public key
   engine::NodeId node = 0;  ///< its first 8 bytes
-  std::optional<Address> address;
+  std::optional<Address> address;  ///< none: found on the LAN
 };
+
+/// Where a member listens whose address is left out, unless it says otherwise.
+inline constexpr std::uint16_t default_port = 7744;
 
 enum class LogFormat : std::uint8_t { text, json };
 enum class LogLevel : std::uint8_t { error, warn, info, debug };

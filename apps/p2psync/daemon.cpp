@@ -99,6 +99,7 @@ Result<void> Daemon::start(const net::PrivateKey& key) {
   log_note(Level::info,
            fmt::format("{} of cluster {}: folder {}, listening on {}", config_.me().name,
                        config_.cluster, folder_.path, fmt::join(transport_->listening(), ", ")));
+  lan_.emplace(context_, config_, *transport_);
   for (const engine::Note& note : folder_.notes) {
     log_note(note.level, note.text);
   }
@@ -145,10 +146,12 @@ net::TransportEvents Daemon::transport_events() {
   events.up = [this](engine::NodeId peer) {
     outbox_.up(peer);
     input(engine::PeerUp{peer});
+    lan_->reconsider();
   };
   events.down = [this](engine::NodeId peer, const std::string&) {
     outbox_.down(peer);
     input(engine::PeerDown{peer});
+    lan_->reconsider();
   };
   events.received = [this](engine::NodeId peer, engine::Message message) {
     input(engine::Received{peer, std::move(message)});
@@ -341,14 +344,18 @@ Json Daemon::status() const {
                       .started = started_,
                       .now = now,
                       .wall_now = std::chrono::system_clock::now(),
-                      .sent_bytes = transport_->sent_bytes(),
-                      .received_bytes = transport_->received_bytes(),
+                      .sent_bytes = transport_->sent_bytes() + lan_->sent_bytes(),
+                      .received_bytes = transport_->received_bytes() + lan_->received_bytes(),
                       .bytes_per_s = rate_.bytes_per_s(now),
                       .seconds_left = rate_.seconds_left(now, status.pending_bytes),
                       .broken = phase_ == Phase::broken || index_.problem().has_value(),
-                      .problems = {}};
+                      .problems = {},
+                      .found_at = lan_->places()};
   if (broken_) {
     daemon.problems.push_back(*broken_);
+  }
+  if (auto problem = lan_->problem()) {
+    daemon.problems.push_back(std::move(*problem));
   }
   if (const std::optional<Error>& problem = index_.problem()) {
     daemon.problems.push_back({"",
@@ -379,6 +386,7 @@ void Daemon::break_down(const std::string& why) {
                                      "start the node again",
                                      why));
   broken_ = engine::Problem{"", why, Clock::now()};
+  lan_->stop();
   transport_->stop();
   disk_.stop();
   index_.stop();
@@ -390,6 +398,7 @@ void Daemon::break_down(const std::string& why) {
 
 void Daemon::stop() {
   if (phase_ == Phase::running) {
+    lan_->stop();
     transport_->stop();
     watch_.stop();
     disk_.stop();

@@ -18,6 +18,7 @@
 #include "apps/p2psync/disk_work.h"
 #include "apps/p2psync/folder.h"
 #include "apps/p2psync/index_writer.h"
+#include "apps/p2psync/lan.h"
 #include "apps/p2psync/outbox.h"
 #include "apps/p2psync/rate.h"
 #include "engine/node.h"
@@ -90,6 +91,7 @@ class Daemon {
   DiskWatch watch_;
   Outbox outbox_;
   std::unique_ptr<net::Transport> transport_;
+  std::optional<Lan> lan_;  ///< from start() on
   ControlServer control_;
   asio::signal_set signals_;
   asio::steady_timer wake_;

@@ -17,11 +17,20 @@ double milliseconds(engine::Duration duration) {
   return std::chrono::duration<double, std::milli>(duration).count();
 }
 
-Json peer_document(const Config& config, const engine::PeerStatus& peer, engine::Instant now) {
-  const auto member = std::ranges::find(config.members, peer.peer, &Member::node);
-  const bool addressed = member != config.members.end() && member->address;
+std::string address_of(const Config& config, engine::NodeId peer, const DaemonStatus& daemon) {
+  const auto member = std::ranges::find(config.members, peer, &Member::node);
+  if (member != config.members.end() && member->address) {
+    return member->address->text();
+  }
+  const auto found = daemon.found_at.find(peer);
+  return found != daemon.found_at.end() ? found->second : "";
+}
+
+Json peer_document(const Config& config, const engine::PeerStatus& peer,
+                   const DaemonStatus& daemon) {
+  const engine::Instant now = daemon.now;
   Json::Object out{{"name", config.name_of(peer.peer)},
-                   {"address", addressed ? member->address->text() : ""},
+                   {"address", address_of(config, peer.peer, daemon)},
                    {"connected", peer.connected},
                    {"in_sync", peer.in_sync}};
   out.emplace_back("root_digest", peer.root ? Json(digits_of(*peer.root)) : Json());
@@ -115,7 +124,7 @@ Json status_document(const Config& config, const engine::Status& status,
   for (const Member& member : config.members) {  // in the order of the file
     const auto peer = std::ranges::find(status.peers, member.node, &engine::PeerStatus::peer);
     if (peer != status.peers.end()) {
-      peers.push_back(peer_document(config, *peer, daemon.now));
+      peers.push_back(peer_document(config, *peer, daemon));
     }
   }
   out.emplace_back("peers", std::move(peers));

@@ -3,6 +3,7 @@
 // addresses, times and totals that only the daemon knows. Pure.
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,6 +27,8 @@ struct DaemonStatus {
   /// It cannot go on: the state is `error`.
   bool broken = false;
   std::vector<engine::Problem> problems;  ///< the daemon's own; path "" where none is concerned
+  /// Where members were found that have no address in the configuration.
+  std::map<engine::NodeId, std::string> found_at;
 };
 
 [[nodiscard]] Json status_document(const Config& config, const engine::Status& status,

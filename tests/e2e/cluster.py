@@ -129,7 +129,7 @@ def environment(more):
 
 class Cluster:
     def __init__(self, world, directory, members, settings=None, folders=None, hosts=None):
-        """`hosts`: for each node its address and the command that runs a program there."""
+        """`hosts`: for each node its address (None: to be found) and the command that runs a program there."""
         self.world = world
         self.directory = directory
         self.settings = {
@@ -141,7 +141,8 @@ class Cluster:
             for i in range(members)
         ]
         made = world.p2psync(
-            "init-cluster", "--out", directory, *(f"{n.name}={n.address}" for n in self.nodes))
+            "init-cluster", "--out", directory,
+            *(f"{n.name}={n.address}" if n.address else n.name for n in self.nodes))
         check(made.returncode == 0, f"init-cluster: {made.stderr!r}")
         for node in self.nodes:
             os.makedirs(node.folder, exist_ok=True)
@@ -217,7 +218,7 @@ class Node:
             self.address, self.command = host
         else:
             self.address, self.command = f"127.0.0.1:{free_port()}", []
-        self.port = int(self.address.rpartition(":")[2])
+        self.port = int(self.address.rpartition(":")[2]) if self.address else 7744
         self.folder = folder or os.path.join(cluster.directory, name)
         self.key = os.path.join(cluster.directory, f"{name}.key")
         self.config = os.path.join(cluster.directory, "cluster.toml")

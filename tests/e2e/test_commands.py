@@ -35,7 +35,11 @@ def test_keygen_id_and_init_cluster(world):
     check(world.p2psync("init-cluster", "--if-absent", "--out", out, *members).returncode == 0, "--if-absent fails")
     with open(os.path.join(out, "cluster.toml")) as file:
         check(file.read() == text, "--if-absent changed the file")
-    for bad in (["a"], ["a=nowhere"], ["a=h:1", "a=h:2"], ["A B=h:1"], []):
+    nowhere = os.path.join(world.scratch, "nowhere")
+    check(world.p2psync("init-cluster", "--out", nowhere, "a", "b=h:1").returncode == 0, "no address, and init-cluster failed")
+    said = world.p2psync("check", "-c", f"{nowhere}/cluster.toml", "--folder", out, "--key", f"{nowhere}/a.key")
+    check(said.returncode == 0, f"check refuses a member without an address: {said}")
+    for bad in (["a="], ["a=nowhere"], ["a=h:1", "a=h:2"], ["A B=h:1"], []):
         code = world.p2psync("init-cluster", "--out", os.path.join(world.scratch, "bad"), *bad).returncode
         check(code == 2, f"init-cluster {bad}: exit {code}")
 

@@ -132,8 +132,12 @@ TEST_CASE("init-cluster: --if-absent keeps what is complete and completes what a
         dir + "/cluster.toml is there, but its key " + dir + "/node1.key: not found");
 }
 
-TEST_CASE("init-cluster: a member is NAME=HOST:PORT") {
-  CHECK(parse_member("node1").error() == "node1: must be NAME=HOST:PORT");
+TEST_CASE("init-cluster: a member is NAME=HOST:PORT, or NAME if it is to be found on the LAN") {
+  CHECK(parse_member("node1=h:1")->address == Address{"h", 1});
+  REQUIRE(parse_member("node1").has_value());
+  CHECK(!parse_member("node1")->address.has_value());
+  CHECK(parse_member("Node").error() == "Node: the name must be 1 to 32 of a-z 0-9 -");
+  CHECK(!parse_member("node=").has_value());
   CHECK(parse_member("Node=h:1").error() == "Node=h:1: the name must be 1 to 32 of a-z 0-9 -");
   CHECK(parse_member("node=h").error() == "node=h: the address has no port: must be HOST:PORT");
 }
