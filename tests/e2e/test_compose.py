@@ -9,6 +9,8 @@ import pathlib
 import shutil
 import subprocess
 import tarfile
+import threading
+import time
 
 from cluster import Failure, Skip, check, until
 from tree import Entry, differences
@@ -16,6 +18,8 @@ from tree import Entry, differences
 TOP = pathlib.Path(__file__).resolve().parents[2]
 NODES = ["node1", "node2", "node3", "node4"]
 BUILD_S = 1800
+SOON_S = 5
+BUILDING = threading.Lock()  # the second finds all done
 
 
 def compose_command():
@@ -32,11 +36,13 @@ def compose_command():
 
 
 class Demo:
-    """The project in docker-compose.yml under a name of its own."""
+    """The project in docker-compose.yml, with what is laid over it, under a name of its own."""
 
-    def __init__(self):
-        self.project = f"p2psync-e2e-{os.getpid()}"
-        self.command = [*compose_command(), "-p", self.project, "-f", str(TOP / "docker-compose.yml")]
+    def __init__(self, *over):
+        self.project = "-".join(["p2psync-e2e", str(os.getpid()), *(file.split(".")[1] for file in over)])
+        files = [part for file in ("docker-compose.yml", *over) for part in ("-f", str(TOP / file))]
+        self.command = [*compose_command(), "-p", self.project, *files]
+        self.network = f"{self.project}_lan"
         self.ids = {}
 
     def compose(self, *arguments, timeout=180):
@@ -52,7 +58,9 @@ class Demo:
         return done
 
     def up(self):
-        self.compose("up", "-d", "--build", timeout=BUILD_S)
+        with BUILDING:
+            self.compose("build", timeout=BUILD_S)
+        self.compose("up", "-d")
         self.ids = {node: self.compose("ps", "-q", node).strip() for node in NODES}
 
     def inspect(self, node, template):
@@ -126,7 +134,7 @@ def test_the_demo_in_containers(world):
 def steps(world, demo):
     demo.up()
     demo.wait_until_healthy()
-    world.passed("up --build brings four healthy nodes")
+    world.passed("build and up bring four healthy nodes")
 
     tree = demo.agree()
     copies = sorted(os.fsdecode(path) for path in tree if b".conflict-" in path)
@@ -170,13 +178,12 @@ def steps(world, demo):
     check(not any(path.startswith((b"away.txt.", b"long.txt.")) for path in tree), f"conflicts from nothing: {sorted(tree)}")
     world.passed("killed containers come back and catch up")
 
-    network = f"{demo.project}_lan"
-    demo.docker("network", "disconnect", network, demo.ids["node3"])
+    demo.docker("network", "disconnect", demo.network, demo.ids["node3"])
     until(lambda: demo.status("node3")["state"] == "isolated", "node3 to be isolated")
     demo.user("node3", "echo 'written while cut off' > cut.txt; echo 'by node3' > away.txt; touch -d 2031-01-01 away.txt")
     demo.user("node1", "echo 'by node1' > away.txt; rm killed-1.bin")
     demo.user("node4", "mv bin tools")
-    demo.docker("network", "connect", "--alias", "node3", network, demo.ids["node3"])
+    demo.docker("network", "connect", "--alias", "node3", demo.network, demo.ids["node3"])
     tree = demo.agree()
     check(b"cut.txt" in tree and b"tools/greet" in tree and b"bin/greet" not in tree and b"killed-1.bin" not in tree,
           f"something was missed: {sorted(tree)}")
@@ -193,3 +200,65 @@ def steps(world, demo):
     demo.wait_until_healthy()
     check(not any(path.startswith(b"agenda.md") for path in demo.agree()), "a second `up` brought deleted files back")
     world.passed("restarting all and a second `up` change nothing")
+
+
+# With docker-compose.lan.yml: nobody has an address in its configuration.
+
+
+def address_of(demo, container):
+    return demo.docker("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", container).stdout.decode().strip()
+
+
+def meet(demo, since):
+    """Every node is connected with all others, each at the address that it has; returns the seconds that it took."""
+    places = {node: f"{address_of(demo, demo.ids[node])}:7744" for node in NODES}
+    def look():
+        answers = [demo.run_in(node, "p2psync", "status", "--json", must=False).stdout for node in NODES]
+        peers = [peer for answer in answers if answer for peer in json.loads(answer)["peers"]]
+        return len(peers) == 12 and all(peer["connected"] and peer["address"] == places[peer["name"]] for peer in peers)
+    until(look, lambda: f"all to have found each other at {places}:\n" + "\n".join(
+        demo.run_in(node, "p2psync", "status", must=False).stdout.decode() for node in NODES), SOON_S)
+    return time.monotonic() - since
+
+
+def test_the_demo_without_addresses(world):
+    demo = Demo("docker-compose.lan.yml")
+    fillers = []
+    try:
+        steps_without_addresses(world, demo, fillers)
+    except Failure:
+        for node in NODES:
+            world.note(f"--- {node}: " + demo.compose("logs", "--tail=15", node))
+        raise
+    finally:
+        for filler in fillers:
+            demo.docker("rm", "-f", filler, must=False)
+        demo.down()
+
+
+def steps_without_addresses(world, demo, fillers):
+    demo.up()
+    world.note(f"found {meet(demo, time.monotonic()):.2f} s after `up` had started them all")
+    for node in NODES:
+        check(demo.run_in(node, "grep", "-c", "^address", "/node/cluster.toml", must=False).stdout == b"0\n",
+              f"{node} has addresses in its configuration")
+    demo.agree()
+    world.passed("members without addresses find each other and agree")
+
+    for way in ("stop", "kill"):
+        before = address_of(demo, demo.ids["node2"])
+        demo.docker(way, demo.ids["node2"])
+        demo.docker("network", "disconnect", demo.network, demo.ids["node2"])
+        demo.user("node1", f"echo {way} > while-node2-was-away")
+        # Somebody else has its address from now on.
+        until(lambda: before in [address_of(demo, filler) for filler in fillers] or fillers.append(demo.docker(
+            "run", "-d", "--rm", "--network", demo.network, "--entrypoint", "sleep", "p2psync", "600").stdout.decode().strip()),
+            f"another container to have {before}")
+        demo.docker("network", "connect", demo.network, demo.ids["node2"])
+        demo.docker("start", demo.ids["node2"])
+        took = meet(demo, time.monotonic())
+        after = address_of(demo, demo.ids["node2"])
+        check(after != before, f"node2 has its old address {before}")
+        world.note(f"after `{way}`, back at {after} instead of {before}: found {took:.2f} s after its start")
+        check(demo.run_in("node2", "true").returncode == 0 and b"while-node2-was-away" in demo.agree(), "node2 missed something")
+        world.passed(f"after `{way}`, a container that comes back with another address is found")
