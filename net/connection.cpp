@@ -139,7 +139,7 @@ std::optional<Frame> Connection::next() {
   }
   auto frame = frames_.next();
   if (!frame) {
-    close(frame.error().message());
+    cut_off(frame.error().message());
     return std::nullopt;
   }
   return *frame;
@@ -219,6 +219,11 @@ asio::awaitable<void> Connection::write(std::span<const std::uint8_t> bytes) {
   if (error) {
     fail(error);
   }
+}
+
+void Connection::cut_off(std::string reason) {
+  was_cut_off_ = was_cut_off_ || !closed_;
+  close(std::move(reason));
 }
 
 void Connection::close(std::string reason) {

@@ -67,8 +67,11 @@ class Connection {
   void on_progress(std::function<void()> callback) { progress_ = std::move(callback); }
 
   void close(std::string reason);
+  /// For what the other end has said.
+  void cut_off(std::string reason);
   [[nodiscard]] bool closed() const { return closed_; }
   [[nodiscard]] const std::string& reason() const { return reason_; }
+  [[nodiscard]] bool was_cut_off() const { return was_cut_off_; }
   /// The other end closed it, without an alert.
   [[nodiscard]] bool ended_by_peer() const { return ended_by_peer_; }
 
@@ -109,6 +112,7 @@ class Connection {
   Instant said_;   ///< when the last bytes went
   bool greeted_ = false;
   bool closed_ = false;
+  bool was_cut_off_ = false;
   bool ended_by_peer_ = false;
   std::string reason_;
 };

@@ -155,7 +155,7 @@ void Transport::Core::progress(NodeId node) {
 void Transport::Core::disconnect(NodeId node, std::string reason) {
   const Peer* peer = find(node);
   if (peer != nullptr && peer->current != nullptr) {
-    peer->current->close(std::move(reason));
+    peer->current->cut_off(std::move(reason));
   }
 }
 
@@ -185,6 +185,7 @@ void Transport::Core::dialling_failed(NodeId member, const std::string& text) {
   const bool news = text != peer.last_trouble;
   const bool was_in_reach = !out_of_reach(member);
   peer.last_trouble = text;
+  peer.trouble.down(text);
   if (was_in_reach) {
     for (const auto& [node, other] : peers_) {
       other.dialer->reconsider();  // one of them has its place now
@@ -257,6 +258,11 @@ std::string Transport::Core::place_of(NodeId node) const {
   return Address{plain_address(where.address()).to_string(), where.port()}.text();
 }
 
+std::string Transport::Core::trouble_with(NodeId node) const {
+  const auto found = peers_.find(node);
+  return found != peers_.end() ? found->second.trouble.text(Clock::now()) : "";
+}
+
 void Transport::Core::log(Level level, const std::string& text) const {
   if (!stopped_ && events_.log) {
     events_.log(level, text);
@@ -313,6 +319,9 @@ bool Transport::wanted(NodeId peer) const {
 }
 std::string Transport::place_of(NodeId peer) const {
   return core_->place_of(peer);
+}
+std::string Transport::trouble_with(NodeId peer) const {
+  return core_->trouble_with(peer);
 }
 std::vector<std::string> Transport::listening() const {
   return core_->listening();

@@ -117,6 +117,8 @@ class Transport {
   /// Where a connected peer is: where it listens if that was heard, else the connection's other
   /// end. "" if it is not connected.
   [[nodiscard]] std::string place_of(engine::NodeId peer) const;
+  /// Why it is not connected, or that it was cut off: one line for people, or "".
+  [[nodiscard]] std::string trouble_with(engine::NodeId peer) const;
   /// Waiting to be sent, both priorities.
   [[nodiscard]] std::size_t queued_bytes(engine::NodeId peer) const;
   /// "127.0.0.1:7744", with the ports that were chosen.

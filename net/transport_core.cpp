@@ -177,6 +177,7 @@ void Transport::Core::begin(const Opened& opened, const std::shared_ptr<Connecti
   peer.up_since = Clock::now();
   peer.refused_data = false;
   peer.last_trouble.clear();
+  peer.trouble.connected();
   if (connection->origin() == Origin::dialled) {
     peer.dialer->met(connection->remote());
   }
@@ -198,6 +199,11 @@ void Transport::Core::end(Peer& peer, const std::shared_ptr<Connection>& connect
     return;  // replaced
   }
   peer.current = nullptr;
+  if (connection->was_cut_off()) {
+    peer.trouble.cut_off(Clock::now(), reason);
+  } else {
+    peer.trouble.down(reason);
+  }
   peer.dialer->lost(Clock::now() - peer.up_since);
   log(Level::info, "lost " + peer.name + " at " + connection->remote_text() + ": " + reason);
   if (!stopped_ && events_.down) {
@@ -209,17 +215,17 @@ void Transport::Core::deliver(const Peer& peer, Connection& connection, const Fr
   switch (frame.kind) {
     case FrameKind::beat: return;  // it was heard, and that is all
     case FrameKind::ready:
-    case FrameKind::welcome: connection.close("a ready or welcome out of place"); return;
+    case FrameKind::welcome: connection.cut_off("a ready or welcome out of place"); return;
     default: break;
   }
   auto message = decode_message(frame.kind, frame.body);
   if (!message) {
-    connection.close(message.error().message());
+    connection.cut_off(message.error().message());
     return;
   }
   if (!connection.greeted()) {
     if (frame.kind != FrameKind::hello) {
-      connection.close("it did not begin with Hello");
+      connection.cut_off("it did not begin with Hello");
       return;
     }
     connection.greet();

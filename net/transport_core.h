@@ -13,6 +13,7 @@
 #include "net/listener.h"
 #include "net/log_gate.h"
 #include "net/transport.h"
+#include "net/trouble.h"
 
 namespace p2psync::net {
 
@@ -26,6 +27,7 @@ struct Peer {
   std::uint64_t pair_token = 0;
   bool refused_data = false;
   std::string last_trouble;  ///< of dialling, so that it is logged once
+  Trouble trouble;
 };
 
 /// 64 bits that nobody can guess.
@@ -48,6 +50,7 @@ class Transport::Core : public ListenerHost,
   [[nodiscard]] std::vector<std::string> listening() const;
   [[nodiscard]] std::vector<asio::ip::tcp::endpoint> places() const;
   [[nodiscard]] std::string place_of(engine::NodeId node) const;
+  [[nodiscard]] std::string trouble_with(engine::NodeId node) const;
   [[nodiscard]] bool wanted(engine::NodeId member) const override;
 
  private:

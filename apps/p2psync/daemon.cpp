@@ -350,7 +350,13 @@ Json Daemon::status() const {
                       .seconds_left = rate_.seconds_left(now, status.pending_bytes),
                       .broken = phase_ == Phase::broken || index_.problem().has_value(),
                       .problems = {},
-                      .found_at = lan_->places()};
+                      .found_at = lan_->places(),
+                      .troubles = {}};
+  for (const Member& member : config_.members) {
+    if (std::string text = transport_->trouble_with(member.node); !text.empty()) {
+      daemon.troubles.emplace(member.node, std::move(text));
+    }
+  }
   if (broken_) {
     daemon.problems.push_back(*broken_);
   }

@@ -45,6 +45,8 @@ Json peer_document(const Config& config, const engine::PeerStatus& peer,
     differences.emplace_back(difference);
   }
   out.emplace_back("list_differences", std::move(differences));
+  const auto trouble = daemon.troubles.find(peer.peer);
+  out.emplace_back("trouble", trouble != daemon.troubles.end() ? Json(trouble->second) : Json());
   return out;
 }
 

@@ -29,6 +29,8 @@ struct DaemonStatus {
   std::vector<engine::Problem> problems;  ///< the daemon's own; path "" where none is concerned
   /// Where members were found that have no address in the configuration.
   std::map<engine::NodeId, std::string> found_at;
+  /// What is wrong with a member, where something is: one line each.
+  std::map<engine::NodeId, std::string> troubles;
 };
 
 [[nodiscard]] Json status_document(const Config& config, const engine::Status& status,

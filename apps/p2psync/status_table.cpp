@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <ranges>
+#include <utility>
 #include <vector>
 
 #include "apps/p2psync/quantity.h"
@@ -234,6 +235,16 @@ void add_peers(Table& table, const Json& status) {
 }
 
 void add_troubles(Table& table, const Json& status) {
+  bool first = true;
+  for (const Json& peer : status["peers"].items()) {
+    if (!peer["trouble"].is_null()) {
+      if (std::exchange(first, false)) {
+        table.line("");
+      }
+      table.line(
+          fmt::format("{}: {}", printable(peer["name"].text()), printable(peer["trouble"].text())));
+    }
+  }
   for (const Json& peer : status["peers"].items()) {
     const auto& differences = peer["list_differences"].items();
     if (differences.empty()) {

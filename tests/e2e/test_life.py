@@ -31,6 +31,17 @@ def test_sigint_stops_it_too(world):
     cluster[1].process = None
 
 
+def test_status_says_why_a_member_is_not_connected(world):
+    cluster = world.cluster(2).start()
+    cluster.agree()
+    check(cluster[1].peer("node2")["trouble"] is None, "something is wrong with a peer that is in sync")
+    cluster[2].stop()
+    until(lambda: "refused" in (cluster[1].peer("node2")["trouble"] or ""), lambda: f"{cluster[1].peer('node2')}")
+    check(b"node2: " in cluster[1].p2psync("status").stdout, "the table does not say it")
+    cluster[2].start()
+    until(lambda: cluster[1].peer("node2")["trouble"] is None, "the trouble to be over")
+
+
 def test_restarts_change_nothing(world):
     cluster = world.cluster(3)
     for node in cluster.nodes:

@@ -62,7 +62,9 @@ DaemonStatus daemon_status() {
           .bytes_per_s = 100,
           .seconds_left = 6,
           .broken = false,
-          .problems = {}};
+          .problems = {},
+          .found_at = {},
+          .troubles = {{3, "connection refused"}}};
 }
 
 }  // namespace
@@ -79,13 +81,15 @@ TEST_CASE("status: the document is that of the contract") {
       R"(","path_bytes":"ZGlyL/4=","bytes":2048,"done_bytes":1536}],"holding_up":["node3"],)"
       R"("peers":[{"name":"node2","address":"host2:7744","connected":true,"in_sync":true,)"
       R"("root_digest":"00000000000000cd00000000000000ab","last_exchange_ms_ago":230,)"
-      R"("rtt_ms":0.4,"version":"0.1.0","list_differences":["node4 is not in its list"]},)"
+      R"("rtt_ms":0.4,"version":"0.1.0","list_differences":["node4 is not in its list"],)"
+      R"("trouble":null},)"
       R"({"name":"node3","address":"","connected":false,"in_sync":false,"root_digest":null,)"
-      R"("last_exchange_ms_ago":null,"rtt_ms":null,"version":"","list_differences":[]}],)"
+      R"("last_exchange_ms_ago":null,"rtt_ms":null,"version":"","list_differences":[],)"
+      R"("trouble":"connection refused"}],)"
       R"("sent_bytes":100,"received_bytes":3000000000,"errors":[{"path":"a/)"
       "\uFFFD"
       R"(","path_bytes":"YS//","message":"permission denied","since":"2026-01-02T03:04:05Z"}]})";
-  CHECK(status_document(config(), status(), daemon_status()).dump() == expected);
+CHECK(status_document(config(), status(), daemon_status()).dump() == expected);
 }
 
 TEST_CASE("status: a broken node says error, whatever the engine last said, and is not safe") {
@@ -116,6 +120,8 @@ TEST_CASE("status: the table says the same to people") {
         "peer   address     connection  in sync  round trip  last exchange\n"
         "node2  host2:7744  up          yes      0.4 ms      230 ms ago\n"
         "node3  -           down        no       -           never\n"
+        "\n"
+        "node3: connection refused\n"
         "\n"
         "the member list of node2 differs:\n"
         "  node4 is not in its list\n"

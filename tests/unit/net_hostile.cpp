@@ -292,6 +292,9 @@ std::string reason_after(const std::vector<Bytes>& words) {
   }
   CHECK(run_until(target.io, [&] { return target.node.count(What::down) == 1; }));
   CHECK(target.node.count(What::up) == 1);
+  const std::string told = target.node.transport->trouble_with(target.friendly.id());
+  CHECK(told.starts_with("cut off "));
+  CHECK(told.ends_with(": " + target.node.last_reason()));
   return target.node.last_reason();
 }
 
