@@ -139,8 +139,9 @@ std::string brief(const Output& output) {
 
 std::string brief(const Input& input) {
   static constexpr const char* names[] = {
-      "wake",   "peer-up", "peer-down", "received",   "touched",      "rescan",       "listed",
-      "looked", "applied", "surfaced",  "block-read", "stage-opened", "stage-written"};
+      "wake",       "peer-up",      "peer-down",     "received",       "touched",
+      "rescan",     "listed",       "looked",        "applied",        "surfaced",
+      "block-read", "stage-opened", "stage-written", "confirm-deletes"};
   std::string text = names[input.index()];
   if (const auto* received = std::get_if<Received>(&input)) {
     text += ":" + brief(received->message) + "<" + std::to_string(received->peer % 1000);

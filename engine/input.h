@@ -28,6 +28,10 @@ struct Touched {
 };
 /// Read the whole tree: the watcher lost events, the interval is over, or a user asked.
 struct Rescan {};
+/// A user has judged the deletions that are held (brake.h): they are meant, or (`undo`) not.
+struct ConfirmDeletes {
+  bool undo = false;
+};
 /// Answers to an Apply or a Look, in the order they were given (storage answers each exactly once).
 struct ApplyDone {
   std::vector<Applied> jobs;
@@ -36,7 +40,8 @@ struct LookDone {
   std::vector<Looked> names;
 };
 
-using Input = std::variant<Wake, PeerUp, PeerDown, Received, Touched, Rescan, Listed, LookDone,
-                           ApplyDone, Surfaced, BlockRead, StageOpened, StageWritten>;
+using Input =
+    std::variant<Wake, PeerUp, PeerDown, Received, Touched, Rescan, Listed, LookDone, ApplyDone,
+                 Surfaced, BlockRead, StageOpened, StageWritten, ConfirmDeletes>;
 
 }  // namespace p2psync::engine

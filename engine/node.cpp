@@ -28,7 +28,7 @@ class Node::Impl {
         in_tmp_(loaded.staged.begin(), loaded.staged.end()),
         replica_(options_, std::move(loaded)),
         reconciler_(replica_),
-        scan_(replica_),
+        scan_(replica_, options_.brake),
         transfer_(options_.self, options_.chunk_max, options_.seed),
         gossip_(options_, replica_),
         next_collect_(now) {
@@ -71,7 +71,7 @@ class Node::Impl {
   [[nodiscard]] bool looking() const { return scanning_ || !scan_.idle(); }
   [[nodiscard]] bool settled() const { return reconciler_.idle() && !reconciler_.in_flight(); }
   [[nodiscard]] bool all_in_sync() const {
-    return !looking() && settled() &&
+    return !looking() && settled() && !scan_.brake().holding() &&
            std::ranges::all_of(options_.members, [this](const MemberName& member) {
              return member.id == options_.self || gossip_.in_sync(member.id) ||
                     gossip_.in_sync_by_hearsay(member.id);
@@ -105,6 +105,7 @@ class Node::Impl {
     }
   }
   void on(Instant, Rescan) { scan_.list("", true); }
+  void on(Instant, ConfirmDeletes event) { scan_.judged(event); }
   void on(Instant now, const Listed& event) { scan_.on(now, event); }
   void on(Instant now, const LookDone& event) {
     scan_.on(now, event);
@@ -243,6 +244,7 @@ void Node::Impl::on(Instant now, const ApplyDone& event) {
     in_tmp_.erase(content);
   }
   for (const Path& name : outcome.look) {
+    scan_.brake().obstructed(name);
     scan_.touch(name);
   }
   for (const Path& name : outcome.unproven) {
@@ -351,6 +353,9 @@ std::vector<Output> Node::Impl::finish(Instant now) {
   for (int round = 0; round < 4; ++round) {
     use_appeared();
     std::vector<Dirty> dirty = replica_.take_dirty();
+    for (const Dirty& path : dirty) {
+      scan_.brake().changed(path.path);
+    }
     const bool any_dirty = !dirty.empty();
     reconciler_.add(std::move(dirty));
     std::optional<Apply> apply = reconciler_.next(
@@ -399,7 +404,7 @@ std::vector<Output> Node::Impl::finish(Instant now) {
       out_);
   stuck_.forget_unneeded(needed_by_);
   drop_leftovers();
-  gossip_.next(now, settled(), out_);
+  gossip_.next(now, settled() && !scan_.brake().holding(), out_);
   if (Change change = replica_.take_change(); !change.empty()) {
     out_.insert(out_.begin(), Persist{std::move(change)});  // first: what follows may tell of it
   }
@@ -431,19 +436,8 @@ Status Node::Impl::status() const {
   status.peers = gossip_.peers();
   status.problems = reconciler_.problems();
   std::ranges::move(scan_.problems(), std::back_inserter(status.problems));
-  const VersionVector held = reconciler_.held();
-  for (const MemberName& member : options_.members) {
-    const auto row = replica_.rows().find(member.id);
-    const bool holds_all = row != replica_.rows().end() &&
-                           replica_.known(row->second.held).covers(replica_.knowledge());
-    status.safe_to_power_off =
-        status.safe_to_power_off || (member.id != options_.self && holds_all);
-    const bool behind =
-        row == replica_.rows().end() || !replica_.known(row->second.held).covers(held);
-    if (member.id != options_.self && behind && replica_.tombstones() > 0) {
-      status.holding_up.push_back(member.id);
-    }
-  }
+  status.held_deletions = scan_.brake().held_files();
+  add_members(status, replica_, others_, reconciler_.held());
   status.safe_to_power_off = status.safe_to_power_off && !looking();
   const bool connected = std::ranges::any_of(status.peers, &PeerStatus::connected);
   const bool all_equal = std::ranges::all_of(
@@ -451,7 +445,7 @@ Status Node::Impl::status() const {
   std::vector<Problem> stuck = stuck_.problems(needed_by_);
   const bool no_room = !stuck.empty() || reconciler_.disk_full();
   std::ranges::move(stuck, std::back_inserter(status.problems));
-  if (no_room) {
+  if (no_room || scan_.brake().holding()) {
     status.state = State::error;
   } else if (scanning_) {
     status.state = State::scanning;

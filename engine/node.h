@@ -23,6 +23,13 @@ namespace p2psync::engine {
 
 inline constexpr std::size_t push_peers_max = 8;
 
+/// See brake.h.
+struct BrakeOptions {
+  unsigned percent = 0;  ///< of the files gone at once, more are held; 0: no brake
+  /// Fewer are never suspicious: of a handful of files everybody deletes half now and then.
+  std::size_t files_min = 10;
+};
+
 struct NodeOptions {
   std::string cluster;
   std::string version;
@@ -36,6 +43,7 @@ struct NodeOptions {
   std::uint64_t index_epoch = 0;            ///< when the index was made, ms since 1970
   bool fresh_index = false;   ///< the index was made at this start: files found are imports
   bool keep_versions = true;  ///< [versions] keep is not "0"
+  BrakeOptions brake;
   /// Records that may lie unpacked between two steps: what is in use comes again soon.
   std::size_t unpacked_max = 8192;
 };
@@ -47,6 +55,7 @@ struct Loaded {
   std::vector<HeldRow> rows;
   Endings endings;
   std::vector<KeptVersion> kept;
+  bool braked = false;         ///< the brake was on (brake.h)
   std::uint64_t applied = 0;   ///< the last batch whose results are in the records
   std::vector<Relaid> relaid;  ///< from storage: steps of later batches that were carried out
   std::vector<Hash> staged;    ///< from storage: contents in `.p2psync/tmp`, whole or not

@@ -85,9 +85,10 @@ struct Change {
   std::vector<KeptVersion> kept;
   std::vector<std::string> forgotten;    ///< kept files that are gone
   std::optional<std::uint64_t> applied;  ///< the batch whose results these records hold
+  std::optional<bool> braked;            ///< whether the brake is on (brake.h)
   [[nodiscard]] bool empty() const {
     return records.empty() && !knowledge && rows.empty() && endings.empty() && kept.empty() &&
-           forgotten.empty() && !applied;
+           forgotten.empty() && !applied && !braked;
   }
 };
 

@@ -78,6 +78,16 @@ class Replica {
   void observe(const Path& name, const Seen& seen);
   /// A look found nothing at the name: a deletion if something was shown.
   void observe_absent(const Path& name);
+  /// The part of it that is about a step in doubt: whatever else, that is settled.
+  void settle_absence(const Path& name) { settle_doubt(name, nullptr); }
+  /// What is shown there is not there just now, and the brake keeps that from being a deletion: no
+  /// bytes are to be had from that name.
+  void set_missing(const Path& name, bool missing);
+  /// The disk has lost what was shown there, and no user deleted it: it is to be laid again. Should
+  /// no member have the bytes any more, it is taken back.
+  void lost(const Path& name);
+  [[nodiscard]] bool braked() const { return braked_; }
+  void set_braked(bool on);
   /// A user wrote this over what `old` showed while the node replaced it; the bytes are in
   /// versions/`file`, and that is on record with the event: a start hands out what nobody has on
   /// record, and would make a second event of it, though the first was superseded long ago.
@@ -287,7 +297,8 @@ class Replica {
   int collapse_rounds_ = 0;         ///< that often to the end of them, then each was looked at
   std::map<Path, Path> doubtful_;   ///< by name
   std::set<Path> imported_copies_;  ///< imports under names that look like conflict copies
-  std::set<Dot> relearned_;  ///< live events of this node's that this index did not see it make
+  /// Live events of this node's that this index did not see it make, and whose file is lost.
+  std::set<Dot> relearned_;
   Totals totals_;
 
   /// Of each content at a name: 32 bits that stand for it, and the number of the path.
@@ -299,6 +310,9 @@ class Replica {
   std::unordered_map<Hash, std::vector<std::string>, HashOfHash> kept_by_content_;
   std::unordered_set<Hash, HashOfHash> staged_;
   std::map<Hash, std::string> found_;
+  std::set<Path> missing_;
+  bool braked_ = false;
+  std::optional<bool> new_braked_;
 
   std::uint64_t batch_ = 0;  ///< the last given out
   std::optional<std::uint64_t> applied_;

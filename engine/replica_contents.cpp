@@ -40,13 +40,39 @@ const Shown* Replica::showing(const Hash& content) const {
       return false;
     }
     for (const Shown& shown : index_.item(static_cast<Index::Id>(key)).record.shown) {
-      if (shown.content() == content) {
+      if (shown.content() == content && !missing_.contains(shown.name)) {
         found = &shown;
       }
     }
     return found == nullptr;
   });
   return found;
+}
+
+void Replica::set_missing(const Path& name, bool missing) {
+  if (missing) {
+    missing_.insert(name);
+  } else if (missing_.erase(name) > 0) {
+    const Shown* back = shown(name);
+    if (const auto content = back == nullptr ? std::nullopt : back->content()) {
+      appeared_.push_back(*content);
+    }
+  }
+}
+
+void Replica::lost(const Path& name) {
+  if (const Shown* last = shown(name)) {
+    relearned_.insert(last->dots.begin(), last->dots.end());
+    const Path path = owner(name);
+    unshow(path, Path(name));
+  }
+}
+
+void Replica::set_braked(bool on) {
+  if (braked_ != on) {
+    braked_ = on;
+    new_braked_ = on;
+  }
 }
 
 bool Replica::available(const Version& version) const {

@@ -483,6 +483,7 @@ Change Replica::take_change() {
   change.kept = std::exchange(new_kept_, {});
   change.forgotten = std::exchange(forgotten_, {});
   change.applied = std::exchange(applied_, std::nullopt);
+  change.braked = std::exchange(new_braked_, std::nullopt);
   changed_rows_.clear();
   knowledge_changed_ = false;
   return change;

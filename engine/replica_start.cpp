@@ -64,6 +64,7 @@ void Replica::load(Loaded loaded) {
   }
   appeared_ = {};  // nothing has been asked for yet
   batch_ = loaded.applied;
+  braked_ = loaded.braked;
   std::erase_if(loaded.relaid, [&](const Relaid& step) { return step.batch <= loaded.applied; });
   for (const Relaid& step : loaded.relaid) {
     batch_ = std::max(batch_, step.batch);

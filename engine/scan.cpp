@@ -85,10 +85,14 @@ void Scan::on(Instant now, const Listed& listed) {
   std::set<std::string> special;
   for (const auto& [listing, plain] : compare(listed)) {
     const Listing& item = *listing;
-    if (plain == item.signature && item.signature.kind != Kind::directory) {
+    const bool none_missing = !brake_.has_some();
+    if (plain == item.signature && item.signature.kind != Kind::directory && none_missing) {
       continue;  // as most are
     }
     const Path path = child_of(listed.directory, item.name);
+    if (!none_missing && brake_.has(path)) {
+      touch(path);  // it is back, just as it was
+    }
     if (item.special || path_problem(path)) {
       special.insert(item.name);
       continue;
@@ -230,6 +234,7 @@ void Scan::take(Instant now, const Looked& looked) {
 
 void Scan::take_seen(Instant now, const Path& name, const Seen& seen) {
   absent_.erase(name);
+  brake_.seen(name, seen);
   if (seen.signature.kind == Kind::directory) {
     note_rename(name, seen.signature.inode);
   }
@@ -268,10 +273,17 @@ void Scan::list_again(Instant now, const Path& directory, bool deep) {
   }
 }
 
-void Scan::act_on_absences(Instant now) {
-  if (absent_.empty() && renamed_.empty()) {
+void Scan::judged(const ConfirmDeletes& verdict) {
+  if (verdict.undo) {
+    brake_.undo();
     return;
   }
+  for (const Path& name : brake_.confirm()) {
+    touch(name);
+  }
+}
+
+void Scan::act_on_absences(Instant now) {
   if (quiet()) {
     renamed_.clear();
   }
@@ -279,12 +291,13 @@ void Scan::act_on_absences(Instant now) {
     const bool overdue = now - place->second >= absence_wait && !queue_.contains(place->first) &&
                          !held_up_.contains(place->first) && !in_flight_.contains(place->first);
     if (quiet() || overdue) {
-      replica_.observe_absent(place->first);
+      brake_.gone(now, place->first);
       place = absent_.erase(place);
     } else {
       ++place;
     }
   }
+  brake_.next(now, quiet());
 }
 
 /// With another name the files in it are what they were, signature and all: not to be read again.
@@ -321,6 +334,14 @@ void Scan::next(Instant now, const std::function<bool(const Path&)>& busy,
       again.when.at = now + retry_longest;
     }
   }
+  if (const Brake::Probe probe = brake_.probe(now); !probe.names.empty() || probe.everything) {
+    for (const Path& name : probe.names) {
+      touch(name);
+    }
+    if (probe.everything) {
+      list("", true);
+    }
+  }
   while (!lists_.empty() && listing_.size() < lists_in_flight_max) {
     const auto first = lists_.begin();
     if (listing_.contains(first->first)) {
@@ -351,7 +372,11 @@ void Scan::next(Instant now, const std::function<bool(const Path&)>& busy,
     ++looks_;
     out.push_back(std::move(look));
   }
+  const bool held = brake_.holding();
   act_on_absences(now);
+  if (!held && brake_.holding()) {
+    out.push_back(Note{Note::Level::warn, brake_.problem()->message});
+  }
 }
 
 std::uint64_t Scan::skipped() const {
@@ -366,6 +391,9 @@ std::vector<Problem> Scan::problems() const {
   std::vector<Problem> list;
   for (const auto& [path, problem] : problems_) {
     list.push_back(problem);
+  }
+  if (auto held = brake_.problem()) {
+    list.push_back(std::move(*held));
   }
   return list;
 }
@@ -383,6 +411,9 @@ std::optional<Instant> Scan::wake_at() const {
   }
   for (const auto& [directory, again] : list_again_) {
     sooner(again.when.at);
+  }
+  if (const auto wake = brake_.wake_at()) {
+    sooner(*wake);
   }
   for (const auto& [name, since] : absent_) {
     if (!queue_.contains(name) && !held_up_.contains(name) && !in_flight_.contains(name)) {

@@ -6,12 +6,16 @@
 // event of it if it is news. That something is gone is acted upon last, when no look or listing is
 // outstanding (or after absence_wait): a rename's new name is then known before the old one goes.
 //
+// Whether a mass of names found gone are deletions is the brake's matter (brake.h).
+//
 // A look and an apply never have the same name in flight at once, so answers are never stale.
 #include <functional>
 #include <map>
 #include <set>
 #include <vector>
 
+#include "engine/brake.h"
+#include "engine/input.h"
 #include "engine/output.h"
 #include "engine/replica.h"
 
@@ -36,7 +40,8 @@ inline constexpr Duration fresh_wait = std::chrono::milliseconds(50);
 
 class Scan {
  public:
-  explicit Scan(Replica& replica) : replica_(replica) {}
+  explicit Scan(Replica& replica, const BrakeOptions& brake = {})
+      : replica_(replica), brake_(replica, brake) {}
 
   void touch(const Path& name, std::uint64_t bytes = unlisted_bytes);
   /// As the watcher tells: something has happened there and is over.
@@ -61,13 +66,17 @@ class Scan {
   /// True if an apply must keep off the name.
   [[nodiscard]] bool holds(const Path& name) const {
     return in_flight_.contains(name) || absent_.contains(name) || queue_.contains(name) ||
-           held_up_.contains(name);
+           held_up_.contains(name) || brake_.has(name);
   }
   /// Nothing asked for is outstanding. Retries of files that keep changing and of directories that
   /// cannot be read do not count, but without the root nothing has been read.
   [[nodiscard]] bool idle() const {
-    return quiet() && absent_.empty() && !list_again_.contains("");
+    return quiet() && absent_.empty() && !brake_.gathering() && !list_again_.contains("");
   }
+  /// What was judged is what is held just now.
+  void judged(const ConfirmDeletes& verdict);
+  [[nodiscard]] Brake& brake() { return brake_; }
+  [[nodiscard]] const Brake& brake() const { return brake_; }
   [[nodiscard]] std::uint64_t skipped() const;
   [[nodiscard]] std::vector<Problem> problems() const;
   [[nodiscard]] std::optional<Instant> wake_at() const;
@@ -100,6 +109,7 @@ class Scan {
   [[nodiscard]] std::optional<Seen> known(const Path& name) const;
 
   Replica& replica_;
+  Brake brake_;
   using Queue = std::map<Path, std::uint64_t, PathLess>;  ///< with the bytes to read there
   Queue queue_;
   Queue held_up_;  ///< by a look under way, or by the apply that is

@@ -2,6 +2,7 @@
 // What a node can say of itself, without words: the daemon adds names, addresses and times.
 #include <chrono>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,7 @@ struct Status {
   std::uint64_t conflicts = 0;                                        ///< conflict copies
   std::uint64_t tombstones = 0;
   std::uint64_t skipped = 0;
+  std::uint64_t held_deletions = 0;  ///< files gone that the brake keeps from being told
   Fingerprint root;
   std::uint64_t still_open = 0;
   bool safe_to_power_off = false;
@@ -59,5 +61,10 @@ struct Status {
   std::vector<PeerStatus> peers;  ///< every configured member but this one, by id
   std::vector<Problem> problems;
 };
+
+/// What the rows of the other members say: whether one of them holds everything, and which lack
+/// what this node holds.
+void add_members(Status& status, const class Replica& replica, const std::set<NodeId>& others,
+                 const VersionVector& held);
 
 }  // namespace p2psync::engine

@@ -28,6 +28,7 @@ constexpr std::uint64_t schema_version_readable = 4;
 constexpr std::int64_t ms_ns = 1'000'000;
 constexpr std::size_t number_bytes = 8;
 constexpr std::string_view knowledge_key = "knowledge";
+constexpr std::string_view braked_key = "braked";
 
 constexpr const char* schema =
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"
@@ -272,6 +273,9 @@ void IndexStore::Database::apply(const Change& change) {
   if (change.applied) {
     put_number("applied", *change.applied);
   }
+  if (change.braked) {
+    put_number(braked_key, *change.braked ? 1 : 0);
+  }
   if (change.knowledge) {
     const Bytes data = sealed(knowledge_key, engine::encode(*change.knowledge));
     put_meta.bind(1, knowledge_key).bind(2, Blob(data)).run();
@@ -372,6 +376,8 @@ Result<engine::Loaded> IndexStore::load() {
       const Blob value = unsealed(sqlite, key, values.blob(1));
       if (key == knowledge_key) {
         loaded.knowledge = decoded<VersionVector>(sqlite, value);
+      } else if (key == braked_key) {
+        loaded.braked = number_in(value) != 0;
       }
     }
     loaded.applied = meta(sqlite, "applied");

@@ -11,7 +11,8 @@
 // Schema 5 (PRAGMA application_id 0x70327073, user_version 5); values are encoded by
 // engine/codec.h, numbers as eight bytes, little endian. Each is followed by eight bytes with its
 // XXH3, seeded with that of its key: a rotten bit makes the index damaged and never another one.
-//   meta(key TEXT PRIMARY KEY, value BLOB)      node, epoch, scanned, applied: numbers; knowledge
+//   meta(key TEXT PRIMARY KEY, value BLOB)      node, epoch, scanned, applied: numbers; braked, 0
+//                                               or 1, and absent for 0; knowledge
 //   entry(path BLOB PRIMARY KEY, data BLOB)     a PlainRecord if it is one, as nearly all are, else
 //                                               a Record (is_plain() tells); '/' in a path stands
 //                                               as NUL, which is in no path, so that SQLite's order

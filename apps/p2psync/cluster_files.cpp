@@ -111,6 +111,8 @@ key    = "/run/secrets/p2psync_key"   # this node's private key
 # [scan]
 # watch    = true             # follow the kernel's change events
 # interval = "1h"             # and read the whole tree this often
+# max_delete = "50%"          # not set: when more of the files are gone at once (ten at least), no
+#                             # other node is told before `p2psync confirm-deletes`
 
 # [transfer]
 # upload_limit   = 0          # bytes a second, 0 = none

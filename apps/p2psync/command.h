@@ -21,6 +21,7 @@ using Action = std::function<int()>;
 
 void describe_run(CLI::App& app, Action& action);
 void describe_status(CLI::App& app, Action& action);
+void describe_confirm_deletes(CLI::App& app, Action& action);
 void describe_check(CLI::App& app, Action& action);
 void describe_keygen(CLI::App& app, Action& action);
 void describe_id(CLI::App& app, Action& action);

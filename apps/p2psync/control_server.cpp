@@ -127,6 +127,10 @@ asio::awaitable<void> ControlServer::serve(Socket given) {
 
 asio::awaitable<Json> ControlServer::answer(Json request, Socket* asker) {
   Json::Object response;
+  if (request["command"].text() == "confirm-deletes") {
+    response.emplace_back("deletions", handler_.confirm_deletes(request["undo"].boolean()));
+    co_return response;
+  }
   if (request["command"].text() != "status") {
     response.emplace_back("error", "unknown request");
     co_return response;

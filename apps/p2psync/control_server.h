@@ -24,6 +24,8 @@ class ControlServer {
     std::function<Json()> status;
     std::function<void()> look;     ///< take in now what has changed on the disk
     std::function<bool()> settled;  ///< looked, and every member holds the same tree
+    /// Of the deletions that are held back; gives their number.
+    std::function<std::uint64_t(bool undo)> confirm_deletes;
   };
 
   /// Longest that one may wait.

@@ -10,6 +10,7 @@
 // object, and closes.
 //   {"command": "status"}               -> {"status": {...}}
 //   {"command": "status", "wait_s": 30} -> {"status": {...}, "settled": true}
+//   {"command": "confirm-deletes"}      -> {"deletions": 62}; with "undo": true they are undone
 //   anything else                       -> {"error": "..."}
 #include <chrono>
 #include <string>

@@ -40,6 +40,7 @@ engine::NodeOptions node_options(const Config& config, const storage::IndexStore
   options.index_epoch = index.epoch();
   options.fresh_index = index.fresh();
   options.keep_versions = config.keep_versions.count() > 0;
+  options.brake.percent = static_cast<unsigned>(config.max_delete_percent.value_or(0));
   return options;
 }
 
@@ -105,9 +106,6 @@ Result<void> Daemon::start(const net::PrivateKey& key) {
   }
   for (const engine::Relaid& laid : folder_.applier->relaid()) {
     log_note(Level::debug, engine::brief(laid));
-  }
-  if (config_.max_delete_percent) {
-    log_note(Level::warn, "scan.max_delete has no effect in this version");
   }
   std::vector<engine::Output> first = node_.start(started_);
   log_step("start", first);
@@ -187,6 +185,14 @@ ControlServer::Handler Daemon::control_handler() {
               [this] {
                 return phase_ == Phase::running && node_.all_in_sync() && !node_.looking() &&
                        index_.idle();
+              },
+          .confirm_deletes =
+              [this](bool undo) {
+                const std::uint64_t held = node_.status().held_deletions;
+                log_note(Level::info, fmt::format("{} of {} deletions that were held back",
+                                                  undo ? "undoing" : "confirmation", held));
+                input(engine::ConfirmDeletes{undo});
+                return held;
               }};
 }
 

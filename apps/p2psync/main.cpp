@@ -18,6 +18,7 @@ int main(int argc, char** argv) {
     Action action;
     describe_run(app, action);
     describe_status(app, action);
+    describe_confirm_deletes(app, action);
     describe_check(app, action);
     describe_keygen(app, action);
     describe_id(app, action);

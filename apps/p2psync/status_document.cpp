@@ -102,6 +102,7 @@ Json status_document(const Config& config, const engine::Status& status,
   out.emplace_back("conflicts", status.conflicts);
   out.emplace_back("tombstones", status.tombstones);
   out.emplace_back("skipped", status.skipped);
+  out.emplace_back("held_deletions", status.held_deletions);
   out.emplace_back("root_digest", digits_of(status.root));
   out.emplace_back("still_open", status.still_open);
   // A node that is broken cannot know whether its memory of the others still holds.

@@ -46,7 +46,7 @@ def test_keygen_id_and_init_cluster(world):
 
 def test_help_and_version(world):
     check(re.search(rb"\d+\.\d+\.\d+", world.p2psync("--version").stdout), "--version prints no version")
-    for command in ("run", "status", "check", "keygen", "id", "init-cluster"):
+    for command in ("run", "status", "confirm-deletes", "check", "keygen", "id", "init-cluster"):
         said = world.p2psync(command, "--help")
         check(said.returncode == 0 and command.encode() in said.stdout, f"{command} --help: {said}")
     for wrong in ([], ["no-such-command"], ["status", "--no-such-option"], ["keygen"]):

@@ -31,7 +31,8 @@ class Running {
                                  ++looks;
                                  looked.set_value();
                                },
-                           .settled = [this] { return settled.load(); }}) {
+                           .settled = [this] { return settled.load(); },
+                           .confirm_deletes = [](bool undo) { return undo ? 7 : 62; }}) {
     std::filesystem::create_directories(folder + "/.p2psync");
     state_ = storage::Descriptor(::open((folder + "/.p2psync").c_str(), O_PATH | O_DIRECTORY));
     REQUIRE(server_.listen(state_.get(), canonical_folder(folder)).has_value());
@@ -137,6 +138,15 @@ TEST_CASE("control: who waits is answered when the node stops") {
   const auto got = answer.get();
   REQUIRE(got.has_value());
   CHECK(!(*got)["settled"].boolean());
+}
+
+TEST_CASE("control: deletions that are held back are confirmed or undone") {
+  const Scratch scratch;
+  const Running running(scratch.at("data"));
+  const Json confirm(Json::Object{{"command", "confirm-deletes"}});
+  const Json undo(Json::Object{{"command", "confirm-deletes"}, {"undo", true}});
+  CHECK(ask_node(scratch.at("data"), confirm, 10s)->dump() == R"({"deletions":62})");
+  CHECK(ask_node(scratch.at("data"), undo, 10s)->dump() == R"({"deletions":7})");
 }
 
 TEST_CASE("control: what is no request gets an error for an answer") {

@@ -74,7 +74,7 @@ TEST_CASE("status: the document is that of the contract") {
       R"({"node":"node1","id":")" + std::string(64, 'a') +
       R"(","version":")" P2PSYNC_VERSION R"(","uptime_s":12.5,"folder":"/data","state":"syncing",)"
       R"("files":2,"directories":1,"symlinks":0,"bytes":2048,"conflicts":1,"tombstones":0,)"
-      R"("skipped":0,"root_digest":"00000000000000cd00000000000000ab","still_open":0,)"
+      R"("skipped":0,"held_deletions":0,"root_digest":"00000000000000cd00000000000000ab","still_open":0,)"
       R"("safe_to_power_off":true,"pending":{"files":1,"bytes":512,"bytes_per_s":100,)"
       R"("seconds_left":6},"transfers":[{"path":"dir/)"
       "\uFFFD"

@@ -68,6 +68,7 @@ class Pair {
     options.incarnation = 100 * id + host.starts++;
     options.index_epoch = fresh_index ? host.starts : 1;
     options.fresh_index = fresh_index;
+    options.brake = brake;
     host.knowledge = loaded.knowledge;
     host.node = std::make_unique<Node>(options, std::move(loaded), now_);
     perform(id, host.node->start(now_));
@@ -131,6 +132,7 @@ class Pair {
     return false;
   };
   std::vector<std::string> disconnects;
+  BrakeOptions brake;  ///< of the next start
 
  private:
   static const Signature& stand(Host& host, const Path& name, Seen seen) {

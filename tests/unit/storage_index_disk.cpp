@@ -143,6 +143,23 @@ TEST_CASE("index disk: what was committed is there after a restart, and leaves o
   CHECK(commits_in(*must_open(fs)) == 1);
 }
 
+TEST_CASE("index disk: that the brake is on is known after a restart, and nothing else says so") {
+  sim::SimFs fs(disk_after(1));
+  const auto braked = [&fs](std::optional<bool> said) {
+    {
+      const auto store = must_open(fs);
+      engine::Change change = change_of(2);
+      change.braked = said;
+      REQUIRE(store->commit({&change, 1}).has_value());
+    }
+    return must_open(fs)->load()->braked;
+  };
+  CHECK(!braked(std::nullopt));
+  CHECK(braked(true));
+  CHECK(braked(std::nullopt));
+  CHECK(!braked(false));
+}
+
 TEST_CASE("index disk: each disk has its own index, at once") {
   sim::SimFs one(disk_after(0));
   sim::SimFs two(disk_after(0));

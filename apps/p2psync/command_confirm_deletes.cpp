@@ -1,0 +1,70 @@
+// p2psync confirm-deletes: lets go of deletions that the running node holds back.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <memory>
+
+#include "apps/p2psync/command.h"
+#include "apps/p2psync/control_socket.h"
+
+namespace p2psync::app {
+namespace {
+
+constexpr std::chrono::seconds answer_limit(10);
+
+struct Options {
+  ConfigOptions config;
+  bool json = false;
+  bool undo = false;
+};
+
+int confirm(const Options& options, const std::string& folder) {
+  const Json request(Json::Object{{"command", "confirm-deletes"}, {"undo", options.undo}});
+  const auto answer = ask_node(folder, request, answer_limit);
+  std::string problem;
+  if (!answer) {
+    problem = answer.error().code == ErrorCode::not_found
+                  ? fmt::format("no node is running on {}", folder)
+                  : answer.error().message();
+  } else {
+    problem = (*answer)["error"].text();
+  }
+  if (!problem.empty()) {
+    if (options.json) {
+      fmt::print("{}\n", Json(Json::Object{{"error", problem}}).dump(true));
+    }
+    return fail(problem);
+  }
+  const std::int64_t count = (*answer)["deletions"].integer();
+  if (options.json) {
+    fmt::print("{}\n",
+               Json(Json::Object{{"deletions", count}, {"undone", options.undo}}).dump(true));
+  } else if (count == 0) {
+    fmt::print("no deletions are held back\n");
+  } else {
+    fmt::print("{} {} {}\n", count, count == 1 ? "deletion" : "deletions",
+               options.undo ? "undone: the files come back from the other members"
+                            : "confirmed: the files go on every member");
+  }
+  return exit_done;
+}
+
+}  // namespace
+
+void describe_confirm_deletes(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand(
+      "confirm-deletes", "Confirms the deletions that [scan] max_delete holds back just now");
+  const auto options = std::make_shared<Options>();
+  add_config_options(*command, options->config);
+  command->add_flag("--undo", options->undo,
+                    "they were not meant: brings the files back from the other members");
+  command->add_flag("--json", options->json, "one JSON document on stdout");
+  command->callback([options, &action] {
+    action = [options] {
+      const auto config = load(options->config, KeyUse::ignore);
+      return config ? confirm(*options, config->folder) : exit_wrong;
+    };
+  });
+}
+
+}  // namespace p2psync::app
