@@ -74,7 +74,8 @@ class Host {
     std::vector<engine::MemberName> members;
     std::int64_t clock_offset_s = 0;
     bool sqlite = false;
-    bool forgets = false;  ///< Canary::forgotten_commit
+    unsigned max_delete = 0;  ///< percent
+    bool forgets = false;     ///< Canary::forgotten_commit
   };
   Host(Surroundings& world, Traits traits, std::uint64_t seed);
   ~Host() { stop(); }

@@ -201,6 +201,7 @@ void Host::take_in(const Loaded& loaded) {
     }
     all.kept = loaded.kept;
     all.applied = loaded.applied;
+    all.braked = loaded.braked;
     found.commit(all);
     found.epoch = index_.epoch;
     found.scanned = index_.scanned;

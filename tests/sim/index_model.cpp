@@ -13,6 +13,7 @@ void IndexModel::commit(const Change& change) {
     }
   }
   applied_ = change.applied.value_or(applied_);
+  braked_ = change.braked.value_or(braked_);
   if (change.knowledge) {
     knowledge_ = *change.knowledge;
   }
@@ -38,6 +39,7 @@ Loaded IndexModel::load() const {
   loaded.knowledge = knowledge_;
   loaded.endings = endings_;
   loaded.applied = applied_;
+  loaded.braked = braked_;
   for (const auto& [member, row] : rows_) {
     loaded.rows.push_back(row);
   }

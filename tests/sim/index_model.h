@@ -33,6 +33,7 @@ class IndexModel {
   std::map<engine::NodeId, engine::HeldRow> rows_;
   std::map<std::string, engine::KeptVersion> kept_;
   std::uint64_t applied_ = 0;
+  bool braked_ = false;
 };
 
 }  // namespace p2psync::sim

@@ -14,6 +14,7 @@ using engine::Duration;
 using engine::Random;
 
 constexpr std::uint64_t in_play_percent = 35;
+constexpr std::uint64_t brake_percent = 20;
 
 /// Draws what a seed has of each fault.
 class Draft {
@@ -25,6 +26,7 @@ class Draft {
     draw_machines();
     draw_users();
     draw_strikes();
+    draw_brake();
     sort_moves(plan_.moves);
   }
   Plan take() { return std::move(plan_); }
@@ -138,6 +140,13 @@ class Draft {
     add(Fault::user_holds_open, 4, 30);
   }
 
+  /// From a stream of its own: seeds without it are what they were.
+  void draw_brake() {
+    Random random(plan_.seed * 16 + 9);
+    const auto percent = static_cast<unsigned>(5 + random.below(60));
+    plan_.setup.max_delete = random.chance(brake_percent) ? percent : 0;
+  }
+
   Random random_;
   Plan plan_;
 };
@@ -173,6 +182,9 @@ std::string describe(const Setup& setup) {
       fmt::format("{} hosts, {} s of safety phase, index {}{}{}", setup.hosts, setup.safety / 1s,
                   setup.sqlite ? "in SQLite" : "modelled", setup.causal ? ", causal" : "",
                   setup.anything_goes ? ", anything goes" : "");
+  if (setup.max_delete > 0) {
+    text += fmt::format(", brake at {} %", setup.max_delete);
+  }
   for (const FaultInfo& fault : fault_table()) {
     if (setup.faults.test(static_cast<std::size_t>(fault.fault))) {
       text += fmt::format(" {}", fault.id);

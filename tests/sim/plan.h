@@ -35,6 +35,9 @@ struct Setup {
   bool sqlite = false;  ///< the index is SQLite's on the simulated disk, else a model of it
   engine::Duration safety{};
   engine::Duration rescan{};
+  /// [scan] max_delete in percent, of however few files; users confirm or undo what is held. 0: no
+  /// brake.
+  unsigned max_delete = 0;
   FaultSet faults;  ///< in play
   Canary canary = Canary::none;
 

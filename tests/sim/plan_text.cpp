@@ -120,6 +120,8 @@ class Reader {
       while (words.more()) {
         fault(words);
       }
+    } else if (key == "max-delete") {
+      setup.max_delete = words.number<unsigned>("the share", 1, 100);
     } else if (key == "canary") {
       canary(words);
     } else if (key == "rate") {
@@ -326,6 +328,9 @@ std::string to_text(const Plan& plan) {
     }
   }
   text += '\n';
+  if (setup.max_delete > 0) {
+    text += fmt::format("max-delete {}\n", setup.max_delete);
+  }
   if (setup.canary != Canary::none) {
     text += fmt::format("canary {}\n", canary_names.at(static_cast<std::size_t>(setup.canary)));
   }

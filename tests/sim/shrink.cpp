@@ -199,12 +199,17 @@ class Shrinker {
     return smaller;
   }
 
-  /// The index modelled, a full scan rarely, users between calls at a plain time.
+  /// The index modelled, no brake, a full scan rarely, users between calls at a plain time.
   bool make_plain(std::uint64_t seeds) {
     bool smaller = false;
     if (best_.plan.setup.sqlite) {
       Plan plan = best_.plan;
       plan.setup.sqlite = false;
+      smaller |= attempt(std::move(plan), seeds);
+    }
+    if (best_.plan.setup.max_delete > 0) {
+      Plan plan = best_.plan;
+      plan.setup.max_delete = 0;
       smaller |= attempt(std::move(plan), seeds);
     }
     if (best_.plan.setup.rescan < 60s) {

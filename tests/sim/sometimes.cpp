@@ -42,6 +42,9 @@ constexpr std::array<std::string_view, point_count> names{
     "an import turned out to be old",
     "a chunk of an unfinished content was sent",
     "siblings that said the same became one",
+    "deletions were held",
+    "deletions were confirmed",
+    "deletions were undone",
 };
 
 }  // namespace

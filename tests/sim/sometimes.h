@@ -51,6 +51,9 @@ enum class Point : std::uint8_t {
   import_superseded,
   unfinished_served,
   collapsed,
+  deletions_held,
+  deletions_confirmed,
+  deletions_undone,
   count
 };
 inline constexpr std::size_t point_count = static_cast<std::size_t>(Point::count);

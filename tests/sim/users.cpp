@@ -102,6 +102,9 @@ std::string World::new_bytes(const Host& host, Random& random) {
   if (telling_.listener != nullptr) {
     telling_.listener->wrote(bytes);
   }
+  if (plan_.setup.max_delete > 0) {
+    written_.emplace(content_of(bytes), bytes);
+  }
   return bytes;
 }
 

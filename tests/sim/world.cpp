@@ -62,7 +62,8 @@ World::World(Plan plan, Telling telling)
       }),
       thrift_([this](const std::string& invariant, const std::string& text) {
         violation(invariant, text);
-      }) {
+      }),
+      verdicts_(plan_.seed * 16 + 11) {
   report_.seed = plan_.seed;
   build();
 }
@@ -85,7 +86,7 @@ void World::build() {
     auto host = std::make_unique<Host>(
         *this,
         Host::Traits{member.id, member.name, members, setup.clock_offset_s.at(i), setup.sqlite,
-                     setup.canary == Canary::forgotten_commit},
+                     setup.max_delete, setup.canary == Canary::forgotten_commit},
         random_.next());
     Host& machine = *host;
     machine.disk().disk().grain_ns = setup.grain_ns.at(i);
@@ -235,6 +236,9 @@ void World::plan_moves() {
             });
     };
     rescan(rescan);
+    if (plan_.setup.max_delete > 0) {
+      judge_deletions_soon(*host);
+    }
   }
 }
 

@@ -206,6 +206,10 @@ class World final : public Surroundings {
   [[nodiscard]] Oracle::Contents contents_anywhere();
   [[nodiscard]] Oracle::ShownContents contents_shown();
 
+  // verdicts.cpp
+  void judge_deletions_soon(Host& host);
+  void judge_deletions(Host& host);
+
   // users.cpp
   void user_acts(Host& host, const Move& move, const std::string& hint);
   [[nodiscard]] static Act draw_act(const Tree& tree, engine::Random& random,
@@ -246,8 +250,10 @@ class World final : public Surroundings {
   Invariants invariants_;
   Thrift thrift_;
   std::uint64_t writes_ = 0;
-  bool striking_ = true;  ///< the safety phase
-  int ending_ = 0;        ///< hosts whose end is under way
+  engine::Random verdicts_;
+  std::map<engine::Hash, std::string> written_;  ///< by users; only with a brake
+  bool striking_ = true;                         ///< the safety phase
+  int ending_ = 0;                               ///< hosts whose end is under way
   bool in_user_ = false;
   bool in_call_ = false;  ///< the user acts between two system calls of the program
   std::string last_written_;

@@ -33,6 +33,7 @@ TEST_CASE("plan: what a seed draws is read back as it was written") {
     CHECK(to_text(*read) == text);
     CHECK(read->setup.faults == drawn.setup.faults);
     CHECK(read->setup.safety == drawn.setup.safety);
+    CHECK(read->setup.max_delete == drawn.setup.max_delete);
     CHECK(read->setup.grain_ns == drawn.setup.grain_ns);
     REQUIRE(read->moves.size() == drawn.moves.size());
     moves += drawn.moves.size();
