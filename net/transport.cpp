@@ -263,6 +263,16 @@ std::string Transport::Core::trouble_with(NodeId node) const {
   return found != peers_.end() ? found->second.trouble.text(Clock::now()) : "";
 }
 
+std::vector<engine::Problem> Transport::Core::problems() const {
+  std::vector<engine::Problem> list;
+  for (const auto& [node, peer] : peers_) {
+    if (peer.twins.seen(Clock::now())) {
+      list.push_back({"", peer.twins.text(peer.name), peer.twins.since()});
+    }
+  }
+  return list;
+}
+
 void Transport::Core::log(Level level, const std::string& text) const {
   if (!stopped_ && events_.log) {
     events_.log(level, text);
@@ -328,6 +338,9 @@ std::vector<std::string> Transport::listening() const {
 }
 std::vector<tcp::endpoint> Transport::places() const {
   return core_->places();
+}
+std::vector<engine::Problem> Transport::problems() const {
+  return core_->problems();
 }
 std::uint64_t Transport::sent_bytes() const {
   return core_->traffic().sent_bytes;

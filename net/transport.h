@@ -35,6 +35,7 @@
 #include "engine/error.h"
 #include "engine/message.h"
 #include "engine/output.h"
+#include "engine/status.h"
 #include "net/tls.h"
 
 namespace p2psync::net {
@@ -125,6 +126,8 @@ class Transport {
   [[nodiscard]] std::vector<std::string> listening() const;
   /// The same; who listens on every interface has 0.0.0.0 and [::].
   [[nodiscard]] std::vector<asio::ip::tcp::endpoint> places() const;
+  /// What is wrong with members just now (twins.h).
+  [[nodiscard]] std::vector<engine::Problem> problems() const;
   /// What crossed the sockets since the start: TLS records, handshakes of strangers too.
   [[nodiscard]] std::uint64_t sent_bytes() const;
   [[nodiscard]] std::uint64_t received_bytes() const;

@@ -170,6 +170,11 @@ void Transport::Core::begin(const Opened& opened, const std::shared_ptr<Connecti
     const std::string reason = "replaced by a newer connection";
     end(peer, old, reason);
     old->close(reason);
+    const bool known = peer.twins.seen(Clock::now());
+    peer.twins.replaced(Clock::now(), old->remote_text(), connection->remote_text());
+    if (!known && peer.twins.seen(Clock::now())) {
+      log(Level::warn, peer.twins.text(peer.name));
+    }
   }
   const NodeId node = peer.id.node();
   peer.current = connection;

@@ -14,6 +14,7 @@
 #include "net/log_gate.h"
 #include "net/transport.h"
 #include "net/trouble.h"
+#include "net/twins.h"
 
 namespace p2psync::net {
 
@@ -26,6 +27,7 @@ struct Peer {
   /// The larger node's: sent with the next ready. The smaller's: what `current` was ready with.
   std::uint64_t pair_token = 0;
   bool refused_data = false;
+  Twins twins;
   std::string last_trouble;  ///< of dialling, so that it is logged once
   Trouble trouble;
 };
@@ -52,6 +54,7 @@ class Transport::Core : public ListenerHost,
   [[nodiscard]] std::string place_of(engine::NodeId node) const;
   [[nodiscard]] std::string trouble_with(engine::NodeId node) const;
   [[nodiscard]] bool wanted(engine::NodeId member) const override;
+  [[nodiscard]] std::vector<engine::Problem> problems() const;
 
  private:
   void accepted(asio::ip::tcp::socket socket) override;

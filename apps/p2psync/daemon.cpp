@@ -355,7 +355,7 @@ Json Daemon::status() const {
                       .bytes_per_s = rate_.bytes_per_s(now),
                       .seconds_left = rate_.seconds_left(now, status.pending_bytes),
                       .broken = phase_ == Phase::broken || index_.problem().has_value(),
-                      .problems = {},
+                      .problems = transport_->problems(),
                       .found_at = lan_->places(),
                       .troubles = {}};
   for (const Member& member : config_.members) {
