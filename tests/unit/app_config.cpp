@@ -213,6 +213,16 @@ TEST_CASE("config: what the parser did not expect at all is a problem with its l
   }
 }
 
+TEST_CASE("config: letters of other languages where none may stand are a problem with its line") {
+  for (const std::string_view line :
+       {"\u00e9 = 1", "na\u0463me = 1", "name = \"x\" \u00e9", "\u0444"}) {
+    CAPTURE(line);
+    const Lines lines = problems_of("[cluster]\n" + std::string(line) + "\n");
+    REQUIRE(lines.size() == 1);
+    CHECK(lines[0].starts_with("cluster.toml:2: "));
+  }
+}
+
 TEST_CASE("config: a key that belongs to no member, or cannot be read, is named") {
   ConfigSource from = source();
   from.flags.key = "/stranger";
