@@ -32,6 +32,12 @@ std::string new_log_path() {
   return engine::child_of(staging_directory, "batch-log.new");
 }
 
+/// In the program's own directory, or none.
+bool is_own_or_none(std::string_view place) {
+  return place.empty() || (engine::is_below(place, engine::own_directory) &&
+                           !engine::path_problem(place.substr(engine::own_directory.size() + 1)));
+}
+
 std::optional<LoggedStep> decode_step(std::string_view line) {
   Fields fields(line);
   LoggedStep step;
@@ -50,8 +56,8 @@ std::optional<LoggedStep> decode_step(std::string_view line) {
   step.wanted.target = fields.text();
   const bool good = fields.all_good() && kind <= static_cast<unsigned>(Kind::symlink) &&
                     what <= 2 && !engine::path_problem(step.path) &&
-                    !engine::path_problem(step.name) &&
-                    (what != 1 || !engine::path_problem(step.from));
+                    !engine::path_problem(step.name) && is_own_or_none(step.place) &&
+                    (what == 1 ? !engine::path_problem(step.from) : is_own_or_none(step.from));
   if (!good) {
     return std::nullopt;
   }

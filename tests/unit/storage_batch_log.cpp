@@ -118,6 +118,27 @@ TEST_CASE("batch log: a file in the place and with the inode of a directory hind
   CHECK(disk.fs.stat("a")->signature.mode == storage::unmovable_mode);
 }
 
+TEST_CASE("batch log: one that names places of others is no log") {
+  for (const char* place :
+       {"../outside", "/etc/passwd", "a//b", ".p2psync/../a", "a", ".p2psync"}) {
+    CAPTURE(place);
+    OnSimDisk disk;
+    storage::LoggedStep good;
+    good.path = good.name = "a";
+    good.place = ".p2psync/tmp/slot-1";
+    storage::LoggedStep bad = good;
+    bad.place = place;
+    REQUIRE(storage::write_batch_log(disk.fs, 1, {good, bad}).has_value());
+    const auto carried = storage::carried_out(disk.fs);
+    REQUIRE(carried.has_value());
+    CHECK(carried->steps.empty());
+    bad = good;
+    bad.from = place;
+    REQUIRE(storage::write_batch_log(disk.fs, 1, {bad}).has_value());
+    CHECK(storage::carried_out(disk.fs)->steps.empty());
+  }
+}
+
 TEST_CASE("batch log: a path in doubt keeps its lines over further batches and a restart") {
   OnSimDisk disk;
   const auto lay = [&](Applier& applier, std::uint64_t number, const char* name,
