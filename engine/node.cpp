@@ -149,6 +149,10 @@ class Node::Impl {
     staged(event.content, event.state == StageState::complete, outcome);
   }
   void staged(const Hash& content, bool complete, const Transfer::Outcome& outcome);
+  [[nodiscard]] std::string name_of(NodeId member) const {
+    const auto found = std::ranges::find(options_.members, member, &MemberName::id);
+    return found != options_.members.end() ? found->name : "a stranger";
+  }
   void use_appeared();
 
   void serve(NodeId peer, const Get& get);
@@ -269,8 +273,8 @@ void Node::Impl::staged(const Hash& content, bool complete, const Transfer::Outc
     }
   }
   for (const NodeId peer : outcome.blamed) {
-    out_.push_back(Note{Note::Level::warn, "what peer " + std::to_string(peer) +
-                                               " sent of a content did not match its hash"});
+    out_.push_back(Note{Note::Level::warn,
+                        "what " + name_of(peer) + " sent of a content did not match its hash"});
   }
 }
 

@@ -22,8 +22,8 @@ namespace p2psync::app {
 
 struct Member {
   std::string name;
-  std::string key_id;       ///< 64 hex digits, lower case: SHA-256 of the public key
-  engine::NodeId node = 0;  ///< its first 8 bytes
+  std::string key_id;              ///< 64 hex digits, lower case: SHA-256 of the public key
+  engine::NodeId node = 0;         ///< its first 8 bytes
   std::optional<Address> address;  ///< none: found on the LAN
 };
 

@@ -18,6 +18,7 @@
 #include "storage/staging.h"
 #include "tests/fuzz/some_manifest.h"
 #include "tests/sim/sim_fs.h"
+#include "tests/unit/app_every_key.h"
 #include "tests/unit/net_messages.h"
 
 namespace p2psync::fuzz {
@@ -141,32 +142,16 @@ name = "demo"
 [[member]]
 name = "node1"
 address = "node1:7744"
-id = ")" + std::string(64, 'a') + R"("
+id = ")" + std::string(64, 'a') +
+                          R"("
 [[member]]
 name = "node2"
-id = ")" + std::string(64, 'b') + R"("
+id = ")" + std::string(64, 'b') +
+                          R"("
 [node]
 folder = "/data"
 key = "/key"
-listen = "127.0.0.9:99"
-[gossip]
-interval = "200ms"
-[scan]
-watch = false
-interval = "10m"
-max_delete = "50%"
-[transfer]
-upload_limit = "1MiB"
-download_limit = 4096
-[versions]
-keep = "0"
-max_bytes = "1KiB"
-[http]
-listen = ""
-[log]
-level = "debug"
-format = "json"
-)");
+)" + app::every_key);
   storage::IntentItem item{"a/my text", ".p2psync/tmp/slot-4", 77, "1767322984000000000", {}, {}};
   item.content.bytes.fill(7);
   const std::string intent = storage::encode_intent({item, item});

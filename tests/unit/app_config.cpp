@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "apps/p2psync/config.h"
+#include "tests/unit/app_every_key.h"
 
 using namespace p2psync;
 using namespace p2psync::app;
@@ -83,26 +84,7 @@ TEST_CASE("config: what is left out has the documented default") {
 }
 
 TEST_CASE("config: every key is read") {
-  const auto config = parse_config(source(), two_members + R"(
-listen = "127.0.0.9:99"
-[gossip]
-interval = "200ms"
-[scan]
-watch = false
-interval = "10m"
-max_delete = "50%"
-[transfer]
-upload_limit = "1MiB"
-download_limit = 4096
-[versions]
-keep = "0"
-max_bytes = "1KiB"
-[http]
-listen = ""
-[log]
-level = "debug"
-format = "json"
-)");
+  const auto config = parse_config(source(), two_members + every_key);
   REQUIRE(config.has_value());
   CHECK(config->listen == Address{"127.0.0.9", 99});
   CHECK(config->gossip_interval == 200ms);

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "engine/replica.h"
+#include "engine_loaded.h"
 #include "engine_pair.h"
 
 using namespace p2psync::engine;
@@ -47,20 +48,6 @@ struct Two : Pair {
   std::map<Path, std::pair<Kind, Hash>> before;
   std::map<Path, Seen> disk;
 };
-
-Loaded saved(const Replica& replica) {
-  Loaded loaded;
-  replica.index().for_each("", "", [&](const Path& path, const Record& record) {
-    loaded.index.put(path, record);
-    return true;
-  });
-  loaded.knowledge = replica.knowledge();
-  for (const auto& [member, row] : replica.rows()) {
-    loaded.rows.push_back(row);
-  }
-  loaded.braked = replica.braked();
-  return loaded;
-}
 
 }  // namespace
 
@@ -110,7 +97,7 @@ TEST_CASE("brake: a node says what it holds, is not in sync, and all else goes o
 TEST_CASE("brake: a start while half of it is back tells nothing of the other half") {
   Two pair;
   pair.lose_all();
-  Loaded loaded = saved(pair.node(1).replica());
+  Loaded loaded = loaded_from(pair.node(1).replica());
   pair.disconnect();
   int back = 0;
   for (const auto& [name, seen] : pair.disk) {
@@ -161,7 +148,7 @@ TEST_CASE("brake: what others delete of it is held no more") {
     pair.host(2).disk.erase(name);
   }
   pair.brake.percent = 0;
-  Loaded loaded = saved(pair.node(2).replica());
+  Loaded loaded = loaded_from(pair.node(2).replica());
   pair.disconnect();
   pair.start(2, false, std::move(loaded));
   pair.connect();

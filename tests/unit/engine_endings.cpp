@@ -9,6 +9,7 @@
 #include "engine/codec.h"
 #include "engine/replica.h"
 #include "engine_dice.h"
+#include "engine_loaded.h"
 #include "engine_pair.h"
 #include "engine_vector_model.h"
 
@@ -63,22 +64,6 @@ VersionVector random_vector(Random& random, const Endings& endings) {
     vector.set(ended(node), random.below(endings.of(node).size() + 1));
   }
   return vector;
-}
-
-/// What an index would give back at the next start.
-Loaded loaded_from(const Node& node) {
-  const Replica& replica = node.replica();
-  Loaded loaded;
-  replica.index().for_each("", "", [&](const Path& path, const Record& record) {
-    loaded.index.put(path, record);
-    return true;
-  });
-  loaded.knowledge = replica.knowledge();
-  for (const auto& [member, row] : replica.rows()) {
-    loaded.rows.push_back(row);
-  }
-  loaded.endings = replica.endings();
-  return loaded;
 }
 
 ToldEndings told(std::uint64_t from, std::vector<Ending> endings, const Endings& whole) {
@@ -216,7 +201,7 @@ TEST_CASE("node: the incarnations of restarts are folded away, and all still agr
     CAPTURE(start);
     const NodeId id = start % 3 == 0 ? 2 : 1;
     pair.disconnect();
-    pair.start(id, false, loaded_from(*pair.host(id).node));
+    pair.start(id, false, loaded_from(pair.host(id).node->replica()));
     pair.connect();
     const Path name = "f" + std::to_string(start % 5);
     pair.make(id, name, Kind::symlink, std::to_string(start), start);
@@ -268,7 +253,7 @@ TEST_CASE(
   };
   REQUIRE(pair.run_until(after(std::chrono::seconds(5))));
   pair.disconnect();
-  pair.start(1, false, loaded_from(*pair.host(1).node));
+  pair.start(1, false, loaded_from(pair.host(1).node->replica()));
   pair.connect();
   REQUIRE(pair.run_until(after(std::chrono::seconds(30)), 100'000));
   CHECK(pair.host(2).knowledge == pair.host(1).knowledge);
