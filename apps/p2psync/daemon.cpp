@@ -44,6 +44,20 @@ engine::NodeOptions node_options(const Config& config, const storage::IndexStore
   return options;
 }
 
+/// Of files, which are in `.p2psync/versions` now.
+std::uint64_t displaced_bytes(const engine::ApplyDone& done) {
+  std::uint64_t bytes = 0;
+  for (const engine::Applied& job : done.jobs) {
+    for (const engine::StepResult& result : job.results) {
+      const auto* step = std::get_if<engine::Done>(&result);
+      if (step != nullptr && step->displaced) {
+        bytes += step->displaced->seen.signature.size;
+      }
+    }
+  }
+  return bytes;
+}
+
 /// As a simulation's trace has it.
 void log_step(const std::string& what, const std::vector<engine::Output>& outputs) {
   if (!logs(Level::debug)) {
@@ -230,6 +244,12 @@ void Daemon::disk_answered(engine::Input answer) {
     }
     return;
   }
+  if (const auto* done = std::get_if<engine::ApplyDone>(&answer)) {
+    kept_bytes_ += displaced_bytes(*done);
+    input(std::move(answer));
+    index_.when_durable([this] { expire_versions_if_many(); });
+    return;
+  }
   // Names that are missing because the folder is gone were not deleted.
   const bool seen = std::holds_alternative<engine::LookDone>(answer) ||
                     std::holds_alternative<engine::Listed>(answer);
@@ -267,6 +287,7 @@ void Daemon::perform(const engine::Note& note) {
 void Daemon::perform(engine::Apply apply) {
   index_.when_durable([this, apply = std::move(apply)]() mutable {
     if (phase_ == Phase::running) {
+      expire_versions_if_many();
       disk_.perform(std::move(apply));
     }
   });
@@ -306,9 +327,20 @@ void Daemon::keep_house() {
   });
 }
 
+/// Between two batches, with the results of the one before on record: what is pinned is then known,
+/// and nothing else in there is needed.
+void Daemon::expire_versions_if_many() {
+  const bool many = kept_bytes_ > config_.versions_bytes_max / expire_part;
+  if (many && phase_ == Phase::running && !disk_.applying()) {
+    expire_versions();
+  }
+}
+
 void Daemon::expire_versions() {
-  disk_.expire({config_.keep_versions, config_.versions_bytes_max}, node_.replica().pinned(),
-               [this](std::vector<std::string> gone) {
+  kept_bytes_ = 0;
+  const std::uint64_t added_max = config_.versions_bytes_max / expire_part;
+  disk_.expire({config_.keep_versions, config_.versions_bytes_max - added_max},
+               node_.replica().pinned(), [this](std::vector<std::string> gone) {
                  if (!gone.empty() && phase_ == Phase::running) {
                    engine::Change change;
                    change.forgotten = std::move(gone);

@@ -32,6 +32,8 @@ class Daemon {
   static constexpr std::chrono::milliseconds stop_limit{4000};
   static constexpr std::chrono::seconds revisit_interval{2};
   static constexpr std::chrono::hours expire_interval{1};
+  /// Versions are looked through again when so large a part of what they may take was added.
+  static constexpr std::uint64_t expire_part = 16;
   /// Nothing has changed for so long: memory that work has left behind goes back to the kernel.
   static constexpr std::chrono::seconds rest_time{5};
 
@@ -61,6 +63,7 @@ class Daemon {
   void set_wake_timer();
   void keep_house();
   void expire_versions();
+  void expire_versions_if_many();
   void give_memory_back();
 
   [[nodiscard]] net::TransportOptions transport_options() const;
@@ -99,6 +102,7 @@ class Daemon {
   asio::steady_timer revisit_;
   bool revisiting_ = false;  ///< revisit_ runs
   asio::steady_timer expire_;
+  std::uint64_t kept_bytes_ = 0;  ///< since versions were looked through
   asio::steady_timer rest_;
   bool resting_ = true;  ///< nothing has changed since memory was given back: rest_ does not run
   engine::Instant changed_at_;

@@ -11,6 +11,7 @@ import sys
 
 import tree
 from cluster import Failure, Unable, check, environment, free_port, until
+from contents import read_file
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "chaos"))
 from machine import need, tool, unmount  # noqa: E402
@@ -432,3 +433,22 @@ def test_a_process_that_stands_still_for_so_long_that_it_is_given_up(world):
     until(lambda: three.exists("while it stood still") and not one.exists("top"), "the others to go on")
     two.process.send_signal(signal.SIGCONT)
     check(made.agree().keys() == {b"dir", b"dir/file", b"while it stood still", b"by its user"}, "it did not catch up")
+
+
+def test_kept_versions_take_no_more_than_they_may(world):
+    made = world.cluster(2, settings={"P2PSYNC_VERSIONS_MAX_BYTES": "256KiB"}).start()
+    def arrive(content):
+        new = os.path.join(made.directory, "new")
+        with open(new, "wb") as file:
+            file.write(content)
+        os.replace(new, made[1].path("file"))
+        until(lambda: made[2].exists("file") and made[2].read("file") == content, "a save to arrive")
+    for number in range(32):
+        arrive(bytes([number]) * (32 << 10))
+    place = made[2].path(".p2psync/versions")
+    def kept():
+        return [read_file(os.path.join(place, name)) or b"" for name in sorted(os.listdir(place))]
+    def within():
+        files = kept()
+        return sum(map(len, files)) <= 256 << 10 and len(files) > 4 and files[-1][:1] == bytes([30])
+    until(within, lambda: f"256 KiB at most, the newest: {[(file[:1], len(file)) for file in kept()]}", 20)
