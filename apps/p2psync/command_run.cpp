@@ -1,9 +1,13 @@
 // p2psync run: a node in the foreground.
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <memory>
+#include <new>
+#include <string_view>
+#include <tuple>
 
 #include "apps/p2psync/command.h"
 #include "apps/p2psync/daemon.h"
@@ -12,7 +16,17 @@
 namespace p2psync::app {
 namespace {
 
+/// Of whatever thread. A step that ends in its middle leaves a state that nobody has thought about,
+/// so nothing more is told or written: the next start finds what any crash leaves.
+[[noreturn]] void end_for_want_of_memory() {
+  constexpr std::string_view words =
+      "p2psync: out of memory: it ends here, loses nothing, and goes on when it is started again\n";
+  std::ignore = ::write(STDERR_FILENO, words.data(), words.size());
+  ::_exit(exit_failed);
+}
+
 int run(Config config) {
+  std::set_new_handler(end_for_want_of_memory);
   const auto key = net::PrivateKey::read(config.key_file);
   if (!key) {
     return fail(key.error().message());

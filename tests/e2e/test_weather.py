@@ -6,66 +6,15 @@ import pathlib
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 
 import tree
-from cluster import Failure, Unable, check, environment, free_port, until
+from cluster import Failure, Unable, check, free_port, until
 from contents import read_file
+from weather import NOBODY, broken, errors_of, no_errors, nothing_lost, spawn_as, three_with_files, wait_for_error
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "chaos"))
 from machine import need, tool, unmount  # noqa: E402
-
-NOBODY = 65534
-
-
-def errors_of(node):
-    return [f"{error['path']}: {error['message']}" for error in node.status()["errors"]]
-
-
-def wait_for_error(node, *words):
-    """Until one of the node's errors has all these words; the state and the table are told too."""
-    def look():
-        found = [e for e in errors_of(node) if all(word in e for word in words)]
-        return found[0] if found else None
-    error = until(look, lambda: f"{node.name} to say {words}: {node.status()}")
-    check(words[-1].encode() in node.p2psync("status").stdout, f"the table does not say {words}")
-    return error
-
-
-def no_errors(node):
-    until(lambda: not errors_of(node), lambda: f"{node.name} to have no errors: {errors_of(node)}")
-
-
-def broken(node, why):
-    """It has stopped, and says why; it leaves the others alone."""
-    until(lambda: node.status()["state"] == "error", lambda: f"{node.name} to notice: {node.status()}")
-    wait_for_error(node, why)
-    check(node.p2psync("status").returncode == 1, "an error, and status exits 0")
-
-
-def spawn_as(node, user, **more):
-    """As an ordinary user, whatever this test runs as."""
-    with open(node.log, "ab") as log:
-        node.process = subprocess.Popen(
-            [*node.command, node.world.binary, "run", *node.place()], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            env=environment(node.cluster.settings), user=user, group=user, extra_groups=[], **more)
-    node.wait_until_it_answers()
-
-
-def three_with_files(world, **options):
-    made = world.cluster(3, **options)
-    made[1].write("dir/file", "precious")
-    made[1].write("top", "precious too")
-    made.start()
-    made.agree()
-    return made
-
-
-def nothing_lost(made, *nodes):
-    for number in nodes:
-        check(made[number].read("dir/file") == b"precious" and made[number].read("top") == b"precious too",
-              f"node{number} lost a file")
 
 
 class Disk:
@@ -194,6 +143,45 @@ def test_a_folder_that_is_unmounted_while_it_runs_and_while_not(world):
         nothing_lost(made, 1, 2, 3)
     finally:
         disk.close(world)
+
+
+def test_a_folder_that_is_emptied_while_it_runs_and_while_not(world):
+    made = three_with_files(world, settings={"P2PSYNC_SCAN_MAX_DELETE": "50%"})
+    two = made[2]
+
+    def empty(*kept):
+        for name in os.listdir(two.folder):
+            if name not in kept:
+                (shutil.rmtree if os.path.isdir(two.path(name)) else os.unlink)(two.path(name))
+    # With all that is the program's own: it is another folder, and says so.
+    empty()
+    broken(two, "was removed or replaced")
+    nothing_lost(made, 1, 3)
+    two.stop()
+    two.start()
+    made.agree()
+    nothing_lost(made, 1, 2, 3)
+    no_errors(two)
+    # The same while it is stopped: there is nothing to say, and everything to fetch.
+    two.stop()
+    empty()
+    two.start()
+    made.agree()
+    nothing_lost(made, 1, 2, 3)
+    # With its index left, each name was deleted as far as anybody can tell: for that there is the brake.
+    for number in range(20):
+        made[1].write(f"many/{number}", f"{number}")
+    made.agree()
+    two.stop()
+    empty(".p2psync")
+    two.start()
+    wait_for_error(two, "files are gone here", "confirm-deletes")
+    check(two.status()["state"] == "error" and two.status()["held_deletions"] == 22, f"{two.status()}")
+    nothing_lost(made, 1, 3)
+    check(two.p2psync("confirm-deletes", "--undo").returncode == 0, "it cannot be undone")
+    made.agree()
+    nothing_lost(made, 1, 2, 3)
+    no_errors(two)
 
 
 def test_a_folder_that_is_replaced_while_it_runs(world):
@@ -427,12 +415,20 @@ def test_a_process_that_stands_still_for_so_long_that_it_is_given_up(world):
     one, two, three = made.nodes
     two.process.send_signal(signal.SIGSTOP)
     until(lambda: not one.peer("node2")["connected"] and not three.peer("node2")["connected"], "node2 to be given up")
+    for node in (one, three):
+        until(lambda: "timed out" in (node.peer("node2")["trouble"] or "") or "in time" in node.peer("node2")["trouble"],
+              lambda: f"{node.name} to say why: {node.peer('node2')}")
+        check(b"node2: " in node.p2psync("status").stdout, f"the table of {node.name} does not say it")
+    world.note(one.peer("node2")["trouble"])
     one.write("while it stood still", "x")
     os.unlink(three.path("top"))
     two.write("by its user", "x")
     until(lambda: three.exists("while it stood still") and not one.exists("top"), "the others to go on")
     two.process.send_signal(signal.SIGCONT)
     check(made.agree().keys() == {b"dir", b"dir/file", b"while it stood still", b"by its user"}, "it did not catch up")
+    for node in made.nodes:
+        until(lambda: all(peer["trouble"] is None for peer in node.status()["peers"]), lambda: f"{node.status()}")
+        no_errors(node)
 
 
 def test_kept_versions_take_no_more_than_they_may(world):
