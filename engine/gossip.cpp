@@ -120,10 +120,7 @@ void Gossip::on_hello(Instant now, NodeId id, Peer& peer, Hello hello, std::vect
     return;
   }
   if (hello.protocol != protocol_version) {
-    disconnect(id,
-               "it speaks protocol " + std::to_string(hello.protocol) + ", this node " +
-                   std::to_string(protocol_version),
-               out);
+    disconnect(id, other_protocol(hello.protocol), out);
     return;
   }
   if (hello.cluster != options_.cluster) {

@@ -40,6 +40,9 @@ inline constexpr int idle_factor_max = 10;            ///< ticks slow down to th
 /// What it takes in a message, not counting what is shared with other entries there.
 [[nodiscard]] std::size_t bytes_about(const PathEntry& entry);
 
+/// Why there is no talking with a program that speaks another protocol, for its user.
+[[nodiscard]] std::string other_protocol(std::uint64_t theirs);
+
 class Gossip {
  public:
   Gossip(const NodeOptions& options, Replica& replica);

@@ -6,6 +6,12 @@
 
 namespace p2psync::engine {
 
+std::string other_protocol(std::uint64_t theirs) {
+  return "it speaks protocol " + std::to_string(theirs) + ", this node " +
+         std::to_string(protocol_version) + ": its program is " +
+         (theirs < protocol_version ? "older" : "newer") + " than this node's";
+}
+
 bool Gossip::all_agree(const Actor& actor, std::uint64_t sequence) const {
   return std::ranges::all_of(peers_,
                              [&](const auto& peer) { return agrees(peer.first, actor, sequence); });

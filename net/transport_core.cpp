@@ -5,6 +5,7 @@
 #include <asio/detached.hpp>
 #include <random>
 
+#include "engine/gossip.h"
 #include "net/wire.h"
 
 namespace p2psync::net {
@@ -225,7 +226,11 @@ void Transport::Core::deliver(const Peer& peer, Connection& connection, const Fr
   }
   auto message = decode_message(frame.kind, frame.body);
   if (!message) {
-    connection.cut_off(message.error().message());
+    const auto protocol =
+        frame.kind == FrameKind::hello ? protocol_of(frame.body) : std::optional<std::uint64_t>();
+    connection.cut_off(protocol && *protocol != engine::protocol_version
+                           ? engine::other_protocol(*protocol)
+                           : message.error().message());
     return;
   }
   if (!connection.greeted()) {

@@ -79,6 +79,18 @@ Result<engine::Message> decode_message(FrameKind kind, std::span<const std::uint
   return decode_any(kind, body, static_cast<const engine::Message*>(nullptr));
 }
 
+std::optional<std::uint64_t> protocol_of(std::span<const std::uint8_t> hello_body) {
+  // As the codec writes numbers: seven bits a byte, the low ones first, and a bit for more.
+  std::uint64_t number = 0;
+  for (unsigned i = 0; i < hello_body.size() && i < sizeof(std::uint32_t) + 1; ++i) {
+    number |= std::uint64_t{hello_body[i] & 0x7fU} << (7 * i);
+    if (hello_body[i] < 0x80) {
+      return number;
+    }
+  }
+  return std::nullopt;
+}
+
 Result<engine::Message> decode_message(std::span<const std::uint8_t> frame) {
   if (!frame_within_limit(frame)) {
     return std::unexpected(Error{ErrorCode::corrupt, "decode message", "that is not one frame"});

@@ -5,6 +5,7 @@
 //
 // Decoding trusts nothing and never throws: `corrupt`, with the reason. Cost: linear.
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -22,6 +23,8 @@ namespace p2psync::net {
 /// Of a body that FrameReader gave.
 [[nodiscard]] Result<engine::Message> decode_message(FrameKind kind,
                                                      std::span<const std::uint8_t> body);
+/// Which protocol a hello is of. This much of it stays as it is in all of them.
+[[nodiscard]] std::optional<std::uint64_t> protocol_of(std::span<const std::uint8_t> hello_body);
 /// Of exactly one whole frame, judged as by a FrameReader that was greeted.
 [[nodiscard]] Result<engine::Message> decode_message(std::span<const std::uint8_t> frame);
 

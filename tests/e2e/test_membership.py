@@ -6,6 +6,7 @@ import os
 import re
 
 from cluster import check, until
+from puppet import Puppet
 
 
 def list_of(cluster, file, *members):
@@ -124,3 +125,20 @@ def test_a_member_is_removed_one_node_at_a_time(world):
     check(after.keys() == {b"stays", b"after node1", b"after node2", b"after node3",
                            b"of four, who is no member any more"}, f"there are {sorted(after)}")
     at_rest(cluster.nodes)
+
+
+def test_a_member_with_an_older_program(world):
+    cluster = world.cluster(3)
+    one, two, old = cluster.nodes
+    one.write("a file", "precious")
+    cluster.start(one, two)
+    with Puppet(world, one, old, "old-protocol"):
+        words = ("it speaks protocol", "this node", "is older")
+        until(lambda: all(word in (one.peer("node3")["trouble"] or "") for word in words), lambda: f"{one.peer('node3')}")
+        check(b"it speaks protocol" in one.p2psync("status").stdout, "the table does not say it")
+        two.write("meanwhile", "x")
+        until(lambda: one.exists("meanwhile") and two.exists("a file"), "the others to go on")
+        check(not one.peer("node3")["in_sync"], "it is taken for in sync")
+    # Its program is replaced: all is well, and the old trouble is told for a while as what it was.
+    old.start()
+    check({b"a file", b"meanwhile"} == cluster.agree().keys(), "it did not catch up")

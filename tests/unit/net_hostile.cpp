@@ -7,6 +7,7 @@
 
 #include "net/transport.h"
 #include "net/wire.h"
+#include "tests/unit/net_cluster.h"
 #include "tests/unit/net_messages.h"
 #include "tests/unit/net_puppet.h"
 
@@ -307,7 +308,15 @@ TEST_CASE("hostile: a member that breaks the protocol loses its connection, with
   CHECK(reason_after({hello, {0xff, 0xff, 0xff, 0xff, 4}}) ==
         "read frame of kind 4 with 4294967295 bytes: corrupt");
   CHECK(reason_after({{0, 0, 0x40, 1, 4}}) == "read frame of kind 4 with 16385 bytes: corrupt");
-  CHECK(reason_after({make_frame(FrameKind::hello, Bytes(10'000))}).contains("decode"));
+  const auto ours = static_cast<std::uint8_t>(engine::protocol_version);
+  CHECK(reason_after({make_frame(FrameKind::hello, Bytes{ours, 0xff, 0xff})}).contains("decode"));
+  // Of a program whose hello says more than this one knows of, or less: the user is told that.
+  const auto said = [](const Bytes& hello) {
+    return reason_after({make_frame(FrameKind::hello, hello)});
+  };
+  CHECK(said({200, 1, 0xff, 0xff}).contains("it speaks protocol 200, this node"));
+  CHECK(said({200, 1, 0xff, 0xff}).ends_with("its program is newer than this node's"));
+  CHECK(said(Bytes(10'000)).ends_with("its program is older than this node's"));
 }
 
 TEST_CASE("hostile: flipped bits and cut frames of a member end its connection at the most") {

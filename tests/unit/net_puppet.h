@@ -3,30 +3,40 @@
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 #include <asio/ssl.hpp>
+#include <functional>
 #include <memory>
+#include <stdexcept>
 
 #include "net/connection.h"
-#include "tests/unit/net_cluster.h"
 
 namespace p2psync::net {
 
 class Puppet {
  public:
-  /// Dials `node`; `spoil` changes the TLS context first.
-  Puppet(asio::io_context& io, const PrivateKey& key, const TestNode& node,
-         const std::function<void(SSL_CTX*)>& spoil = {})
-      : self_(key.id().node()), node_(node.id()), allowed_{node.key().id()} {
+  /// Dials the node with id `node`; `spoil` changes the TLS context first. It reads no more than so
+  /// many bytes a second, 0 for as many as come.
+  Puppet(asio::io_context& io, const PrivateKey& key, const KeyId& node,
+         const asio::ip::tcp::endpoint& where, const std::function<void(SSL_CTX*)>& spoil = {},
+         std::uint64_t read_bytes_per_s = 0)
+      : self_(key.id().node()), node_(node.node()), allowed_{node} {
     auto made = make_context(key, allowed_);
-    REQUIRE(made.has_value());
+    if (!made) {
+      throw std::runtime_error(made.error().message());
+    }
     if (spoil) {
       spoil(made->get());
     }
     context_ = std::make_unique<asio::ssl::context>(made->release());
     asio::ip::tcp::socket socket(io);
-    socket.connect(node.endpoint());
+    socket.connect(where);
     connection = std::make_shared<Connection>(std::move(socket), *context_,
-                                              std::make_shared<Traffic>(0, 0), Origin::dialled);
+                                              std::make_shared<Traffic>(0, read_bytes_per_s),
+                                              Origin::dialled);
   }
+  template <class Node>
+  Puppet(asio::io_context& io, const PrivateKey& key, const Node& node,
+         const std::function<void(SSL_CTX*)>& spoil = {})
+      : Puppet(io, key, node.key().id(), node.endpoint(), spoil) {}
   ~Puppet() { connection->close("the test is over"); }
   Puppet(const Puppet&) = delete;
   Puppet& operator=(const Puppet&) = delete;
