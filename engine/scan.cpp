@@ -85,12 +85,14 @@ void Scan::on(Instant now, const Listed& listed) {
   std::set<std::string> special;
   for (const auto& [listing, plain] : compare(listed)) {
     const Listing& item = *listing;
-    const bool none_missing = !brake_.has_some();
+    // A look has found nothing there, or is about to: its directory was away for a moment.
+    const bool none_missing = !brake_.has_some() && absent_.empty() && in_flight_.empty();
     if (plain == item.signature && item.signature.kind != Kind::directory && none_missing) {
       continue;  // as most are
     }
     const Path path = child_of(listed.directory, item.name);
-    if (!none_missing && brake_.has(path)) {
+    if (!none_missing &&
+        (brake_.has(path) || absent_.contains(path) || in_flight_.contains(path))) {
       touch(path);  // it is back, just as it was
     }
     if (item.special || path_problem(path)) {

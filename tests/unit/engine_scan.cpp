@@ -148,6 +148,42 @@ TEST_CASE("scan: a name counts as gone when nothing else is left to look at") {
   CHECK(replica.index().find("new")->entry.live());
 }
 
+TEST_CASE("scan: what was missed and is listed again, just as it was, is not gone") {
+  // A directory is away for a moment: as it is looked at, what is in it is not there.
+  enum class Comes { before, after };
+  for (const Comes listing : {Comes::before, Comes::after}) {
+    CAPTURE(static_cast<int>(listing));
+    Replica replica(alone(), {});
+    replica.observe("d", a_directory());
+    replica.observe("d/f", a_file());
+    Scan scan(replica);
+    const Instant now{};
+    const auto next = [&] {
+      std::vector<Output> out;
+      scan.next(now, [](const Path&) { return false; }, out);
+      return out;
+    };
+    const Listed listed{"d", std::vector<Listing>{{"f", false, a_file().signature}}};
+    scan.touch("d/f");
+    scan.list("d", false);
+    REQUIRE(next().size() == 2);
+    if (listing == Comes::before) {
+      scan.on(now, listed);
+      scan.on(now, LookDone{{{"d/f", Absent()}}});
+    } else {
+      scan.on(now, LookDone{{{"d/f", Absent()}}});
+      scan.on(now, listed);
+    }
+    const auto again = next();
+    CHECK(replica.index().find("d/f")->entry.live());
+    REQUIRE(again.size() == 1);
+    CHECK(std::get<Look>(again[0]).names.at(0).name == "d/f");
+    scan.on(now, LookDone{{{"d/f", a_file()}}});
+    CHECK(next().empty());
+    CHECK(replica.index().find("d/f")->entry.live());
+  }
+}
+
 TEST_CASE("scan: nothing is below what is no directory, whether or not one was remembered") {
   // A crash came before anybody had looked at the directory; what is below it had been looked at.
   Replica replica(alone(), {});
