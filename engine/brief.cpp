@@ -139,9 +139,9 @@ std::string brief(const Output& output) {
 
 std::string brief(const Input& input) {
   static constexpr const char* names[] = {
-      "wake",       "peer-up",      "peer-down",     "received",       "touched",
-      "rescan",     "listed",       "looked",        "applied",        "surfaced",
-      "block-read", "stage-opened", "stage-written", "confirm-deletes"};
+      "wake",          "peer-up",         "peer-down", "received", "touched",    "rescan",
+      "listed",        "looked",          "applied",   "surfaced", "block-read", "stage-opened",
+      "stage-written", "confirm-deletes", "resolve",   "restore"};
   std::string text = names[input.index()];
   if (const auto* received = std::get_if<Received>(&input)) {
     text += ":" + brief(received->message) + "<" + std::to_string(received->peer % 1000);
@@ -170,6 +170,10 @@ std::string brief(const Input& input) {
             surfaced->file + " replaced " + in_short(surfaced->replaced);
   } else if (const auto* written = std::get_if<StageWritten>(&input)) {
     text += " " + in_short(written->content);
+  } else if (const auto* resolve = std::get_if<Resolve>(&input)) {
+    text += " " + resolve->path + " keeps " + resolve->keep;
+  } else if (const auto* restore = std::get_if<Restore>(&input)) {
+    text += " " + restore->path + "=" + in_short(restore->version.content);
   }
   return text;
 }

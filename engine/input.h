@@ -32,6 +32,20 @@ struct Rescan {};
 struct ConfirmDeletes {
   bool undo = false;
 };
+/// By command (history.h says whether it can be done, and to what): a conflict ends with what the
+/// name `keep` shows; an older version comes back.
+struct Resolve {
+  Path path;
+  Path keep;
+};
+struct Restore {
+  Path path;
+  Version version;
+};
+/// Kept files (`.p2psync/versions`) whose time was over are gone.
+struct Expired {
+  std::vector<std::string> files;
+};
 /// Answers to an Apply or a Look, in the order they were given (storage answers each exactly once).
 struct ApplyDone {
   std::vector<Applied> jobs;
@@ -40,8 +54,8 @@ struct LookDone {
   std::vector<Looked> names;
 };
 
-using Input =
-    std::variant<Wake, PeerUp, PeerDown, Received, Touched, Rescan, Listed, LookDone, ApplyDone,
-                 Surfaced, BlockRead, StageOpened, StageWritten, ConfirmDeletes>;
+using Input = std::variant<Wake, PeerUp, PeerDown, Received, Touched, Rescan, Listed, LookDone,
+                           ApplyDone, Surfaced, BlockRead, StageOpened, StageWritten,
+                           ConfirmDeletes, Resolve, Restore, Expired>;
 
 }  // namespace p2psync::engine

@@ -106,6 +106,9 @@ class Node::Impl {
   }
   void on(Instant, Rescan) { scan_.list("", true); }
   void on(Instant, ConfirmDeletes event) { scan_.judged(event); }
+  void on(Instant, const Resolve& event) { replica_.resolve(event.path, event.keep); }
+  void on(Instant, const Restore& event) { replica_.restore(event.path, event.version); }
+  void on(Instant, const Expired& event) { replica_.forget_kept(event.files); }
   void on(Instant now, const Listed& event) { scan_.on(now, event); }
   void on(Instant now, const LookDone& event) {
     scan_.on(now, event);

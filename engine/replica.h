@@ -108,6 +108,16 @@ class Replica {
   void applied(std::uint64_t batch) { applied_ = batch; }
   void unshow(const Path& path, const Path& name);
 
+  // --- what a user asks for by command (history.h judges it) ---
+  /// Ends a conflict: what the name `keep` shows is written anew at the path, in place of all that
+  /// this disk shows of it. What it does not show yet stays beside it.
+  void resolve(const Path& path, const Path& keep);
+  /// Writes an older version, whose bytes are here, in place of what the path's name shows.
+  void restore(const Path& path, Version version);
+  [[nodiscard]] const std::map<std::string, KeptVersion>& kept() const { return kept_; }
+  /// Conflict copies on this disk, by name, and the path of each.
+  [[nodiscard]] const std::map<Path, Path>& copies() const { return copies_; }
+
   // --- contents ---
   [[nodiscard]] bool available(const Version& version) const;
   /// Where the bytes are, best first: found, staged, at a name, kept. Nothing{} if nowhere.
@@ -133,6 +143,9 @@ class Replica {
   [[nodiscard]] std::vector<Hash> take_appeared() { return std::exchange(appeared_, {}); }
   void keep(KeptVersion kept);
   void forget_kept(const std::string& file);
+  void forget_kept(const std::vector<std::string>& files) {
+    std::ranges::for_each(files, [this](const std::string& file) { forget_kept(file); });
+  }
   /// It does not hold what is on record for it: no source any more. On record it stays, since what
   /// a process has written to it was written over that.
   void drop_kept_source(const std::string& file);
@@ -231,6 +244,7 @@ class Replica {
   Version write(const Path& path, const Path& name, const Seen& seen,
                 const std::optional<Shown>& old, bool visible, const Version* over = nullptr);
   void remove(const Path& path, const Shown& old);
+  void write_anew(const Path& path, Version version, const std::vector<Shown>& over);
   bool adopt(const Path& path, const Path& name, const Version& version,
              const Signature& signature);
   Version version_of(const Path& path, const Path& name, const Seen& seen,

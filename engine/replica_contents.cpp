@@ -189,6 +189,8 @@ void Replica::observe_surfaced(const Surfaced& event) {
   found.content = event.seen.content;
   found.target = event.seen.target;
   found.size = event.seen.signature.size;
+  found.mode = event.seen.signature.mode;
+  found.mtime = event.seen.signature.mtime;
   const Record* record = index_.find(path);
   if (event.seen.content == event.replaced && event.seen.signature.kind == Kind::file) {
     keep({event.file, path, found});
@@ -208,7 +210,6 @@ void Replica::observe_surfaced(const Surfaced& event) {
       }
     }
   }
-  found.mtime = event.seen.signature.mtime;
   if (record != nullptr && has_superseded(record->entry, recognition(found))) {
     // What it held once: power went, and what was written to it since had not reached the disk.
     keep({event.file, path, found});

@@ -72,6 +72,14 @@ void Oracle::doubt(std::string_view name) {
   }
 }
 
+void Oracle::may_go(std::string_view name, const TreeNode& shown) {
+  for (Event& event : lineages_[lineage_of(name)]) {
+    if (event.content == key(shown) && event.state == State::live) {
+      event.state = State::ambiguous;
+    }
+  }
+}
+
 void Oracle::may_appear(std::string_view name, const TreeNode& node) {
   contents_.insert(key(node));
   lineages_[lineage_of(name)].push_back({key(node), node.mode, node.mtime, State::ambiguous, 0});

@@ -30,6 +30,8 @@ class Oracle {
   void may_appear(std::string_view name, const TreeNode& node);
   /// Whatever is owed to the name may be gone.
   void doubt(std::string_view name);
+  /// What the name shows may be gone: a command replaces it, which a crash may forget.
+  void may_go(std::string_view name, const TreeNode& shown);
   /// What of the name's lineage is on no disk any more never was, and what it had replaced on this
   /// host, which has lost its power, may not have been replaced.
   void may_be_gone(std::uint64_t host, std::string_view name,

@@ -68,6 +68,8 @@ struct Act {
     link,
     kind,
     make_directory,
+    resolve,  ///< by command: a conflict ends with what the name shows
+    restore,  ///< by command: what was kept of the name last comes back
   };
   What what = What::write;
   std::string name;

@@ -19,8 +19,9 @@ constexpr std::size_t moves_max = 10'000;
 constexpr Duration time_max = 1h;
 constexpr std::int64_t second_ns = 1'000'000'000;
 
-constexpr std::array<std::string_view, 8> act_names{"write",    "remove", "remove-tree", "rename",
-                                                    "metadata", "link",   "kind",        "mkdir"};
+constexpr std::array<std::string_view, 10> act_names{"write",    "remove", "remove-tree", "rename",
+                                                     "metadata", "link",   "kind",        "mkdir",
+                                                     "resolve",  "restore"};
 
 constexpr std::array<std::string_view, 3> canary_names{"none", "overwritten-write",
                                                        "forgotten-commit"};

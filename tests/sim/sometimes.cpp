@@ -45,6 +45,8 @@ constexpr std::array<std::string_view, point_count> names{
     "deletions were held",
     "deletions were confirmed",
     "deletions were undone",
+    "a conflict was resolved by command",
+    "an older version was restored",
 };
 
 }  // namespace

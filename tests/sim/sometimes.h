@@ -54,6 +54,8 @@ enum class Point : std::uint8_t {
   deletions_held,
   deletions_confirmed,
   deletions_undone,
+  resolved,
+  restored,
   count
 };
 inline constexpr std::size_t point_count = static_cast<std::size_t>(Point::count);

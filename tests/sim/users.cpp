@@ -1,5 +1,6 @@
 // What users do in the simulation. Each action is told to the oracle with what the name showed at
 // that instant, and to the node's watcher unless the seed lets that event be lost or late.
+#include <algorithm>
 #include <array>
 #include <string>
 
@@ -155,6 +156,17 @@ Act World::draw_act(const Tree& tree, Random& random, const std::string& hint) {
   if (dice < 94) {
     return {Act::What::kind, existing(), {}};
   }
+  if (dice < 96) {
+    const auto copy = std::ranges::find_if(tree, [](const auto& place) {
+      return place.first.find(".conflict-") != std::string::npos;
+    });
+    if (copy != tree.end()) {
+      return {Act::What::resolve, random.chance(50) ? copy->first : lineage_of(copy->first), {}};
+    }
+  }
+  if (dice < 98) {
+    return {Act::What::restore, random.chance(60) ? target() : existing(), {}};
+  }
   return {Act::What::make_directory,
           random.chance(50) ? directories.at(1 + random.below(2)) : some_path(random),
           {}};
@@ -170,6 +182,8 @@ void World::perform(Host& host, Random& random, const Act& act) {
     case Act::What::link: user_links(host, random, act.name); break;
     case Act::What::kind: user_changes_kind(host, random, act.name); break;
     case Act::What::make_directory: user_makes_directory(host, random, act.name); break;
+    case Act::What::resolve:
+    case Act::What::restore: user_commands(host, act); break;
   }
 }
 

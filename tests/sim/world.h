@@ -224,6 +224,9 @@ class World final : public Surroundings {
   void user_changes_metadata(Host& host, engine::Random& random, const std::string& name);
   void user_links(Host& host, engine::Random& random, const std::string& name);
   void user_changes_kind(Host& host, engine::Random& random, const std::string& name);
+  void user_commands(Host& host, const Act& act);
+  void user_resolves(Host& host, const std::string& keep);
+  void user_restores(Host& host, const std::string& name);
   void user_opens(Host& host, engine::Random& random, const std::string& hint);
   void user_writes_held(HeldFile& held);
   void forget_held_files(const Host& host, bool all);
