@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "apps/p2psync/quantity.h"
+#include "apps/p2psync/table.h"
 #include "engine/status.h"
 
 namespace p2psync::app {
@@ -19,20 +20,6 @@ constexpr std::size_t path_columns_max = 40;
 /// No table is the place for more.
 constexpr std::int64_t seconds_shown_max = std::int64_t{1000} * 24 * 3600;
 
-enum class Colour : std::uint8_t { none, good, busy, bad, faint, bold };
-
-/// Columns that text takes on a terminal, taking each code point for one.
-std::size_t columns(std::string_view text) {
-  return static_cast<std::size_t>(std::ranges::count_if(
-      text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
-}
-
-std::string printable(std::string_view text) {
-  std::string out = to_utf8(text);
-  std::ranges::replace_if(out, [](unsigned char c) { return c < 0x20 || c == 0x7F; }, '?');
-  return out;
-}
-
 std::string counted(std::int64_t count, std::string_view one, std::string_view many) {
   return fmt::format("{} {}", count, count == 1 ? one : many);
 }
@@ -42,52 +29,6 @@ std::string milliseconds_text(const Json& value) {
                          : duration_text(std::chrono::nanoseconds(
                                static_cast<std::int64_t>(value.number() * 1e6)));
 }
-
-class Table {
- public:
-  explicit Table(const TableStyle& style) : style_(style) {}
-
-  [[nodiscard]] std::string painted(std::string_view text, Colour colour) const {
-    static constexpr std::array<std::string_view, 6> codes{"", "32", "33", "31", "2", "1"};
-    const std::string_view code = codes[static_cast<std::size_t>(colour)];
-    return !style_.colour || code.empty() ? std::string(text)
-                                          : fmt::format("\033[{}m{}\033[0m", code, text);
-  }
-  void fact(std::string_view name, std::string_view value) {
-    text_ += fmt::format("{:<12}{}\n", name, value);
-  }
-  void line(std::string_view text) { text_ += fmt::format("{}\n", text); }
-
-  struct Cell {
-    std::string text;
-    Colour colour = Colour::none;
-  };
-  /// Columns as wide as their widest cell.
-  void rows(const std::vector<std::vector<Cell>>& rows) {
-    std::vector<std::size_t> widths;
-    for (const auto& row : rows) {
-      widths.resize(std::max(widths.size(), row.size()));
-      for (std::size_t i = 0; i < row.size(); ++i) {
-        widths[i] = std::max(widths[i], columns(row[i].text));
-      }
-    }
-    for (const auto& row : rows) {
-      std::string line;
-      for (std::size_t i = 0; i < row.size(); ++i) {
-        line += painted(row[i].text, row[i].colour);
-        if (i + 1 < row.size()) {
-          line.append(widths[i] - columns(row[i].text) + 2, ' ');
-        }
-      }
-      text_ += line + "\n";
-    }
-  }
-  [[nodiscard]] std::string take() { return std::move(text_); }
-
- private:
-  const TableStyle& style_;
-  std::string text_;
-};
 
 Colour colour_of(std::string_view state) {
   return state == "in_sync" ? Colour::good : state == "error" ? Colour::bad : Colour::busy;
@@ -273,7 +214,7 @@ void add_troubles(Table& table, const Json& status) {
 }  // namespace
 
 std::string status_table(const Json& status, const TableStyle& style) {
-  Table table(style);
+  Table table(style.colour);
   add_facts(table, status, style);
   add_transfers(table, status, style);
   add_peers(table, status);
