@@ -6,12 +6,16 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "apps/p2psync/control_socket.h"
 #include "apps/p2psync/key_id.h"
+#include "engine/path.h"
 
 namespace p2psync::app {
 namespace {
 
 constexpr const char* system_config = "/etc/p2psync/cluster.toml";
+/// An act waits for the disk before and after: ControlServer::act_wait_max.
+constexpr std::chrono::seconds answer_limit(30);
 
 Environment read_environment() {
   Environment environment;
@@ -58,9 +62,48 @@ std::optional<Config> load(const ConfigOptions& options, KeyUse key) {
   return std::move(*config);
 }
 
-int fail(const std::string& text) {
+void add_path_argument(CLI::App& command, std::string& path) {
+  command.add_option("PATH", path, "relative to the synchronised directory")
+      ->required()
+      ->type_name("")
+      ->transform(CLI::Validator(
+          [](std::string& given) -> std::string {
+            while (given.starts_with("./")) {
+              given.erase(0, 2);
+            }
+            while (given.size() > 1 && given.ends_with('/')) {
+              given.pop_back();
+            }
+            const auto problem = engine::path_problem(given);
+            return problem ? fmt::format("{} is no path in the synchronised directory: {}", given,
+                                         *problem)
+                           : std::string();
+          },
+          ""));
+}
+
+int fail(const std::string& text, bool json) {
+  if (json) {
+    fmt::print("{}\n", Json(Json::Object{{"error", text}}).dump(true));
+  }
   fmt::print(stderr, "p2psync: {}\n", text);
   return exit_failed;
+}
+
+std::optional<Json> ask_or_fail(const std::string& folder, const Json& request, bool json) {
+  auto answer = ask_node(folder, request, answer_limit);
+  if (!answer) {
+    fail(answer.error().code == ErrorCode::not_found
+             ? fmt::format("no node is running on {}", folder)
+             : answer.error().message(),
+         json);
+    return std::nullopt;
+  }
+  if (const Json& refused = (*answer)["error"]; !refused.is_null()) {
+    fail(refused.text(), json);
+    return std::nullopt;
+  }
+  return std::move(*answer);
 }
 
 }  // namespace p2psync::app

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "apps/p2psync/config.h"
+#include "apps/p2psync/json.h"
 
 namespace p2psync::app {
 
@@ -21,6 +22,11 @@ using Action = std::function<int()>;
 
 void describe_run(CLI::App& app, Action& action);
 void describe_status(CLI::App& app, Action& action);
+void describe_conflicts(CLI::App& app, Action& action);
+void describe_resolve(CLI::App& app, Action& action);
+void describe_log(CLI::App& app, Action& action);
+void describe_restore(CLI::App& app, Action& action);
+void describe_verify(CLI::App& app, Action& action);
 void describe_confirm_deletes(CLI::App& app, Action& action);
 void describe_check(CLI::App& app, Action& action);
 void describe_keygen(CLI::App& app, Action& action);
@@ -38,7 +44,14 @@ enum class KeyUse : std::uint8_t { judge, ignore };
 /// Loads the configuration; its problems go to stderr, and then there is none (exit_wrong).
 [[nodiscard]] std::optional<Config> load(const ConfigOptions& options, KeyUse key);
 
-/// "p2psync: ..." on stderr, and exit_failed.
-int fail(const std::string& text);
+/// PATH, relative to the folder: "./" before it and "/" behind it go; anything else that no
+/// synchronised path can be is a wrong command line.
+void add_path_argument(CLI::App& command, std::string& path);
+
+/// "p2psync: ..." on stderr, and exit_failed; with `json` also {"error": "..."} on stdout.
+int fail(const std::string& text, bool json = false);
+/// What the running node answers; where none runs or it refuses, that has been told by fail().
+[[nodiscard]] std::optional<Json> ask_or_fail(const std::string& folder, const Json& request,
+                                              bool json);
 
 }  // namespace p2psync::app

@@ -1,16 +1,12 @@
 // p2psync confirm-deletes: lets go of deletions that the running node holds back.
 #include <fmt/format.h>
 
-#include <chrono>
 #include <memory>
 
 #include "apps/p2psync/command.h"
-#include "apps/p2psync/control_socket.h"
 
 namespace p2psync::app {
 namespace {
-
-constexpr std::chrono::seconds answer_limit(10);
 
 struct Options {
   ConfigOptions config;
@@ -20,20 +16,9 @@ struct Options {
 
 int confirm(const Options& options, const std::string& folder) {
   const Json request(Json::Object{{"command", "confirm-deletes"}, {"undo", options.undo}});
-  const auto answer = ask_node(folder, request, answer_limit);
-  std::string problem;
+  const auto answer = ask_or_fail(folder, request, options.json);
   if (!answer) {
-    problem = answer.error().code == ErrorCode::not_found
-                  ? fmt::format("no node is running on {}", folder)
-                  : answer.error().message();
-  } else {
-    problem = (*answer)["error"].text();
-  }
-  if (!problem.empty()) {
-    if (options.json) {
-      fmt::print("{}\n", Json(Json::Object{{"error", problem}}).dump(true));
-    }
-    return fail(problem);
+    return exit_failed;
   }
   const std::int64_t count = (*answer)["deletions"].integer();
   if (options.json) {

@@ -56,13 +56,9 @@ Result<Json> ask(const std::string& folder, const std::optional<double>& wait_s)
 }
 
 int not_answered(const Options& options, const std::string& folder, const Error& error) {
-  const std::string text = error.code == ErrorCode::not_found
-                               ? fmt::format("no node is running on {}", folder)
-                               : error.message();
-  if (options.json) {
-    fmt::print("{}\n", Json(Json::Object{{"error", text}}).dump(true));
-  }
-  return fail(text);
+  return fail(error.code == ErrorCode::not_found ? fmt::format("no node is running on {}", folder)
+                                                 : error.message(),
+              options.json);
 }
 
 int show_once(const Options& options, const std::string& folder) {

@@ -126,31 +126,46 @@ asio::awaitable<void> ControlServer::serve(Socket given) {
 }
 
 asio::awaitable<Json> ControlServer::answer(Json request, Socket* asker) {
+  const std::string& command = request["command"].text();
+  if (command == "resolve" || command == "restore") {
+    co_return co_await act(std::move(request), asker);
+  }
+  if (command != "status") {
+    co_return handler_.answer(request);
+  }
   Json::Object response;
-  if (request["command"].text() == "confirm-deletes") {
-    response.emplace_back("deletions", handler_.confirm_deletes(request["undo"].boolean()));
-    co_return response;
-  }
-  if (request["command"].text() != "status") {
-    response.emplace_back("error", "unknown request");
-    co_return response;
-  }
   if (const Json& wait = request["wait_s"]; !wait.is_null()) {
     const auto limit = std::chrono::duration<double>(
         std::clamp(wait.number(), 0.0, static_cast<double>(wait_max.count())));
-    const bool settled = co_await wait_until_settled(
-        std::chrono::duration_cast<std::chrono::nanoseconds>(limit), asker);
+    handler_.look();
+    const bool settled = co_await wait_until(
+        handler_.settled, std::chrono::duration_cast<std::chrono::nanoseconds>(limit), asker);
     response.emplace_back("settled", settled);
   }
   response.emplace_back("status", handler_.status());
   co_return response;
 }
 
-asio::awaitable<bool> ControlServer::wait_until_settled(std::chrono::nanoseconds limit,
-                                                        Socket* asker) {
+/// What somebody asks for by command is about what stands on the disk just now, and he wants to see
+/// it there.
+asio::awaitable<Json> ControlServer::act(Json request, Socket* asker) {
   handler_.look();
+  co_await wait_until(handler_.looked, act_wait_max, asker);
+  Json response = handler_.answer(request);
+  if (response["error"].is_null()) {
+    const bool laid = co_await wait_until([this, &request] { return handler_.laid_out(request); },
+                                          act_wait_max, asker);
+    Json::Object told = response.members();
+    told.emplace_back("laid_out", laid);
+    response = told;
+  }
+  co_return response;
+}
+
+asio::awaitable<bool> ControlServer::wait_until(std::function<bool()> done,
+                                                std::chrono::nanoseconds limit, Socket* asker) {
   const auto deadline = std::chrono::steady_clock::now() + limit;
-  while (!handler_.settled()) {
+  while (!done()) {
     const auto now = std::chrono::steady_clock::now();
     if (stopped_ || now >= deadline || hung_up(*asker)) {
       co_return false;

@@ -3,7 +3,7 @@
 //
 // Lives on the daemon's io_context and its one thread. It knows nothing of the node: the handler
 // does. A request that waits is looked at again whenever changed() says that something happened.
-// Limits: 32 connections at once, 4 KiB and 5 s for a request.
+// Limits: 32 connections at once, 16 KiB and 5 s for a request.
 #include <asio/awaitable.hpp>
 #include <asio/io_context.hpp>
 #include <asio/local/stream_protocol.hpp>
@@ -23,13 +23,19 @@ class ControlServer {
   struct Handler {
     std::function<Json()> status;
     std::function<void()> look;     ///< take in now what has changed on the disk
+    std::function<bool()> looked;   ///< nothing is left to be taken in
     std::function<bool()> settled;  ///< looked, and every member holds the same tree
-    /// Of the deletions that are held back; gives their number.
-    std::function<std::uint64_t(bool undo)> confirm_deletes;
+    /// Everything but `status`: answered, and done, at once.
+    std::function<Json(const Json& request)> answer;
+    /// The disk shows what is wanted of the path that a request is about.
+    std::function<bool(const Json& request)> laid_out;
   };
 
   /// Longest that one may wait.
   static constexpr std::chrono::seconds wait_max = std::chrono::hours(24);
+  /// Longest that an act waits for what the disk shows to be taken in before, and to be shown
+  /// after; it is right without either.
+  static constexpr std::chrono::seconds act_wait_max{5};
 
   ControlServer(asio::io_context& context, Handler handler);
 
@@ -49,7 +55,10 @@ class ControlServer {
   asio::awaitable<void> accept(Acceptor* acceptor);
   asio::awaitable<void> serve(Socket socket);
   asio::awaitable<Json> answer(Json request, Socket* asker);
-  asio::awaitable<bool> wait_until_settled(std::chrono::nanoseconds limit, Socket* asker);
+  asio::awaitable<Json> act(Json request, Socket* asker);
+  /// False: the limit, a stop, or the asker's going came first.
+  asio::awaitable<bool> wait_until(std::function<bool()> done, std::chrono::nanoseconds limit,
+                                   Socket* asker);
 
   Handler handler_;
   asio::io_context& context_;

@@ -11,7 +11,15 @@
 //   {"command": "status"}               -> {"status": {...}}
 //   {"command": "status", "wait_s": 30} -> {"status": {...}, "settled": true}
 //   {"command": "confirm-deletes"}      -> {"deletions": 62}; with "undo": true they are undone
-//   anything else                       -> {"error": "..."}
+//   {"command": "conflicts"}            -> {"conflicts": [...], "more": false}
+//   {"command": "log", "path": "a"}     -> {"log": {...}}
+//   {"command": "resolve", "path": "a", "keep": "node2"}          -> {"kept": "a", "laid_out":
+//   true}
+//   {"command": "restore", "path": "a", "version": "0123..."}     -> {"laid_out": true}
+//   {"command": "recorded"}             -> {"recorded": [...], "more": true}; with "path": of that
+//   anything else, or what cannot be    -> {"error": "..."}
+// What has "more" comes in pages: the next is asked for with "after", the last that was told. Paths
+// that are not UTF-8 stand in base64 as well, in "path_bytes", "after_bytes", which go first.
 #include <chrono>
 #include <string>
 
@@ -20,7 +28,7 @@
 
 namespace p2psync::app {
 
-inline constexpr std::size_t request_bytes_max = 4096;
+inline constexpr std::size_t request_bytes_max = 16384;
 inline constexpr std::size_t response_bytes_max = std::size_t{64} << 20;
 
 /// The path to give to bind or connect while `state_directory` is open.

@@ -8,10 +8,12 @@
 #include <csignal>
 #include <utility>
 
+#include "apps/p2psync/answers.h"
 #include "apps/p2psync/log.h"
 #include "apps/p2psync/status_document.h"
 #include "engine/brief.h"
-#include "engine/replica.h"
+#include "engine/history.h"
+#include "storage/versions.h"
 
 namespace p2psync::app {
 namespace {
@@ -195,19 +197,46 @@ ControlServer::Handler Daemon::control_handler() {
                   watch_.drain();
                 }
               },
+          .looked = [this] { return phase_ != Phase::running || !node_.looking(); },
           .settled =
               [this] {
                 return phase_ == Phase::running && node_.all_in_sync() && !node_.looking() &&
                        index_.idle();
               },
-          .confirm_deletes =
-              [this](bool undo) {
-                const std::uint64_t held = node_.status().held_deletions;
-                log_note(Level::info, fmt::format("{} of {} deletions that were held back",
-                                                  undo ? "undoing" : "confirmation", held));
-                input(engine::ConfirmDeletes{undo});
-                return held;
+          .answer = [this](const Json& request) { return answer(request); },
+          .laid_out =
+              [this](const Json& request) {
+                return phase_ != Phase::running ||
+                       engine::laid_out(node_.replica(), path_in(request, "path"));
               }};
+}
+
+Json Daemon::answer(const Json& request) {
+  const auto act = [this](engine::Input asked) {
+    log_note(Level::info, "asked for: " + engine::brief(asked));
+    input(std::move(asked));
+  };
+  if (phase_ != Phase::running) {
+    return Json::Object{{"error", broken_ ? broken_->message : "the node is stopping"}};
+  }
+  if (request["command"].text() == "confirm-deletes") {
+    const std::uint64_t held = node_.status().held_deletions;
+    log_note(Level::info,
+             fmt::format("{} of {} deletions that were held back",
+                         request["undo"].boolean() ? "undoing" : "confirmation", held));
+    input(engine::ConfirmDeletes{request["undo"].boolean()});
+    return Json::Object{{"deletions", held}};
+  }
+  if (request["command"].text() == "restore") {
+    if (expiring_ > 0) {
+      return Json::Object{{"error", "old versions are being deleted just now: try again"}};
+    }
+    const std::string& file = request["version"].text();
+    if (node_.replica().kept().contains(file) && !folder_.fs->stat(storage::kept_path(file))) {
+      input(engine::Expired{{file}});  // somebody has emptied the directory
+    }
+  }
+  return app::answer(request, {config_, node_, act});
 }
 
 void Daemon::input(engine::Input input) {
@@ -337,14 +366,14 @@ void Daemon::expire_versions_if_many() {
 }
 
 void Daemon::expire_versions() {
+  ++expiring_;
   kept_bytes_ = 0;
   const std::uint64_t added_max = config_.versions_bytes_max / expire_part;
   disk_.expire({config_.keep_versions, config_.versions_bytes_max - added_max},
                node_.replica().pinned(), [this](std::vector<std::string> gone) {
-                 if (!gone.empty() && phase_ == Phase::running) {
-                   engine::Change change;
-                   change.forgotten = std::move(gone);
-                   index_.persist(std::move(change));
+                 --expiring_;
+                 if (!gone.empty()) {
+                   input(engine::Expired{std::move(gone)});
                  }
                });
   expire_.expires_after(expire_interval);

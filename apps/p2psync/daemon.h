@@ -72,6 +72,7 @@ class Daemon {
   [[nodiscard]] DiskWatch::Events watch_events();
   [[nodiscard]] ControlServer::Handler control_handler();
   [[nodiscard]] Json status() const;
+  [[nodiscard]] Json answer(const Json& request);
 
   /// It cannot go on: says why, from now on, to whoever asks.
   void break_down(const std::string& why);
@@ -103,6 +104,7 @@ class Daemon {
   bool revisiting_ = false;  ///< revisit_ runs
   asio::steady_timer expire_;
   std::uint64_t kept_bytes_ = 0;  ///< since versions were looked through
+  std::size_t expiring_ = 0;      ///< versions are looked through just now: none may be promised
   asio::steady_timer rest_;
   bool resting_ = true;  ///< nothing has changed since memory was given back: rest_ does not run
   engine::Instant changed_at_;

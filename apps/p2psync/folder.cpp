@@ -106,8 +106,7 @@ Result<Folder> open_folder(const Config& config) {
   }
   Folder folder;
   folder.path = canonical_folder(config.folder);
-  // By its own path, links and all: where a link leads elsewhere one day, the lock notices.
-  auto fs = storage::open_posix_fs(std::filesystem::absolute(config.folder));
+  auto fs = open_fs(config);
   if (!fs) {
     return std::unexpected(fs.error());
   }
@@ -147,6 +146,37 @@ Result<Folder> open_folder(const Config& config) {
          "moment of a replacement may lose that save"});
   }
   return folder;
+}
+
+Result<std::unique_ptr<storage::PosixFs>> open_fs(const Config& config) {
+  return storage::open_posix_fs(std::filesystem::absolute(config.folder));
+}
+
+Result<Memory> read_memory(const Config& config) {
+  auto fs = open_fs(config);
+  if (!fs) {
+    return std::unexpected(fs.error());
+  }
+  Memory memory;
+  memory.fs = std::move(*fs);
+  if (const auto index = memory.fs->stat(index_file); !index) {
+    return std::unexpected(index.error());
+  }
+  auto lock = storage::FolderLock::take(*memory.fs, config.me().key_id);
+  if (!lock) {
+    return std::unexpected(lock.error());
+  }
+  memory.lock = std::move(*lock);
+  const auto index = storage::IndexStore::open(*memory.fs, index_file, config.me().node);
+  if (!index) {
+    return std::unexpected(index.error());
+  }
+  auto loaded = (*index)->load();
+  if (!loaded) {
+    return std::unexpected(loaded.error());
+  }
+  memory.loaded = std::move(*loaded);
+  return memory;
 }
 
 void put_up_fence(Folder& folder) {

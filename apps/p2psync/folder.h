@@ -32,6 +32,16 @@ struct Folder {
 /// busy: another process works on it; invalid: it belongs to another node; newer: a newer version
 /// of the program has written its state.
 [[nodiscard]] Result<Folder> open_folder(const Config& config);
+/// By its own path, links and all: where a link leads elsewhere one day, the lock notices.
+[[nodiscard]] Result<std::unique_ptr<storage::PosixFs>> open_fs(const Config& config);
+/// What a stopped node remembers of its folder, and the folder's lock for as long as that is looked
+/// at. Changes nothing in it. not_found: no node was ever here; else as open_folder.
+struct Memory {
+  std::unique_ptr<storage::PosixFs> fs;
+  std::unique_ptr<storage::FolderLock> lock;
+  engine::Loaded loaded;
+};
+[[nodiscard]] Result<Memory> read_memory(const Config& config);
 /// storage/fence.h around it, from now on and for this whole process, which has one thread yet. A
 /// system that cannot is no reason not to start: a note says so.
 void put_up_fence(Folder& folder);

@@ -8,6 +8,9 @@
 namespace p2psync::app {
 namespace {
 
+constexpr std::string_view base64_digits =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 constexpr int depth_max = 32;
 constexpr std::string_view replacement = "\xEF\xBF\xBD";
 
@@ -363,8 +366,6 @@ bool is_utf8(std::string_view bytes) {
 }
 
 std::string base64(std::string_view bytes) {
-  static constexpr std::string_view digits =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string out;
   for (std::size_t i = 0; i < bytes.size(); i += 3) {
     const std::string_view group = bytes.substr(i, 3);
@@ -373,10 +374,27 @@ std::string base64(std::string_view bytes) {
       bits = (bits << 8) | (j < group.size() ? static_cast<unsigned char>(group[j]) : 0U);
     }
     for (std::size_t j = 0; j < 4; ++j) {
-      out += j <= group.size() ? digits[(bits >> (18 - 6 * j)) & 63] : '=';
+      out += j <= group.size() ? base64_digits[(bits >> (18 - 6 * j)) & 63] : '=';
     }
   }
   return out;
+}
+
+std::optional<std::string> from_base64(std::string_view text) {
+  std::string bytes;
+  std::uint32_t bits = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const std::size_t digit = base64_digits.find(text[i]);
+    bits = bits << 6 | static_cast<std::uint32_t>(digit & 63);
+    if (i % 4 == 3) {
+      for (const int shift : {16, 8, 0}) {
+        bytes += static_cast<char>(bits >> shift & 0xFF);
+      }
+    }
+  }
+  const std::size_t padding = text.ends_with("==") ? 2 : text.ends_with('=') ? 1 : 0;
+  bytes.resize(bytes.size() - std::min(padding, bytes.size()));
+  return base64(bytes) == text ? std::optional(bytes) : std::nullopt;
 }
 
 void add_path(Json::Object& object, const std::string& key, std::string_view path) {
@@ -384,6 +402,11 @@ void add_path(Json::Object& object, const std::string& key, std::string_view pat
   if (!is_utf8(path)) {
     object.emplace_back(key + "_bytes", base64(path));
   }
+}
+
+std::string path_in(const Json& object, const std::string& key) {
+  const Json& bytes = object[key + "_bytes"];
+  return bytes.is_null() ? object[key].text() : from_base64(bytes.text()).value_or("");
 }
 
 }  // namespace p2psync::app

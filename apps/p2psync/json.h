@@ -57,8 +57,12 @@ class Json {
 [[nodiscard]] std::string to_utf8(std::string_view bytes);
 [[nodiscard]] bool is_utf8(std::string_view bytes);
 [[nodiscard]] std::string base64(std::string_view bytes);
+/// Nothing unless it is what base64() writes.
+[[nodiscard]] std::optional<std::string> from_base64(std::string_view text);
 
 /// Adds `key` with a path in it, and `key_bytes` in base64 if the path is not UTF-8.
 void add_path(Json::Object& object, const std::string& key, std::string_view path);
+/// The path that add_path wrote; "" if there is none.
+[[nodiscard]] std::string path_in(const Json& object, const std::string& key);
 
 }  // namespace p2psync::app

@@ -31,8 +31,10 @@ class Running {
                                  ++looks;
                                  looked.set_value();
                                },
+                           .looked = [this] { return settled.load(); },
                            .settled = [this] { return settled.load(); },
-                           .confirm_deletes = [](bool undo) { return undo ? 7 : 62; }}) {
+                           .answer = [this](const Json& request) { return answer(request); },
+                           .laid_out = [this](const Json&) { return laid_out.load(); }}) {
     std::filesystem::create_directories(folder + "/.p2psync");
     state_ = storage::Descriptor(::open((folder + "/.p2psync").c_str(), O_PATH | O_DIRECTORY));
     REQUIRE(server_.listen(state_.get(), canonical_folder(folder)).has_value());
@@ -54,9 +56,25 @@ class Running {
     asio::post(context_, [this] { server_.stop(); });
   }
 
+  [[nodiscard]] Json answer(const Json& request) {
+    if (request["path"].text() == "unknown") {
+      return Json::Object{{"error", "nothing is known of it"}};
+    }
+    acted.set_value();
+    return Json::Object{{"did", request["command"].text()}, {"looked", settled.load()}};
+  }
+  void lay_out() {
+    asio::post(context_, [this] {
+      laid_out = true;
+      server_.changed();
+    });
+  }
+
   std::atomic<int> looks = 0;
   std::promise<void> looked;
+  std::promise<void> acted;
   std::atomic<bool> settled = false;
+  std::atomic<bool> laid_out = false;
 
  private:
   asio::io_context context_;
@@ -140,21 +158,38 @@ TEST_CASE("control: who waits is answered when the node stops") {
   CHECK(!(*got)["settled"].boolean());
 }
 
-TEST_CASE("control: deletions that are held back are confirmed or undone") {
+TEST_CASE("control: what is no question for the server is the handler's, at once") {
   const Scratch scratch;
-  const Running running(scratch.at("data"));
-  const Json confirm(Json::Object{{"command", "confirm-deletes"}});
-  const Json undo(Json::Object{{"command", "confirm-deletes"}, {"undo", true}});
-  CHECK(ask_node(scratch.at("data"), confirm, 10s)->dump() == R"({"deletions":62})");
-  CHECK(ask_node(scratch.at("data"), undo, 10s)->dump() == R"({"deletions":7})");
+  Running running(scratch.at("data"));
+  const Json log(Json::Object{{"command", "log"}, {"path", "a"}});
+  CHECK(ask_node(scratch.at("data"), log, 10s)->dump() == R"({"did":"log","looked":false})");
+  CHECK(running.looks == 0);
 }
 
-TEST_CASE("control: what is no request gets an error for an answer") {
+TEST_CASE("control: an act is done when the node has looked, and answered when the disk shows it") {
   const Scratch scratch;
-  const Running running(scratch.at("data"));
-  for (const Json& request : {Json(), Json("status"), Json(Json::Object{{"command", "explode"}})}) {
-    const auto answer = ask_node(scratch.at("data"), request, 10s);
-    REQUIRE(answer.has_value());
-    CHECK((*answer)["error"].text() == "unknown request");
-  }
+  Running running(scratch.at("data"));
+  const Json resolve(Json::Object{{"command", "resolve"}, {"path", "a"}});
+  auto answer =
+      std::async(std::launch::async, [&] { return ask_node(scratch.at("data"), resolve, 100s); });
+  running.looked.get_future().wait();
+  auto acted = running.acted.get_future();
+  CHECK(acted.wait_for(0s) == std::future_status::timeout);
+  running.settle();
+  acted.wait();
+  CHECK(answer.wait_for(0s) == std::future_status::timeout);
+  running.lay_out();
+  const auto got = answer.get();
+  REQUIRE(got.has_value());
+  CHECK(got->dump() == R"({"did":"resolve","looked":true,"laid_out":true})");
+}
+
+TEST_CASE("control: an act that is refused waits for no disk") {
+  const Scratch scratch;
+  Running running(scratch.at("data"));
+  running.settle();
+  const Json restore(Json::Object{{"command", "restore"}, {"path", "unknown"}});
+  const auto answer = ask_node(scratch.at("data"), restore, 10s);
+  REQUIRE(answer.has_value());
+  CHECK(answer->dump() == R"({"error":"nothing is known of it"})");
 }

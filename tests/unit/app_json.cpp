@@ -42,12 +42,28 @@ TEST_CASE("json: a path that is no UTF-8 stands in base64 beside it") {
   CHECK(Json(odd).dump() == "{\"path\":\"a/\uFFFD\",\"path_bytes\":\"YS//\"}");
 }
 
+TEST_CASE("json: a path comes out as it went in") {
+  for (const std::string path : {"a/b", "\xff/caf\xc3\xa9", ""}) {
+    Json::Object object;
+    add_path(object, "path", path);
+    CHECK(path_in(*Json::parse(Json(object).dump()), "path") == path);
+  }
+}
+
 TEST_CASE("json: base64 of every remainder") {
   CHECK(base64("") == "");
   CHECK(base64("f") == "Zg==");
   CHECK(base64("fo") == "Zm8=");
   CHECK(base64("foo") == "Zm9v");
   CHECK(base64("foobar") == "Zm9vYmFy");
+  for (const std::string bytes :
+       {"", "f", "fo", "foo", "foob", "fooba", "foobar", "\xff\x80\x01"}) {
+    CHECK(from_base64(base64(bytes)) == bytes);
+  }
+  for (const char* text : {"Z", "Zg", "Zg=", "Zh==", "Zg==Zg==", "Zm9v\n", "====", "Zm9*"}) {
+    CAPTURE(text);
+    CHECK_FALSE(from_base64(text).has_value());
+  }
 }
 
 TEST_CASE("json: escapes are understood") {

@@ -1,0 +1,25 @@
+#pragma once
+// What the control socket answers of a node's knowledge of versions, and does on somebody's behalf:
+// the documents of `conflicts --json` and `log --json` (interface.md), `resolve` and `restore`, and
+// what `verify` compares with. Pure but for `act`.
+#include <functional>
+
+#include "apps/p2psync/config.h"
+#include "apps/p2psync/json.h"
+#include "engine/node.h"
+
+namespace p2psync::app {
+
+/// So many conflict copies or names come in one answer.
+inline constexpr std::size_t page_max = 1000;
+
+struct Answering {
+  const Config& config;
+  const engine::Node& node;
+  std::function<void(engine::Input)> act;
+};
+
+/// As control_socket.h describes it; {"error": "..."} for what cannot be answered or done.
+[[nodiscard]] Json answer(const Json& request, const Answering& to);
+
+}  // namespace p2psync::app

@@ -1,0 +1,53 @@
+// p2psync resolve: ends a conflict, on every node.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "apps/p2psync/command.h"
+#include "apps/p2psync/table.h"
+
+namespace p2psync::app {
+namespace {
+
+struct Options {
+  ConfigOptions config;
+  std::string path;
+  std::string keep;
+};
+
+int resolve(const Options& options, const std::string& folder) {
+  Json::Object request{{"command", "resolve"}};
+  add_path(request, "path", options.path);
+  add_path(request, "keep", options.keep);
+  const auto answer = ask_or_fail(folder, request, false);
+  if (!answer) {
+    return exit_failed;
+  }
+  fmt::print("{} holds what {} held{}\n", printable(options.path),
+             printable((*answer)["kept"].text()),
+             (*answer)["laid_out"].boolean() ? "" : ", as soon as the disk has taken it");
+  return exit_done;
+}
+
+}  // namespace
+
+void describe_resolve(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand(
+      "resolve", "Ends a conflict: one version gets the name, the other copies go, on every node");
+  const auto options = std::make_shared<Options>();
+  add_config_options(*command, options->config);
+  add_path_argument(*command, options->path);
+  command
+      ->add_option("--keep", options->keep,
+                   "the node that wrote the version to keep, or the name where that stands")
+      ->required()
+      ->type_name("NODE");
+  command->callback([options, &action] {
+    action = [options] {
+      const auto config = load(options->config, KeyUse::ignore);
+      return config ? resolve(*options, config->folder) : exit_wrong;
+    };
+  });
+}
+
+}  // namespace p2psync::app
