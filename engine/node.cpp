@@ -347,8 +347,7 @@ void Node::Impl::take_back_lost() {
   for (const auto& [content, path] : transfer_.nowhere(others_)) {
     if (replica_.retract(path, content)) {
       out_.push_back(Note{Note::Level::info, "nobody has the bytes of a version of " + path +
-                                                 " that this node wrote before its index was lost: "
-                                                 "taken back"});
+                                                 " that this node wrote: taken back"});
     }
   }
 }

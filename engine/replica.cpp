@@ -367,8 +367,8 @@ void Replica::observe_displaced(const Path& path, const std::optional<Shown>& ol
 }
 
 void Replica::show(const Path& path, Shown shown) {
-  if (!relearned_.empty()) {
-    std::ranges::for_each(shown.dots, [this](const Dot& dot) { relearned_.erase(dot); });
+  if (!unlaid_own_.empty()) {
+    std::ranges::for_each(shown.dots, [this](const Dot& dot) { unlaid_own_.erase(dot); });
   }
   if (shown.version.kind == Kind::directory) {
     new_directories_.push_back(shown.name);

@@ -155,8 +155,8 @@ class Replica {
   // --- other members ---
   void merge(const PathEntry& theirs, const VersionVector& seen);
   /// No member has these bytes, and this node has looked everywhere: what it wrote of them before
-  /// its index was lost is taken back, since its user had overwritten or deleted it by then. False:
-  /// it wrote none of them, or has known of it ever since.
+  /// its index was lost, or by a command and could not lay yet, is taken back, since users had
+  /// overwritten or deleted the bytes by then. False: it wrote none of them, or has laid it since.
   bool retract(const Path& path, const Hash& content);
   /// All entries with events of these ranges have been merged.
   void learn(std::span<const SequenceRange> ranges);
@@ -256,9 +256,9 @@ class Replica {
       imported_copies_.insert(name);
     }
   }
-  void note_relearned(const Dot& dot) {
+  void note_unlaid(const Dot& dot) {
     if (dot.actor.node == self_) {
-      relearned_.insert(dot);
+      unlaid_own_.insert(dot);
     }
   }
   void note_alike(Index::Id id, bool alike);
@@ -311,8 +311,9 @@ class Replica {
   int collapse_rounds_ = 0;         ///< that often to the end of them, then each was looked at
   std::map<Path, Path> doubtful_;   ///< by name
   std::set<Path> imported_copies_;  ///< imports under names that look like conflict copies
-  /// Live events of this node's that this index did not see it make, and whose file is lost.
-  std::set<Dot> relearned_;
+  /// Live events of this node's whose bytes no disk may have: this index did not see it make them
+  /// and their file is lost, or a command made them ahead of the disk.
+  std::set<Dot> unlaid_own_;
   Totals totals_;
 
   /// Of each content at a name: 32 bits that stand for it, and the number of the path.

@@ -45,6 +45,7 @@ void Replica::write_anew(const Path& path, Version version, const std::vector<Sh
     });
   }
   const Dot dot = mint();
+  unlaid_own_.insert(dot);  // users may delete its bytes before it has them
   version.tag = tag_of(dot);
   if (version.label.empty()) {
     version.label = label_;  // nobody knows any more

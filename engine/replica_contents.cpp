@@ -62,7 +62,7 @@ void Replica::set_missing(const Path& name, bool missing) {
 
 void Replica::lost(const Path& name) {
   if (const Shown* last = shown(name)) {
-    relearned_.insert(last->dots.begin(), last->dots.end());
+    unlaid_own_.insert(last->dots.begin(), last->dots.end());
     const Path path = owner(name);
     unshow(path, Path(name));
   }

@@ -127,7 +127,7 @@ void Replica::merge(const PathEntry& theirs, const VersionVector& seen) {
   }
   for (const Sibling& sibling : merged.versions) {
     if (mine.find(sibling.dot) == nullptr) {
-      note_relearned(sibling.dot);
+      note_unlaid(sibling.dot);
     }
   }
   set_entry(theirs.path, std::move(merged));
@@ -190,7 +190,7 @@ bool Replica::retract(const Path& path, const Hash& content) {
   Entry entry = record->entry;
   const auto gone = std::erase_if(entry.versions, [&](const Sibling& sibling) {
     return sibling.version.kind == Kind::file && sibling.version.content == content &&
-           relearned_.contains(sibling.dot);
+           unlaid_own_.contains(sibling.dot);
   });
   if (gone == 0) {
     return false;

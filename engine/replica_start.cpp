@@ -104,7 +104,7 @@ void Replica::load(Index::Id id, const Path& path, const Record& record) {
     tombstones_.insert(path);
   }
   for (const Sibling& sibling : entry.versions) {
-    note_relearned(sibling.dot);
+    note_unlaid(sibling.dot);
     if (sibling.version.imported && sibling.dot.actor.node == self_) {
       note_import(path);
     }
@@ -114,7 +114,7 @@ void Replica::load(Index::Id id, const Path& path, const Record& record) {
     if (shown.version.kind == Kind::directory) {
       note_directory(id, shown.signature);
     }
-    std::ranges::for_each(shown.dots, [this](const Dot& dot) { relearned_.erase(dot); });
+    std::ranges::for_each(shown.dots, [this](const Dot& dot) { unlaid_own_.erase(dot); });
   }
   // What was not held when the process ended is not held before it is laid out.
   Dirty dirty{path, {}};

@@ -155,6 +155,24 @@ TEST_CASE("resolve: an edit on this disk that nobody has looked at yet is not lo
   CHECK(pair.disk(2) == texts);
 }
 
+TEST_CASE(
+    "resolve: with bytes that users delete everywhere before they are laid it is taken back") {
+  Conflict pair;
+  pair.disconnect();
+  pair.host(1).refused = "a";
+  pair.resolve(1, "alpha");
+  for (const NodeId id : {NodeId{1}, NodeId{2}}) {
+    pair.host(id).disk.erase("a.conflict-alpha");
+    pair.touch(id, "a.conflict-alpha");
+  }
+  pair.drain();
+  pair.host(1).refused.clear();
+  pair.connect();
+  pair.sync();
+  CHECK(pair.disk(1) == pair.disk(2));
+  CHECK(history(pair.replica(1), "a")->versions.front().state != Past::current);
+}
+
 TEST_CASE("resolve: a wrong choice is told, with what there is to choose from") {
   Conflict pair;
   const auto why = [&](const Path& path, std::string_view keep) {
