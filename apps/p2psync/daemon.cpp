@@ -212,10 +212,6 @@ ControlServer::Handler Daemon::control_handler() {
 }
 
 Json Daemon::answer(const Json& request) {
-  const auto act = [this](engine::Input asked) {
-    log_note(Level::info, "asked for: " + engine::brief(asked));
-    input(std::move(asked));
-  };
   if (phase_ != Phase::running) {
     return Json::Object{{"error", broken_ ? broken_->message : "the node is stopping"}};
   }
@@ -236,7 +232,10 @@ Json Daemon::answer(const Json& request) {
       input(engine::Expired{{file}});  // somebody has emptied the directory
     }
   }
-  return app::answer(request, {config_, node_, act});
+  return app::answer(request, {config_, node_, [this](engine::Input asked) {
+                                 log_note(Level::info, "asked for: " + engine::brief(asked));
+                                 input(std::move(asked));
+                               }});
 }
 
 void Daemon::input(engine::Input input) {
