@@ -247,9 +247,9 @@ std::vector<Path> Brake::confirm() {
 
 void Brake::undo() {
   while (!held_.empty()) {
-    const Path name = held_.begin()->first;
+    // In this order: back for a moment, its bytes would be taken to be here.
+    replica_.lost(held_.begin()->first);
     unhold(held_.begin());
-    replica_.lost(name);
   }
   replica_.set_braked(false);
 }
