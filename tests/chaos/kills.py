@@ -156,17 +156,7 @@ class Kills:
         for node in self.cluster.nodes:
             self.see_that_it_runs(node)
             self.start(node)
-            node.wait_until_it_answers()
-        try:
-            self.cluster.agree(seconds=REST_S)
-        except Failure as failure:
-            self.ledger.violation(f"NO REST: {failure}")
-        self.ledger.judge({node.name: Holdings(node.folder) for node in self.cluster.nodes})
-        torn = self.watcher.torn()
-        if len(torn) > self.ledger.counts["half-written looks"]:
-            self.ledger.counts["half-written looks"] = len(torn)
-            self.ledger.violation(f"HALF WRITTEN: {torn[-3:]}")
-        check(self.watcher.process.poll() is None, "the watcher has ended")
+        judge_at_rest(self.cluster, self.ledger, self.watcher)
 
     def close(self):
         for user in self.users:
@@ -183,6 +173,22 @@ class Kills:
     def summary(self):
         counts = self.ledger.counts | {"contents": self.ledger.events, "looks": self.watcher.looks}
         return ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))
+
+
+def judge_at_rest(cluster, ledger, watcher, seconds=REST_S):
+    """All runs and is healed: the nodes come to agree, and hold what users did."""
+    for node in cluster.nodes:
+        node.wait_until_it_answers()
+    try:
+        cluster.agree(seconds=seconds)
+    except Failure as failure:
+        ledger.violation(f"NO REST: {failure}")
+    ledger.judge({node.name: Holdings(node.folder) for node in cluster.nodes})
+    torn = watcher.torn()
+    if len(torn) > ledger.counts["half-written looks"]:
+        ledger.counts["half-written looks"] = len(torn)
+        ledger.violation(f"HALF WRITTEN: {torn[-3:]}")
+    check(watcher.process.poll() is None, "the watcher has ended")
 
 
 def run(world, kills, nodes, seed, tell=lambda line: None):

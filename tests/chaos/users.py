@@ -5,6 +5,7 @@ changes the same name. One user for a node: his acts are under its gate, and who
 burst of acts) takes the gate.
 """
 
+import contextlib
 import errno
 import os
 import random
@@ -72,17 +73,31 @@ class User(threading.Thread):
         """Saves as editors do: a new file takes the name."""
         event = self.ledger.new_event()
         instance = self.ledger.begin(lineage_of(path), event, self.name)
-        mine = self.new_file(event, self.chance.choice(SIZES) if size is None else size)
-        self.place(mine, path, instance)
-
-    def new_file(self, event, size):
         mine = os.path.join(self.own, b"%d" % event)
+        with self.no_room_for(instance, mine):
+            self.new_file(mine, event, self.chance.choice(SIZES) if size is None else size)
+            self.place(mine, path, instance)
+
+    @contextlib.contextmanager
+    def no_room_for(self, instance, mine):
+        """What a full disk does not take has not happened: the call that would have shown it has failed."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            self.ledger.cancel(instance)
+            self.ledger.counts["refused by a full disk"] += 1
+            self.tell(instance.lineage, f"no room for event {instance.event}")
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(mine)
+
+    def new_file(self, mine, event, size):
         content = content_of(event, self.chance.randbytes(size))
         self.ledger.content(event, content)
         with open(mine, "xb") as file:
             file.write(content)
             self.inodes[os.fstat(file.fileno()).st_ino] = event
-        return mine
 
     def place(self, mine, path, instance):
         target = self.node.path(path)
@@ -161,7 +176,7 @@ class User(threading.Thread):
             os.rename(self.node.path(path), mine)
             return True
         except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENOSPC):
                 return False
             raise
 
@@ -187,7 +202,8 @@ class User(threading.Thread):
             self.tell(source, f"deleted event {event}")
             return
         self.tell(source, f"moves event {event} to {os.fsdecode(target)}")
-        self.place(mine, target, instance)
+        with self.no_room_for(instance, mine):
+            self.place(mine, target, instance)
 
     def rename_directly(self, source, target):
         """Exact only if the file that was read is the one that moved; if not, both paths are clouded."""
@@ -204,7 +220,9 @@ class User(threading.Thread):
             try:
                 os.makedirs(os.path.dirname(place), exist_ok=True)
                 renameat2(self.node.path(source), place, RENAME_NOREPLACE)
-            except (FileExistsError, FileNotFoundError):
+            except OSError as error:
+                if error.errno not in (errno.EEXIST, errno.ENOENT, errno.ENOSPC):
+                    raise
                 self.ledger.cancel(instance)
                 return
             self.tell(source, f"renamed event {event} to {os.fsdecode(target)}")
