@@ -1,6 +1,11 @@
 # p2psync in two stages: one builds, the other holds the program and the libraries that it needs.
 
-FROM debian:bookworm-slim AS build
+# Both stand on this image. A digest is its registry's, so an engine that has the image from elsewhere knows none: whoever has
+# a registry gives it, and then no tag that moves is believed:
+#   docker build --build-arg BASE=debian:bookworm-slim@sha256:... .
+ARG BASE=debian:bookworm-slim
+
+FROM ${BASE} AS build
 WORKDIR /src
 COPY tests/install-packages tests/install-packages
 RUN tests/install-packages build && rm -rf /var/lib/apt/lists/*
@@ -13,7 +18,7 @@ COPY apps apps
 RUN cmake --preset release -DP2PSYNC_TESTS=OFF && cmake --build --preset release --target p2psync \
     && strip build/release/p2psync
 
-FROM debian:bookworm-slim
+FROM ${BASE}
 RUN apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
        libfmt9 libspdlog1.10 libsqlite3-0 libssl3 \
