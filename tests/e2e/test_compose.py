@@ -8,26 +8,22 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 import tarfile
-import threading
 import time
 
 from cluster import Failure, Skip, check, until
 from tree import Entry, differences
 
-TOP = pathlib.Path(__file__).resolve().parents[2]
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "chaos"))
+from sealed import BUILD_S, BUILDING, TOP, docker, need_engine  # noqa: E402
+
 NODES = ["node1", "node2", "node3", "node4"]
-BUILD_S = 1800
 SOON_S = 5
-BUILDING = threading.Lock()  # the second finds all done
 
 
 def compose_command():
-    if not shutil.which("docker"):
-        raise Skip("no docker here")
-    answer = subprocess.run(["docker", "version"], capture_output=True, text=True)
-    if answer.returncode != 0:
-        raise Skip(f"no Docker engine answers: {answer.stderr.strip()}")
+    need_engine()
     if subprocess.run(["docker", "compose", "version"], capture_output=True).returncode == 0:
         return ["docker", "compose"]
     if shutil.which("docker-compose"):
@@ -52,10 +48,7 @@ class Demo:
         check(done.returncode == 0, lambda: f"{' '.join(arguments)}: exit {done.returncode}\n{text[-4000:]}")
         return text
 
-    def docker(self, *arguments, must=True):
-        done = subprocess.run(["docker", *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=180)
-        check(done.returncode == 0 or not must, lambda: f"docker {' '.join(arguments)}: {done.stderr.decode()}")
-        return done
+    docker = staticmethod(docker)
 
     def up(self):
         with BUILDING:
