@@ -21,7 +21,7 @@ RUN cmake --preset release -DP2PSYNC_TESTS=OFF && cmake --build --preset release
 FROM ${BASE}
 RUN apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-       libfmt9 libspdlog1.10 libsqlite3-0 libssl3 \
+       libfmt9 libmicrohttpd12 libspdlog1.10 libsqlite3-0 libssl3 \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /src/build/release/p2psync /usr/local/bin/p2psync
 COPY --from=build /src/build/release/p2psync.cdx.json /usr/local/share/p2psync/

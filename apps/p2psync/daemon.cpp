@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <malloc.h>
-#include <sys/random.h>
 
 #include <algorithm>
 #include <csignal>
@@ -10,7 +9,9 @@
 
 #include "apps/p2psync/answers.h"
 #include "apps/p2psync/log.h"
+#include "apps/p2psync/options.h"
 #include "apps/p2psync/status_document.h"
+#include "apps/p2psync/web.h"
 #include "engine/brief.h"
 #include "engine/history.h"
 #include "storage/versions.h"
@@ -20,31 +21,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 using Level = engine::Note::Level;
-
-std::uint64_t random_number() {
-  std::uint64_t number = 0;
-  invariant(::getrandom(&number, sizeof(number), 0) == sizeof(number), "the kernel has randomness");
-  return number;
-}
-
-engine::NodeOptions node_options(const Config& config, const storage::IndexStore& index) {
-  engine::NodeOptions options;
-  options.cluster = config.cluster;
-  options.version = P2PSYNC_VERSION;
-  options.self = config.me().node;
-  for (const Member& member : config.members) {
-    options.members.push_back({member.node, member.name});
-  }
-  std::ranges::sort(options.members);
-  options.gossip_interval = config.gossip_interval;
-  options.seed = random_number();
-  options.incarnation = std::max<std::uint64_t>(1, random_number());  // 0 is none
-  options.index_epoch = index.epoch();
-  options.fresh_index = index.fresh();
-  options.keep_versions = config.keep_versions.count() > 0;
-  options.brake.percent = static_cast<unsigned>(config.max_delete_percent.value_or(0));
-  return options;
-}
 
 /// Of files, which are in `.p2psync/versions` now.
 std::uint64_t displaced_bytes(const engine::ApplyDone& done) {
@@ -90,6 +66,10 @@ Daemon::Daemon(Config config, Folder folder)
                 return transport_->send(send.peer, send.message, send.priority);
               }),
       control_(context_, control_handler()),
+      http_(context_, own_hosts(config_),
+            [this](const HttpRequest& request) {
+              return show(request, status(), [this](const Json& asked) { return answer(asked); });
+            }),
       signals_(context_, SIGTERM, SIGINT),
       wake_(context_),
       revisit_(context_),
@@ -98,7 +78,8 @@ Daemon::Daemon(Config config, Folder folder)
       stop_(context_) {}
 
 Result<void> Daemon::start(const net::PrivateKey& key) {
-  auto transport = net::Transport::start(context_, key, transport_options(), transport_events());
+  auto transport =
+      net::Transport::start(context_, key, transport_options(config_), transport_events());
   if (!transport) {
     return std::unexpected(transport.error());
   }
@@ -106,6 +87,11 @@ Result<void> Daemon::start(const net::PrivateKey& key) {
   if (auto listening = control_.listen(folder_.state.get(), folder_.path); !listening) {
     transport_->stop();
     return listening;
+  }
+  if (config_.http) {
+    if (const auto listening = http_.listen(*config_.http); !listening) {
+      log_note(Level::warn, "no status page: " + listening.error().message());
+    }
   }
   signals_.async_wait([this](asio::error_code error, int number) {
     if (!error) {
@@ -139,20 +125,6 @@ Result<void> Daemon::start(const net::PrivateKey& key) {
 bool Daemon::run() {
   context_.run();
   return all_done_;
-}
-
-net::TransportOptions Daemon::transport_options() const {
-  net::TransportOptions options;
-  for (const Member& member : config_.members) {
-    const auto id = net::KeyId::parse(member.key_id);
-    invariant(id.has_value(), "the configuration's ids were judged");
-    options.members.push_back(
-        {*id, member.name, member.address ? member.address->text() : std::string()});
-  }
-  options.listen = {config_.listen.text()};
-  options.upload_limit = config_.upload_limit;
-  options.download_limit = config_.download_limit;
-  return options;
 }
 
 net::TransportEvents Daemon::transport_events() {
@@ -481,6 +453,7 @@ void Daemon::stop() {
   }
   phase_ = Phase::stopping;
   control_.stop();
+  http_.stop();
   stop_deadline_ = Clock::now() + stop_limit;
   stop_when_done();
 }

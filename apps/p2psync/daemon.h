@@ -17,6 +17,7 @@
 #include "apps/p2psync/disk_watch.h"
 #include "apps/p2psync/disk_work.h"
 #include "apps/p2psync/folder.h"
+#include "apps/p2psync/http_server.h"
 #include "apps/p2psync/index_writer.h"
 #include "apps/p2psync/lan.h"
 #include "apps/p2psync/outbox.h"
@@ -66,7 +67,6 @@ class Daemon {
   void expire_versions_if_many();
   void give_memory_back();
 
-  [[nodiscard]] net::TransportOptions transport_options() const;
   [[nodiscard]] net::TransportEvents transport_events();
   [[nodiscard]] IndexWriter::Events index_events();
   [[nodiscard]] DiskWatch::Events watch_events();
@@ -97,6 +97,7 @@ class Daemon {
   std::unique_ptr<net::Transport> transport_;
   std::optional<Lan> lan_;  ///< from start() on
   ControlServer control_;
+  HttpServer http_;
   asio::signal_set signals_;
   asio::steady_timer wake_;
   std::optional<engine::Instant> wake_at_;  ///< what wake_ is set to
