@@ -23,16 +23,17 @@ main{max-width:72rem;margin:0 auto;padding:1rem}
 h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}
 .state{font-weight:600}.good{color:var(--good)}.busy{color:var(--busy)}.bad{color:var(--bad)}
 .faint{color:var(--faint)}
-dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:.5rem;margin:1rem 0}
+dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.5rem,1fr));gap:.5rem;margin:1rem 0}
 dl div{background:var(--card);border:1px solid var(--line);border-radius:.4rem;padding:.5rem .75rem}
 dt{color:var(--faint);font-size:.85rem}dd{margin:0;font-weight:600;overflow-wrap:anywhere}
 .wide{overflow-x:auto}table{border-collapse:collapse;width:100%}
 th{text-align:left;color:var(--faint);font-weight:500;font-size:.85rem}
 td,th{padding:.35rem .75rem .35rem 0;border-bottom:1px solid var(--line);vertical-align:top;
-overflow-wrap:anywhere}
+overflow-wrap:break-word}
 progress{width:100%;min-width:6rem;accent-color:var(--good)}
 svg{display:block;width:100%;max-width:26rem;height:auto;margin:0 auto}
-svg text{fill:var(--ink);font:14px system-ui,sans-serif;text-anchor:middle}
+svg text{fill:var(--ink);font:14px system-ui,sans-serif;text-anchor:middle;paint-order:stroke;
+stroke:var(--paper);stroke-width:5px}
 code{background:var(--card);padding:.1rem .3rem;border-radius:.3rem}
 )css";
 
