@@ -1,8 +1,10 @@
 #include "net/connection.h"
 
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/sslerr.h>
+#include <sys/ioctl.h>
 
 #include <algorithm>
 #include <asio/experimental/as_tuple.hpp>
@@ -246,6 +248,13 @@ Instant Connection::tend(Instant now, const TransportTiming& timing) {
           " s");
     return Instant::max();
   }
+  if (takes_too_little(now, timing.progress_max)) {
+    cut_off("it takes less than " + std::to_string(progress_bytes_min / 1024) + " KiB in " +
+            std::to_string(
+                std::chrono::duration_cast<std::chrono::seconds>(timing.progress_max).count()) +
+            " s of what is sent to it");
+    return Instant::max();
+  }
   // A little early: an idle node then wakes once for the beats of all its connections.
   if (now - said_ >= beat_after - beat_after / 8 && queue_.bytes() == 0) {
     push(make_frame(FrameKind::beat, {}), engine::Priority::control);
@@ -255,6 +264,23 @@ Instant Connection::tend(Instant now, const TransportTiming& timing) {
   const std::chrono::nanoseconds pause_min =
       std::min<std::chrono::nanoseconds>(std::chrono::seconds(1), beat_after / 4);
   return std::max(now + pause_min, std::min(said_ + beat_after, heard_ + silence_max));
+}
+
+bool Connection::takes_too_little(Instant now, std::chrono::nanoseconds progress_max) {
+  meter();
+  int held = 0;  // by the kernel: not sent, or not acknowledged
+  if (::ioctl(stream_.lowest_layer().native_handle(), SIOCOUTQ, &held) != 0 || held <= 0) {
+    due_.reset();
+    return false;
+  }
+  const auto waiting = static_cast<std::uint64_t>(held);
+  const std::uint64_t taken = metered_out_ - std::min(waiting, metered_out_);
+  if (due_ && now < due_->at) {
+    return false;
+  }
+  const bool too_little = due_ && taken < due_->taken_bytes;
+  due_ = Due{now + progress_max, taken + std::min(waiting, progress_bytes_min)};
+  return too_little;
 }
 
 std::uint64_t Connection::meter() {

@@ -76,7 +76,7 @@ class Connection {
   [[nodiscard]] bool ended_by_peer() const { return ended_by_peer_; }
 
   /// Says something if nothing was said for a time, and gives up a peer that was silent for
-  /// another. When to be called again.
+  /// another, or takes next to nothing of what is sent. When to be called again.
   Instant tend(Instant now, const TransportTiming& timing);
 
   [[nodiscard]] Origin origin() const { return origin_; }
@@ -91,6 +91,8 @@ class Connection {
                                             std::span<const std::uint8_t> bytes);
   asio::awaitable<void> write(std::span<const std::uint8_t> bytes);
   void set_socket_options();
+  /// True: of what waited for it a while ago, the other end has taken too little since.
+  [[nodiscard]] bool takes_too_little(Instant now, std::chrono::nanoseconds progress_max);
   /// Counts what the TLS records took, both ways; returns what came in since the last time.
   std::uint64_t meter();
   void fail(const asio::error_code& error);
@@ -110,6 +112,12 @@ class Connection {
   std::uint64_t metered_out_ = 0;
   Instant heard_;  ///< when the last bytes came
   Instant said_;   ///< when the last bytes went
+  /// The other end is given so long to take so much of what the kernel has of ours.
+  struct Due {
+    Instant at;
+    std::uint64_t taken_bytes = 0;  ///< since the connection began
+  };
+  std::optional<Due> due_;
   bool greeted_ = false;
   bool closed_ = false;
   bool was_cut_off_ = false;

@@ -134,7 +134,7 @@ bool Transport::Core::send(NodeId node, const engine::Message& message, Priority
   }
   if (priority == Priority::control &&
       queue.control_bytes() + frame.size() > control_queue_bytes_max) {
-    connection.close("it does not read: too much is waiting to be sent");
+    connection.cut_off("it does not read: too much is waiting to be sent");
     return false;
   }
   connection.push(std::move(frame), priority);

@@ -60,6 +60,8 @@ struct TransportTiming {
   std::chrono::nanoseconds hint_pause = std::chrono::seconds(1);
   std::chrono::nanoseconds beat_after = std::chrono::seconds(10);
   std::chrono::nanoseconds silence_max = std::chrono::seconds(30);
+  /// Of what waits for it, a peer has to take progress_bytes_min in that time.
+  std::chrono::nanoseconds progress_max = std::chrono::seconds(30);
 };
 
 struct TransportOptions {
@@ -83,7 +85,9 @@ struct TransportEvents {
 };
 
 inline constexpr std::size_t data_queue_bytes_max = 8 * 1024 * 1024;
-inline constexpr std::size_t control_queue_bytes_max = 64 * 1024 * 1024;
+inline constexpr std::size_t control_queue_bytes_max = 32 * 1024 * 1024;
+/// 1 KiB a second. Who takes less keeps memory here for what others could have had.
+inline constexpr std::uint64_t progress_bytes_min = 30 * 1024;
 inline constexpr std::size_t half_open_max = 64;
 /// Nodes of a demo share an address, and so do containers behind one.
 inline constexpr std::size_t half_open_per_address_max = 16;

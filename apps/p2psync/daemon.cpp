@@ -61,10 +61,14 @@ Daemon::Daemon(Config config, Folder folder)
             [this](engine::Input answer) { disk_answered(std::move(answer)); }),
       watch_(context_, *folder_.lock, folder_.watcher.get(), {config_.watch, config_.scan_interval},
              watch_events()),
-      outbox_(index_,
-              [this](const engine::Send& send) {
-                return transport_->send(send.peer, send.message, send.priority);
-              }),
+      outbox_(
+          index_,
+          [this](const engine::Send& send) {
+            return transport_->send(send.peer, send.message, send.priority);
+          },
+          [this](engine::NodeId peer) {
+            transport_->disconnect(peer, "it asks for more than it reads");
+          }),
       control_(context_, control_handler()),
       http_(context_, own_hosts(config_),
             [this](const HttpRequest& request) {

@@ -5,6 +5,15 @@
 #include "engine/told.h"
 
 namespace p2psync::app {
+namespace {
+
+/// Of what is in memory for it, nearly all.
+std::size_t bytes_of(const engine::Send& message) {
+  const auto* block = std::get_if<engine::Block>(&message.message);
+  return sizeof(message) + (block != nullptr && block->bytes ? block->bytes->size() : 0);
+}
+
+}  // namespace
 
 void Outbox::send(engine::Send message) {
   const Connection& peer = peers_[message.peer];
@@ -29,23 +38,34 @@ void Outbox::transmit(engine::Send message, std::uint64_t connection) {
   peer.greeted = peer.greeted || std::holds_alternative<engine::Hello>(message.message);
   const bool data = message.priority == engine::Priority::data;
   if (data && !peer.data.empty()) {
-    peer.data.push_back(std::move(message));
+    wait(peer, std::move(message));
     return;
   }
   if (!transmit_(message) && data) {
-    peer.data.push_back(std::move(message));
+    wait(peer, std::move(message));
   }
 }
 
+void Outbox::wait(Connection& peer, engine::Send message) {
+  if (peer.data_bytes > waiting_bytes_max) {
+    give_up_(message.peer);
+    return;
+  }
+  peer.data_bytes += bytes_of(message);
+  peer.data.push_back(std::move(message));
+}
+
 void Outbox::drained(engine::NodeId peer) {
-  std::deque<engine::Send>& data = peers_[peer].data;
+  Connection& connection = peers_[peer];
+  std::deque<engine::Send>& data = connection.data;
   while (!data.empty() && transmit_(data.front())) {
+    connection.data_bytes -= bytes_of(data.front());
     data.pop_front();
   }
 }
 
 void Outbox::up(engine::NodeId peer) {
-  peers_[peer] = {++connections_, false, {}};
+  peers_[peer] = {++connections_, false, {}, 0};
 }
 
 void Outbox::down(engine::NodeId peer) {

@@ -201,3 +201,29 @@ TEST_CASE("outbox: data that the transport has no room for waits, and control pa
   outbox.drained(2);
   CHECK(left == std::vector<std::uint64_t>{3, 1, 2, 4});
 }
+
+TEST_CASE("outbox: who asks for more than it reads is given up, and does not fill the memory") {
+  Bench bench;
+  IndexWriter writer(bench.context, *bench.store, bench.events());
+  std::vector<engine::NodeId> given_up;
+  const Outbox::Transmit no_room = [](const engine::Send& send) {
+    return send.priority != engine::Priority::data;
+  };
+  Outbox outbox(writer, no_room, [&](engine::NodeId peer) { given_up.push_back(peer); });
+  outbox.up(2);
+  outbox.send({2, engine::Hello{}});
+  const auto bytes = std::make_shared<const std::vector<std::uint8_t>>(engine::block_bytes);
+  const auto send = [&] { outbox.send({2, engine::Block{1, bytes}, engine::Priority::data}); };
+  // What a member may have asked for at once, and as much again that it asked for a second time.
+  for (std::size_t sent = 0; sent < 2 * engine::Window::bytes_max; sent += engine::block_bytes) {
+    send();
+  }
+  CHECK(given_up.empty());
+  send();
+  CHECK(given_up == std::vector<engine::NodeId>{2});
+  outbox.down(2);
+  outbox.up(2);
+  outbox.send({2, engine::Hello{}});
+  send();
+  CHECK(given_up.size() == 1);
+}
