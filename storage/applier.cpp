@@ -6,6 +6,7 @@
 
 #include "engine/path.h"
 #include "storage/apply_batch.h"
+#include "storage/carried_out.h"
 #include "storage/naming.h"
 #include "storage/scanner.h"
 #include "storage/staging.h"

@@ -66,7 +66,8 @@ class Applier {
   /// nothing may be applied, and recover() may be tried again.
   [[nodiscard]] Result<std::vector<engine::Surfaced>> recover(const Recorded& recorded);
 
-  /// Steps that the batches before the crash had carried out: for engine::Loaded. See batch_log.h.
+  /// Steps that the batches before the crash had carried out: for engine::Loaded. See
+  /// carried_out.h.
   [[nodiscard]] const std::vector<engine::Relaid>& relaid() const { return relaid_; }
 
   [[nodiscard]] std::vector<engine::Applied> apply(const engine::Apply& batch);

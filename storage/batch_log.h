@@ -3,8 +3,8 @@
 //
 // The index learns the results of a batch only after it: a crash in between leaves a disk that
 // shows more than the index remembers. A user who edits a file then has seen the new state, and
-// must not be taken to have edited the old one. After a crash relaid() says which steps had been
-// carried out. Intents (intent.h) are the other half: they say what came out.
+// must not be taken to have edited the old one. After a crash carried_out.h says which steps had
+// been. Intents (intent.h) are the other half: they say what came out.
 //
 // `.p2psync/tmp/batch-log` stays until the next batch replaces it: results that the index does hold
 // are recognised by the batch's number. Steps of an earlier batch whose path is in doubt are
@@ -20,11 +20,6 @@
 // what is moved or removed), ctime (of the slot; it tells a link where the disk has no exchange),
 // kind, mode, mtime, size, content, target. What a put moves stands in the line before it; but what
 // no slot takes the place of, where there is no exchange, moves as if a put took it.
-//
-// What each instant of a loser's move means there, whatever a user did to either name since:
-//   its old name   a put's slot is where it was, or its own slot is the placeholder that it was
-//   none           it is in the kept file, or in its own slot: it is named anew, later
-//   its new name   it is neither, or its new name has it as well, or naming.h tells that it had
 #include <string>
 #include <vector>
 
@@ -52,15 +47,14 @@ struct LoggedStep {
 [[nodiscard]] Result<void> write_batch_log(Fs& fs, std::uint64_t batch,
                                            const std::vector<LoggedStep>& steps);
 
+struct BatchLog {
+  std::uint64_t batch = 0;
+  std::vector<LoggedStep> steps;  ///< none: there is no log, it is torn, or of another kind
+};
+/// An error: whether there is one cannot be told.
+[[nodiscard]] Result<BatchLog> read_batch_log(Fs& fs);
+
 /// The log on the disk is this batch's, or cannot be read.
 [[nodiscard]] bool is_logged(Fs& fs, std::uint64_t batch);
-
-struct CarriedOut {
-  std::vector<LoggedStep> steps;
-  std::vector<engine::Relaid> relaid;  ///< what they mean
-};
-/// The steps in the log that were carried out; their names are durable then. Nothing if there is no
-/// log or it is torn (then it was never durable, and nothing of its batch has happened).
-[[nodiscard]] Result<CarriedOut> carried_out(Fs& fs);
 
 }  // namespace p2psync::storage

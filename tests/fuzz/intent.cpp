@@ -3,6 +3,7 @@
 #include <string>
 
 #include "storage/batch_log.h"
+#include "storage/carried_out.h"
 #include "storage/intent.h"
 #include "storage/staging.h"
 #include "tests/fuzz/input.h"

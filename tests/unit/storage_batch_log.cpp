@@ -4,6 +4,7 @@
 
 #include <cerrno>
 
+#include "storage/carried_out.h"
 #include "storage/slot.h"
 #include "storage/staging.h"
 #include "tests/unit/storage_apply_scene.h"
