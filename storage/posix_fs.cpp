@@ -23,6 +23,7 @@ constexpr int open_file_always = open_always | O_NONBLOCK | O_NOCTTY;
 /// openat2 says EAGAIN when a rename or mount elsewhere disturbed it.
 constexpr int open_attempts_max = 1000;
 
+/// `path`: of a Beneath, or ".".
 int open_beneath(int directory, const char* path, int flags, std::uint16_t mode = 0) {
   struct open_how how{};
   how.flags = static_cast<std::uint64_t>(flags);
@@ -34,22 +35,6 @@ int open_beneath(int directory, const char* path, int flags, std::uint16_t mode 
       return static_cast<int>(descriptor);
     }
   }
-}
-
-// A path that could mean anything but a chain of names is refused before the kernel sees it.
-bool well_formed(std::string_view path) {
-  if (path.size() > engine::path_bytes_max || path.find('\0') != std::string_view::npos) {
-    return false;
-  }
-  for (std::size_t begin = 0; begin <= path.size();) {
-    const std::size_t end = std::min(path.find('/', begin), path.size());
-    const std::string_view name = path.substr(begin, end - begin);
-    if (name.empty() || name == "." || name == "..") {
-      return false;
-    }
-    begin = end + 1;
-  }
-  return true;
 }
 
 std::unexpected<Error> failed(std::string_view operation, std::string_view path) {
@@ -75,9 +60,10 @@ struct CloseDirectory {
 
 /// Where a path's last component lives. The directory is one that is open anyway, or `opened`.
 struct PosixFs::Place {
-  Descriptor opened;
+  Beneath path;
+  Descriptor opened = Descriptor();
   int directory = -1;
-  std::string name;
+  [[nodiscard]] const char* name() const { return path.name(); }
 };
 
 PosixFs::PosixFs(std::string folder, Descriptor root, Resolution resolution)
@@ -113,14 +99,16 @@ Result<Descriptor> PosixFs::resolve(std::string_view operation, std::string_view
     Descriptor root(uninterrupted([&] { return ::openat(root_.get(), ".", flags | open_always); }));
     return root ? Result<Descriptor>(std::move(root)) : failed(operation, path);
   }
-  if (!well_formed(path)) {
-    return std::unexpected(Error{ErrorCode::invalid, std::string(operation), std::string(path)});
-  }
+  const auto beneath = Beneath::of(operation, path);
+  return beneath ? resolve(operation, *beneath, flags) : std::unexpected(beneath.error());
+}
+
+Result<Descriptor> PosixFs::resolve(std::string_view operation, const Beneath& path, int flags) {
   Descriptor found;
-  const std::string text(path);
   if (resolution_ == Resolution::openat2) {
-    found = Descriptor(open_beneath(root_.get(), text.c_str(), flags | open_always));
+    found = Descriptor(open_beneath(root_.get(), path.c_str(), flags | open_always));
   } else {
+    const std::string& text = path.text();
     std::size_t begin = 0;
     int directory = root_.get();
     for (;;) {
@@ -141,35 +129,43 @@ Result<Descriptor> PosixFs::resolve(std::string_view operation, std::string_view
   }
   if (!found) {
     // A link where a directory should be: what was asked for is not there.
-    return std::unexpected(system_error(operation, path, errno == ELOOP ? ENOTDIR : errno));
+    return std::unexpected(system_error(operation, path.text(), errno == ELOOP ? ENOTDIR : errno));
   }
   return found;
 }
 
-PosixFs::Name PosixFs::shortest(std::string_view path) const {
-  const bool kept = kept_ && engine::parent_of(path) == kept_path_;
-  return kept ? Name{kept_.get(), engine::name_of(path)} : Name{root_.get(), path};
+int PosixFs::open_anyway(const Beneath& path) const {
+  const std::string_view parent = engine::parent_of(path.text());
+  return parent.empty() ? root_.get() : kept_ && parent == kept_path_ ? kept_.get() : -1;
 }
 
 Result<PosixFs::Place> PosixFs::place_of(std::string_view operation, std::string_view path) {
-  if (!well_formed(path)) {
-    return std::unexpected(Error{ErrorCode::invalid, std::string(operation), std::string(path)});
+  auto beneath = Beneath::of(operation, path);
+  if (!beneath) {
+    return std::unexpected(std::move(beneath.error()));
   }
-  Place place;
-  place.name = engine::name_of(path);
-  if (const Name shorter = shortest(path); shorter.name == place.name) {
-    place.directory = shorter.directory;
-    return place;
+  Place place{std::move(*beneath)};
+  place.directory = open_anyway(place.path);
+  if (place.directory < 0) {
+    auto opened = resolve(operation, *place.path.parent(), O_PATH | O_DIRECTORY);
+    if (!opened) {
+      opened.error().object = path;
+      return std::unexpected(std::move(opened.error()));
+    }
+    place.opened = std::move(*opened);
+    place.directory = place.opened.get();
   }
-  const std::string_view parent = engine::parent_of(path);
-  auto opened = resolve(operation, parent, O_PATH | O_DIRECTORY);
-  if (!opened) {
-    opened.error().object = path;
-    return std::unexpected(std::move(opened.error()));
-  }
-  place.opened = std::move(*opened);
-  place.directory = place.opened.get();
   return place;
+}
+
+/// Another name in the directory of this place, and no longer good than that is.
+Result<PosixFs::Place> PosixFs::beside(const Place& place, std::string_view operation,
+                                       std::string_view path) {
+  auto beneath = Beneath::of(operation, path);
+  if (!beneath) {
+    return std::unexpected(std::move(beneath.error()));
+  }
+  return Place{std::move(*beneath), Descriptor(), place.directory};
 }
 
 Result<Stat> PosixFs::stat(std::string_view path) {
@@ -182,7 +178,7 @@ Result<Stat> PosixFs::stat(std::string_view path) {
     if (!place) {
       return std::unexpected(place.error());
     }
-    number = stat_at(place->directory, place->name.c_str(), raw);
+    number = stat_at(place->directory, place->name(), raw);
   }
   if (number != 0) {
     return std::unexpected(system_error("stat", path, number));
@@ -237,11 +233,15 @@ Result<Descriptor> PosixFs::open_name(std::string_view path, int flags, std::uin
                ? std::unexpected(not_regular(path))
                : failed((flags & O_CREAT) != 0 ? "create" : "open", path);
   };
-  if (resolution_ == Resolution::openat2 && well_formed(path)) {
-    const Name shorter = shortest(path);
-    const std::string text(shorter.name);
-    Descriptor opened(
-        open_beneath(shorter.directory, text.c_str(), flags | open_file_always, mode));
+  const auto beneath = Beneath::of("open", path);
+  if (!beneath) {
+    return std::unexpected(beneath.error());
+  }
+  if (resolution_ == Resolution::openat2) {
+    const int shorter = open_anyway(*beneath);
+    Descriptor opened(open_beneath(shorter < 0 ? root_.get() : shorter,
+                                   shorter < 0 ? beneath->c_str() : beneath->name(),
+                                   flags | open_file_always, mode));
     if (opened || errno != ELOOP) {
       return opened ? Result<Descriptor>(std::move(opened)) : refused();
     }
@@ -250,9 +250,8 @@ Result<Descriptor> PosixFs::open_name(std::string_view path, int flags, std::uin
   if (!place) {
     return std::unexpected(place.error());
   }
-  Descriptor opened(uninterrupted([&] {
-    return ::openat(place->directory, place->name.c_str(), flags | open_file_always, mode);
-  }));
+  Descriptor opened(uninterrupted(
+      [&] { return ::openat(place->directory, place->name(), flags | open_file_always, mode); }));
   return opened ? Result<Descriptor>(std::move(opened)) : refused();
 }
 
@@ -291,8 +290,7 @@ Result<std::string> PosixFs::read_link(std::string_view path) {
     return std::unexpected(place.error());
   }
   std::string target(engine::target_bytes_max + 1, '\0');
-  const ssize_t count =
-      ::readlinkat(place->directory, place->name.c_str(), target.data(), target.size());
+  const ssize_t count = ::readlinkat(place->directory, place->name(), target.data(), target.size());
   if (count < 0) {
     if (errno == EINVAL) {
       return std::unexpected(
@@ -309,7 +307,7 @@ Result<void> PosixFs::make_directory(std::string_view path, std::uint16_t mode) 
   if (!place) {
     return std::unexpected(place.error());
   }
-  if (::mkdirat(place->directory, place->name.c_str(), mode & 0777U) != 0) {
+  if (::mkdirat(place->directory, place->name(), mode & 0777U) != 0) {
     return failed("make the directory", path);
   }
   return set_directory_mode(path, mode);
@@ -323,7 +321,7 @@ Result<void> PosixFs::make_symlink(std::string_view target, std::string_view pat
   if (target.find('\0') != std::string_view::npos) {
     return std::unexpected(Error{ErrorCode::invalid, "make the link", std::string(path)});
   }
-  return done_or(::symlinkat(std::string(target).c_str(), place->directory, place->name.c_str()),
+  return done_or(::symlinkat(std::string(target).c_str(), place->directory, place->name()),
                  "make the link", path);
 }
 
@@ -336,9 +334,8 @@ Result<void> PosixFs::link(std::string_view from, std::string_view to) {
   if (!target) {
     return std::unexpected(target.error());
   }
-  return done_or(
-      ::linkat(source->directory, source->name.c_str(), target->directory, target->name.c_str(), 0),
-      "link", to);
+  return done_or(::linkat(source->directory, source->name(), target->directory, target->name(), 0),
+                 "link", to);
 }
 
 Result<void> PosixFs::rename(std::string_view from, std::string_view to, RenameMode mode) {
@@ -346,18 +343,17 @@ Result<void> PosixFs::rename(std::string_view from, std::string_view to, RenameM
   if (!source) {
     return std::unexpected(source.error());
   }
-  const bool same = engine::parent_of(from) == engine::parent_of(to) && well_formed(to);
-  const auto elsewhere = same ? Result<Place>() : place_of("rename", to);
-  if (!elsewhere) {
-    return std::unexpected(elsewhere.error());
+  // Where both are in one directory it is opened once.
+  const bool same = engine::parent_of(from) == engine::parent_of(to);
+  const auto target = same ? beside(*source, "rename", to) : place_of("rename", to);
+  if (!target) {
+    return std::unexpected(target.error());
   }
-  const int target = same ? source->directory : elsewhere->directory;
-  const std::string name = same ? std::string(engine::name_of(to)) : elsewhere->name;
   const unsigned flags = mode == RenameMode::no_replace ? RENAME_NOREPLACE
                          : mode == RenameMode::exchange ? RENAME_EXCHANGE
                                                         : 0U;
   const int result = uninterrupted([&] {
-    return ::renameat2(source->directory, source->name.c_str(), target, name.c_str(), flags);
+    return ::renameat2(source->directory, source->name(), target->directory, target->name(), flags);
   });
   // EINVAL of a directory that would go below itself is no lack of the file system.
   if (result != 0 && flags != 0 && (errno == EINVAL || errno == ENOSYS) &&
@@ -372,7 +368,7 @@ Result<void> PosixFs::unlink(std::string_view path) {
   if (!place) {
     return std::unexpected(place.error());
   }
-  return done_or(::unlinkat(place->directory, place->name.c_str(), 0), "remove", path);
+  return done_or(::unlinkat(place->directory, place->name(), 0), "remove", path);
 }
 
 Result<void> PosixFs::remove_directory(std::string_view path) {
@@ -380,8 +376,8 @@ Result<void> PosixFs::remove_directory(std::string_view path) {
   if (!place) {
     return std::unexpected(place.error());
   }
-  return done_or(::unlinkat(place->directory, place->name.c_str(), AT_REMOVEDIR),
-                 "remove the directory", path);
+  return done_or(::unlinkat(place->directory, place->name(), AT_REMOVEDIR), "remove the directory",
+                 path);
 }
 
 Result<void> PosixFs::set_directory_mode(std::string_view path, std::uint16_t mode) {
@@ -420,7 +416,7 @@ Result<void> PosixFs::set_mtime(std::string_view path, std::int64_t ns) {
     return std::unexpected(place.error());
   }
   const struct timespec times[2] = {{0, UTIME_OMIT}, timespec_of(ns)};
-  return done_or(::utimensat(place->directory, place->name.c_str(), times, AT_SYMLINK_NOFOLLOW),
+  return done_or(::utimensat(place->directory, place->name(), times, AT_SYMLINK_NOFOLLOW),
                  "set the time of", path);
 }
 
@@ -429,10 +425,9 @@ void PosixFs::set_link_owner(std::string_view path, std::uint32_t uid, std::uint
   if (!place) {
     return;
   }
-  const char* const name = place->name.c_str();
-  if (::fchownat(place->directory, name, uid, gid, AT_SYMLINK_NOFOLLOW) != 0) {
-    std::ignore =
-        ::fchownat(place->directory, name, static_cast<uid_t>(-1), gid, AT_SYMLINK_NOFOLLOW);
+  if (::fchownat(place->directory, place->name(), uid, gid, AT_SYMLINK_NOFOLLOW) != 0) {
+    std::ignore = ::fchownat(place->directory, place->name(), static_cast<uid_t>(-1), gid,
+                             AT_SYMLINK_NOFOLLOW);
   }
 }
 

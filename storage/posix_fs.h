@@ -17,6 +17,7 @@
 #include <memory>
 #include <string>
 
+#include "storage/beneath.h"
 #include "storage/descriptor.h"
 #include "storage/fs.h"
 
@@ -83,17 +84,14 @@ class PosixFs final : public Fs {
 
  private:
   struct Place;
-  /// A name in a directory that is open.
-  struct Name {
-    int directory = -1;
-    std::string_view name;
-  };
-
   PosixFs(std::string folder, Descriptor root, Resolution resolution);
-  /// The last component where its directory is kept open; else the whole path, below the root.
-  [[nodiscard]] Name shortest(std::string_view path) const;
+  /// The descriptor of the directory where its last name is, if that is kept open; else -1.
+  [[nodiscard]] int open_anyway(const Beneath& path) const;
   Result<Place> place_of(std::string_view operation, std::string_view path);
+  static Result<Place> beside(const Place& place, std::string_view operation,
+                              std::string_view path);
   Result<Descriptor> resolve(std::string_view operation, std::string_view path, int flags);
+  Result<Descriptor> resolve(std::string_view operation, const Beneath& path, int flags);
   /// With O_CREAT `mode` counts, too.
   Result<Descriptor> open_name(std::string_view path, int flags, std::uint16_t mode = 0);
   Result<std::unique_ptr<File>> open_file(std::string_view path, int flags, std::uint16_t mode = 0);
