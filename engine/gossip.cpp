@@ -84,6 +84,11 @@ void Gossip::on(Instant now, NodeId id, Message message, std::vector<Output>& ou
     renew(id, out);
     return;
   }
+  if (quota_.refuses(replica_, message)) {
+    disconnect(id, "it speaks of more incarnations of nodes than members can tell each other of",
+               out);
+    return;
+  }
   if (auto* hello = std::get_if<Hello>(&message)) {
     on_hello(now, id, peer, std::move(*hello), out);
   } else if (const auto* tick = std::get_if<Tick>(&message)) {

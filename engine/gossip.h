@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "engine/output.h"
+#include "engine/quota.h"
 #include "engine/random.h"
 #include "engine/replica.h"
 
@@ -140,6 +141,7 @@ class Gossip {
   const NodeOptions options_;
   std::vector<MemberName> members_;  ///< ascending
   Replica& replica_;
+  Quota quota_;
   Random random_;
   std::map<NodeId, Peer> peers_;
   std::map<NodeId, VersionVector> stated_;           ///< what each has said that it knows, last

@@ -77,3 +77,11 @@ def test_who_asks_what_is_known_and_reads_a_trickle(world):
 
 def test_a_flood_of_ticks(world):
     beside(world, "ticks")
+
+
+def test_who_makes_up_members(world):
+    beside(world, "rows", words=["cut off", "incarnations"])
+
+
+def test_who_makes_up_incarnations(world):
+    beside(world, "actors", words=["cut off", "incarnations"])

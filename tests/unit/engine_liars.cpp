@@ -3,6 +3,7 @@
 
 #include "engine/codec.h"
 #include "engine/gossip.h"
+#include "engine/quota.h"
 #include "engine/replica.h"
 #include "engine/secret_hash.h"
 #include "engine_pair.h"
@@ -111,4 +112,94 @@ TEST_CASE("liars: what is true of this node is no lie") {
   company.pair.hear(1, Received{2, Held{{2, 1, {newest}}}});
   CHECK(company.pair.disconnects.empty());
   CHECK(company.victim().newest_own() == newest);
+}
+
+namespace {
+
+/// `lie` is told again and again, each time another, until who tells it is cut off.
+void tell_until_cut_off(Company& company, const std::function<Message(std::uint64_t)>& lie) {
+  for (std::uint64_t number = 1; company.pair.disconnects.empty(); ++number) {
+    REQUIRE(number < 1000);
+    company.pair.hear(1, Received{2, lie(number)});
+  }
+  CHECK(company.pair.disconnects[0] ==
+        "it speaks of more incarnations of nodes than members can tell each other of");
+}
+
+/// What the victim took in by then it can tell others, and they go on as ever.
+void check_unharmed(Company& company) {
+  constexpr std::size_t message_bytes_max = 1024 * 1024;
+  const Replica& victim = company.victim();
+  Vectors vectors{victim.knowledge(), {}, {}, false, {}};
+  for (const auto& [member, row] : victim.rows()) {
+    vectors.rows.push_back(row);
+  }
+  CHECK(encode(vectors).size() < message_bytes_max);
+  CHECK(decode<Vectors>(encode(vectors)).has_value());
+  CHECK(encode(PathEntry{"here", victim.record("here").entry}).size() < message_bytes_max);
+  company.pair.disconnects.clear();
+  company.pair.disconnect();
+  company.pair.make(1, "new", Kind::symlink, "its own", 20);
+  company.pair.touch(1, "new");
+  company.pair.drain();
+  company.pair.connect();
+  REQUIRE(company.pair.run_until([&] { return company.pair.in_sync(); }));
+  CHECK(company.pair.tree(2) == company.pair.tree(1));
+  CHECK(company.pair.tree(2).contains("new"));
+}
+
+}  // namespace
+
+TEST_CASE("liars: who makes up members and what they hold fills no message with it") {
+  Company company;
+  tell_until_cut_off(company, [](std::uint64_t number) -> Message {
+    Vectors vectors;
+    vectors.answer = true;
+    for (std::uint64_t i = 0; i < 1000; ++i) {
+      vectors.rows.push_back({1000 * number + i, 1, {{{9, number}, 1}}});
+    }
+    return vectors;
+  });
+  check_unharmed(company);
+}
+
+TEST_CASE("liars: who makes up events of ever more incarnations fills no message with it") {
+  Company company;
+  tell_until_cut_off(company, [](std::uint64_t number) -> Message {
+    Entries entries{number, 0, {}, {}, {}};
+    for (std::uint64_t i = 0; i < 1000; ++i) {
+      entries.ranges.push_back({{9, 1000 * number + i}, 0, 1});
+    }
+    return entries;
+  });
+  CHECK(company.victim().knowledge().items().size() <= known_actors_max);
+  check_unharmed(company);
+}
+
+TEST_CASE("liars: who makes up what a path's history was fills no message with it") {
+  Company company;
+  const Entry before = company.victim().record("here").entry;
+  tell_until_cut_off(company, [&](std::uint64_t number) -> Message {
+    PathEntry item{"here", before};
+    for (std::uint64_t i = 0; i < 1000; ++i) {
+      item.entry.context.add({{9, 1000 * number + i}, 1});
+    }
+    return Entries{0, 0, {}, {}, {item}};
+  });
+  check_unharmed(company);
+}
+
+TEST_CASE("liars: who makes up incarnations that are over is cut off at a number") {
+  Company company;
+  std::uint64_t mark = 0;
+  tell_until_cut_off(company, [&](std::uint64_t number) -> Message {
+    ToldEndings told{9, 1U << 31, 50'000 * (number - 1), {}, 0};
+    for (std::uint64_t i = 0; i < 50'000; ++i) {
+      told.endings.push_back({50'000 * number + i, 1});
+      mark = Endings::mark_after(mark, told.endings.back());
+    }
+    told.mark = mark;
+    return Vectors{{}, {}, {}, true, {told}};
+  });
+  CHECK(company.victim().endings().of(9).size() <= kept_endings_max);
 }
