@@ -28,12 +28,6 @@ std::string new_log_path() {
   return engine::child_of(staging_directory, "batch-log.new");
 }
 
-/// In the program's own directory, or none.
-bool is_own_or_none(std::string_view place) {
-  return place.empty() || (engine::is_below(place, engine::own_directory) &&
-                           !engine::path_problem(place.substr(engine::own_directory.size() + 1)));
-}
-
 std::optional<LoggedStep> decode_step(std::string_view line) {
   Fields fields(line);
   LoggedStep step;

@@ -5,6 +5,7 @@
 #include <iterator>
 #include <span>
 
+#include "engine/path.h"
 #include "storage/hash.h"
 
 namespace p2psync::storage {
@@ -39,6 +40,11 @@ std::string escaped(std::string_view text) {
     }
   }
   return out;
+}
+
+bool is_own_or_none(std::string_view place) {
+  return place.empty() || (engine::is_below(place, engine::own_directory) &&
+                           !engine::path_problem(place.substr(engine::own_directory.size() + 1)));
 }
 
 std::string Fields::text() {

@@ -17,6 +17,9 @@ namespace p2psync::storage {
 
 [[nodiscard]] std::string escaped(std::string_view text);
 
+/// A place in the program's own directory, or the empty text.
+[[nodiscard]] bool is_own_or_none(std::string_view place);
+
 /// Takes a line apart; the first field that is not as it should be spoils the whole.
 class Fields {
  public:

@@ -35,7 +35,10 @@ Result<IntentItem> decode_item(std::string_view line) {
   item.expected.mtime = fields.number<std::int64_t>();
   item.expected.ctime = fields.number<std::int64_t>();
   item.content = fields.hash();
-  if (!fields.all_good() || kind > static_cast<unsigned>(engine::Kind::symlink)) {
+  const bool good = fields.all_good() && kind <= static_cast<unsigned>(engine::Kind::symlink) &&
+                    !engine::path_problem(item.name) && is_own_or_none(item.slot) &&
+                    !engine::path_problem(item.file) && !item.file.contains('/');
+  if (!good) {
     return corrupt();
   }
   item.expected.kind = static_cast<engine::Kind>(kind);

@@ -53,6 +53,25 @@ TEST_CASE("intent: one that is torn or altered is corrupt") {
   }
 }
 
+TEST_CASE("intent: one whose places are not the program's own, or whose name is none, is corrupt") {
+  const auto reads = [](const auto& change) {
+    IntentItem item = samples().front();
+    change(item);
+    return decode_intent(encode_intent({item})).has_value();
+  };
+  CHECK(reads([](IntentItem&) {}));
+  CHECK(reads([](IntentItem& item) { item.slot = ""; }));
+  for (const char* slot : {"a", ".p2psync", ".p2psync//tmp/x", ".p2psync/../a", "../a", "/a"}) {
+    CHECK_FALSE(reads([slot](IntentItem& item) { item.slot = slot; }));
+  }
+  for (const char* name : {"", "../a", ".p2psync/index.db", "a//b"}) {
+    CHECK_FALSE(reads([name](IntentItem& item) { item.name = name; }));
+  }
+  for (const char* file : {"", "..", "../../a", "a/b"}) {
+    CHECK_FALSE(reads([file](IntentItem& item) { item.file = file; }));
+  }
+}
+
 TEST_CASE("intent: numbers are found in the names that have them") {
   CHECK(number_in("slot-", "slot-12-abcd") == 12);
   CHECK(number_in("intent-", "intent-3") == 3);
