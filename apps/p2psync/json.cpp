@@ -308,7 +308,8 @@ void Json::write(std::string& out, int depth, bool indent) const {
     out += fmt::format("{}", *integer);
   } else if (const auto* real = std::get_if<double>(&value_)) {
     // JSON has no infinities; none of ours should ever be one.
-    out += std::isfinite(*real) ? fmt::format("{}", *real) : "null";
+    // Nor has a zero a sign here: "-0" would be read as the integer.
+    out += std::isfinite(*real) ? fmt::format("{}", *real + 0.0) : "null";
   } else if (const auto* text = std::get_if<std::string>(&value_)) {
     write_string(out, *text);
   } else if (const auto* items = std::get_if<Array>(&value_)) {

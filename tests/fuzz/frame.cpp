@@ -1,6 +1,7 @@
 // A stream of bytes, cut into frames: the same at every split, and never above a limit.
 //
-// First byte: bit 0 greeted, the rest how much comes at once.
+// First byte: bit 0 greeted, bit 1 a run of zeros behind all the rest, as large frames have; the
+// others how much comes at once.
 #include <vector>
 
 #include "net/frame.h"
@@ -30,6 +31,7 @@ Cut cut(View bytes, std::size_t at_once, bool greeted) {
     for (bool more = true; more;) {
       const auto frame = reader.next();
       cut.refused = !frame.has_value();
+      require(!cut.refused || !reader.next().has_value(), "after an error nothing more comes");
       more = frame && *frame;
       if (more) {
         const auto& [kind, body] = **frame;
@@ -49,10 +51,23 @@ Cut cut(View bytes, std::size_t at_once, bool greeted) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace p2psync::fuzz;
+  namespace net = p2psync::net;
+  constexpr std::size_t zeros = 400'000;  // more than what a reader keeps room for
   View bytes(data, size);
   const std::uint8_t how = take_byte(bytes);
   const bool greeted = (how & 1) != 0;
+  std::size_t at_once = 1U + (how >> 2);
+  std::vector<std::uint8_t> longer;
+  if ((how & 2) != 0) {
+    longer.assign(bytes.begin(), bytes.end());
+    longer.resize(longer.size() + zeros);
+    bytes = longer;
+    at_once *= 1024;
+  }
   const Cut whole = cut(bytes, SIZE_MAX, greeted);
-  require(cut(bytes, 1U + (how >> 1), greeted) == whole, "a stream is cut the same at every split");
+  require(cut(bytes, at_once, greeted) == whole, "a stream is cut the same at every split");
+  for (const auto& [kind, body] : whole.frames) {
+    require(net::frame_within_limit(net::make_frame(kind, body)), "a frame that came may be sent");
+  }
   return 0;
 }

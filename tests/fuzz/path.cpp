@@ -17,6 +17,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     fuzz::require(!name.empty() && name != "." && name != "..", "each name is one");
     fuzz::require(name.size() <= engine::name_bytes_max, "each name fits");
     fuzz::require(engine::child_of(engine::parent_of(rest), name) == rest, "a path is its names");
+    fuzz::require(engine::is_below(rest, engine::parent_of(rest)), "a path is below its parent");
+    fuzz::require(!engine::is_below(rest, rest), "and not below itself");
     fuzz::require(engine::parent_of(rest).empty() ? name != engine::own_directory : true,
                   "the program's own directory is no path");
   }

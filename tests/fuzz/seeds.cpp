@@ -15,9 +15,8 @@
 #include "storage/batch_log.h"
 #include "storage/intent.h"
 #include "storage/manifest.h"
-#include "storage/staging.h"
+#include "tests/fuzz/some_disk.h"
 #include "tests/fuzz/some_manifest.h"
-#include "tests/sim/sim_fs.h"
 #include "tests/unit/app_every_key.h"
 #include "tests/unit/net_messages.h"
 
@@ -78,6 +77,14 @@ void messages(Seeds& seeds) {
   }
   seeds.add("frame", 0x21, stream);
   seeds.add("node", commands);
+  // A large frame, and one behind it; most of the body are the target's own zeros.
+  const auto large = net::frame_header(net::FrameKind::block, net::block_body_bytes_max);
+  seeds.add("frame", 0x23, Written(large.begin(), large.end()));
+  // Vectors that members hold: the sender's own, another, that again.
+  const engine::VersionVector one{{{1, 2}, 3}};
+  const engine::VersionVector other{{{1, 2}, 4}};
+  const engine::Vectors rows{one, {{1, 9, one}, {2, 9, other}, {3, 9, other}}, {}, false, {}};
+  seeds.add("message", static_cast<std::uint8_t>(net::FrameKind::vectors), engine::encode(rows));
 }
 
 engine::Sibling sibling() {
@@ -109,17 +116,30 @@ void stored(Seeds& seeds) {
   seeds.add("stored", 5, engine::encode(engine::Ending{5, 6}));
   seeds.add("stored", 6, engine::encode(engine::PathEntry{"a/b", record.entry}));
   seeds.add("stored", 7, engine::encode(record.entry));
+  seeds.add("stored", 8, engine::encode(one.dot));
+  seeds.add("stored", 9, engine::encode(one.version));
+  for (const engine::Message& message : net::one_of_every_message()) {
+    seeds.add("stored", 10, engine::encode(message));
+  }
 }
 
 void manifests(Seeds& seeds) {
   const storage::Manifest base = some_manifest(4);
   storage::Manifest next = base;
   next[1].hash.bytes.fill(9);
+  const storage::Manifest large = some_manifest(225);
+  const std::uint64_t claims = large.size() * storage::ChunkSizes{}.min / 4096;
+  const Written large_claimed{15, static_cast<std::uint8_t>(claims),
+                              static_cast<std::uint8_t>(claims >> 8)};
+  seeds.add("manifest", joined(large_claimed, storage::difference(large, large)));
   for (const storage::Manifest& manifest : {base, next}) {
     const std::uint64_t steps = base.size() * storage::ChunkSizes{}.min / 4096;
-    const Written claimed{4, static_cast<std::uint8_t>(steps),
+    const Written claimed{2, static_cast<std::uint8_t>(steps),
                           static_cast<std::uint8_t>(steps >> 8)};
     seeds.add("manifest", joined(claimed, storage::difference(base, manifest)));
+    for (const int how : {16, 17, 18, 19, 21, 25}) {
+      seeds.add("manifest", static_cast<std::uint8_t>(how), storage::bytes_of(manifest));
+    }
   }
 }
 
@@ -131,38 +151,164 @@ void announcements(Seeds& seeds) {
   }
 }
 
-void texts(Seeds& seeds) {
-  for (const char* path :
-       {"a", "a/b.c/d", "a.conflict-n1", ".p2psync/x", "../a", "a//b", "a/./b", "\xff"}) {
+std::string repeated(std::string_view part, int times) {
+  std::string text;
+  for (int i = 0; i < times; ++i) {
+    text += part;
+  }
+  return text;
+}
+
+void paths(Seeds& seeds) {
+  for (const std::string& path :
+       {std::string("a"), std::string("a/b.c/d"), std::string("a.conflict-n1"),
+        std::string(".p2psync/x"), std::string("../a"), std::string("a//b"), std::string("a/./b"),
+        std::string("\xff"), std::string(1, '\0'), std::string(engine::name_bytes_max + 1, 'n'),
+        repeated("d/", engine::path_depth_max) + "f", repeated("long/", 1000) + "f"}) {
     seeds.add("path", path);
   }
-  seeds.add("config", R"(# comment
+}
+
+/// Good, and with each thing that may be wrong.
+void configurations(Seeds& seeds) {
+  const std::string good = R"(# comment
 [cluster]
 name = "demo"
 [[member]]
 name = "node1"
 address = "node1:7744"
 id = ")" + std::string(64, 'a') +
-                          R"("
+                           R"("
 [[member]]
 name = "node2"
 id = ")" + std::string(64, 'b') +
-                          R"("
+                           R"("
 [node]
 folder = "/data"
 key = "/key"
-)" + app::every_key);
-  storage::IntentItem item{"a/my text", ".p2psync/tmp/slot-4", 77, "1767322984000000000", {}, {}};
-  item.content.bytes.fill(7);
-  const std::string intent = storage::encode_intent({item, item});
-  seeds.add("intent", 0, Written(intent.begin(), intent.end()));
+)" + app::every_key;
+  seeds.add("config", good);
+  seeds.add("config", "");
+  const std::string b_id = std::string(64, 'b');
+  const std::vector<std::pair<std::string, std::string>> changes{
+      {"\"demo\"", "7"},
+      {"demo", std::string(65, 'd')},
+      {"name = \"demo\"", ""},
+      {"[cluster]\nname = \"demo\"", "cluster = 1"},
+      {"[cluster]\nname = \"demo\"", "member = 1\ncolour = 2\n[colours]"},
+      {"\"node1\"", "\"No de\""},
+      {"\"node2\"", "\"node1\""},
+      {"name = \"node2\"", "colour = \"red\""},
+      {b_id, "b"},
+      {b_id, std::string(64, 'a')},
+      {b_id, std::string(16, 'a') + std::string(48, 'b')},
+      {"id = \"" + b_id + "\"", "id = 7"},
+      {"node1:7744", "[::1]:7744"},
+      {"node1:7744", "[::1:7744"},
+      {"node1:7744", "::1"},
+      {"node1:7744", "no de:1"},
+      {"node1:7744", "node1"},
+      {"node1:7744", "node1:0"},
+      {"\"node1:7744\"", "1979-05-27"},
+      {"/data", ""},
+      {"/data", "\\u0000"},
+      {"/data", "/dev/null"},
+      {"\"/data\"", "[1]"},
+      {"folder = \"/data\"", ""},
+      {"/key", "key"},
+      {"/key", "/key?"},
+      {"/key", "/key!"},
+      {"listen = \"127.0.0.9:99\"", ""},
+      {"200ms", "0s"},
+      {"200ms", "1.5 d"},
+      {"200ms", "1.0000000001s"},
+      {"200ms", "0.000001ms"},
+      {"200ms", "5m"},
+      {"200ms", "2h"},
+      {"200ms", "9999999999999999999d"},
+      {"watch = false", "watch = \"no\""},
+      {"50%", "0%"},
+      {"4096", "-1"},
+      {"4096", "1.5"},
+      {"1MiB", "1 apple"},
+      {"1MiB", "1."},
+      {"1MiB", "9999999999999TiB"},
+      {"1KiB", "1.5GiB"},
+      {"1KiB", "7"},
+      {"\"0\"", "\"15s\""},
+      {"listen = \"\"", "listen = \"localhost:80\""},
+      {"\"debug\"", "\"loud\""},
+      {"[log]", "[log"},
+      {"[log]", "[[ = 1"},
+  };
+  for (const auto& [from, to] : changes) {
+    std::string text = good;
+    text.replace(text.find(from), from.size(), to);
+    seeds.add("config", text);
+  }
+  using namespace std::string_literals;
+  seeds.add("config", good + "\0P2PSYNC_SCAN_WATCH=true\nP2PSYNC_LOG_LEVEL=warn\nHOME=/"s);
+  seeds.add("config", good + "\0P2PSYNC_SCAN_WATCH=maybe\nP2PSYNC_MEMBER_NAME=x"s);
+  seeds.add("config", good + "\0\0/other\0/key\000127.0.0.1:1"s);
+  seeds.add("config", "[cluster]\nname = \"demo\""s);
+  seeds.add("config", "member = [1]\ncolours = 2\n[colour]\n[log]\nlevel = \"info\""s);
+}
+
+void json(Seeds& seeds) {
+  for (
+      const char* text :
+      {R"({"command": "status", "wait": 5, "a": [true, false, null, -1.5e3, 9223372036854775807]})",
+       R"("\u00e4\ud83d\ude00\n\"")", "[[[[]]]]", "{\"a\":{}}", "12345678901234567890",
+       "\"\xff\""}) {
+    seeds.add("json", text);
+  }
+}
+
+void after_a_crash(Seeds& seeds) {
   sim::SimFs disk;
-  storage::Fs& fs = disk;
-  storage::LoggedStep step{"a", "a", storage::LoggedStep::What::put, "", ".p2psync/tmp/slot-4", 77,
-                           5,   {}};
-  if (storage::prepare_state(fs) && storage::write_batch_log(fs, 3, {step, step})) {
-    const auto log = disk.read(".p2psync/tmp/batch-log");
-    seeds.add("intent", 1, Written(log->begin(), log->end()));
+  fill(disk);
+  const auto log_of = [&](std::uint8_t how, std::uint8_t fails,
+                          const std::vector<storage::LoggedStep>& steps) {
+    if (storage::write_batch_log(disk, 3, steps)) {
+      const auto log = disk.read(".p2psync/tmp/batch-log");
+      seeds.add("intent", how | 1U, joined({fails}, Written(log->begin(), log->end())));
+    }
+  };
+  using What = storage::LoggedStep::What;
+  const std::string slot = ".p2psync/tmp/slot-4";
+  const std::string kept = ".p2psync/versions/1";
+  const std::uint64_t ready = inode_of(disk, slot);
+  const std::uint64_t user = inode_of(disk, "a");
+  const engine::Wanted file{engine::Kind::file, 0644, 5, 9, {}, ""};
+  const engine::Wanted directory{engine::Kind::directory, 0755, 0, 0, {}, ""};
+  const std::vector<storage::LoggedStep> steps{
+      {"a", "a", What::put, "", slot, ready, 5, file},
+      {"a", "a", What::put, "", slot, 99, 5, file},
+      {"d", "d", What::put, "", "", 0, 0, directory},
+      {"a", "a.conflict-n1", What::move, "a", slot, user, 5, file},
+      {"a", "a", What::remove, "", kept, user, 5, file},
+      {"x", "x", What::remove, slot, ".p2psync/versions/2", ready, 5, file},
+      {"y", "y", What::put, kept, slot, ready, 5, file},
+      {"gone", "gone", What::remove, "", "", 98, 0, directory},
+  };
+  for (const std::uint8_t how : {std::uint8_t{0}, std::uint8_t{2}}) {
+    for (const storage::LoggedStep& step : steps) {
+      log_of(how, 0, {step});
+    }
+    log_of(how, 0, steps);
+    log_of(how, 0, {steps[3], steps[0]});
+    storage::IntentItem item{"a", slot, 77, "1767322984000000000", {}, {}};
+    storage::IntentItem not_laid{"a/my text", slot, ready, "2", {}, {}};
+    storage::IntentItem removed{"d/b", "", 0, "1", {}, {}};
+    item.content.bytes.fill(7);
+    for (const auto& items :
+         {std::vector{item}, {not_laid}, {removed}, {item, not_laid, removed}}) {
+      const std::string intent = storage::encode_intent(items);
+      seeds.add("intent", how, joined({0}, Written(intent.begin(), intent.end())));
+    }
+  }
+  for (std::uint8_t fails = 1; fails < 10; ++fails) {
+    log_of(0, fails, {steps[0]});
   }
 }
 
@@ -179,6 +325,9 @@ int main(int count, char** arguments) {
   p2psync::fuzz::stored(seeds);
   p2psync::fuzz::manifests(seeds);
   p2psync::fuzz::announcements(seeds);
-  p2psync::fuzz::texts(seeds);
+  p2psync::fuzz::paths(seeds);
+  p2psync::fuzz::configurations(seeds);
+  p2psync::fuzz::json(seeds);
+  p2psync::fuzz::after_a_crash(seeds);
   return 0;
 }

@@ -1,4 +1,5 @@
-// Values of the index on disk: a file that anybody may have written to. First byte: which type.
+// Values of the index on disk, a file that anybody may have written to, and what else is encoded on
+// its own. First byte: which type.
 #include <vector>
 
 #include "engine/packed.h"
@@ -32,7 +33,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace p2psync::fuzz;
   namespace engine = p2psync::engine;
   View bytes(data, size);
-  switch (take_byte(bytes) % 8) {
+  switch (take_byte(bytes) % 11) {
     case 0:
       there_and_back<engine::Record>(bytes);
       packs(bytes);
@@ -43,7 +44,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     case 4: there_and_back<engine::VersionVector>(bytes); break;
     case 5: there_and_back<engine::Ending>(bytes); break;
     case 6: there_and_back<engine::PathEntry>(bytes); break;
-    default: there_and_back<engine::Entry>(bytes); break;
+    case 7: there_and_back<engine::Entry>(bytes); break;
+    case 8: there_and_back<engine::Dot>(bytes); break;
+    case 9: there_and_back<engine::Version>(bytes); break;
+    default: there_and_back<engine::Message>(bytes); break;
   }
   return 0;
 }
