@@ -27,8 +27,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr int asks_max = 10;  ///< for what has changed since; each after a pause
+constexpr int asks_max = 10;  ///< for a name that has changed since; each after a pause
 constexpr auto ask_pause = 500ms;
+constexpr auto pauses_max = 60s;  ///< of all names together: where much differs, it stays so
 constexpr auto progress_interval = 500ms;
 
 struct Options {
@@ -117,6 +118,13 @@ class RunningNode final : public Records {
   std::optional<Mismatch> again(storage::Fs& fs, Mismatch mismatch) override {
     std::optional<Mismatch> found = std::move(mismatch);
     for (int asked = 0; found && found->problem != "damaged" && asked < asks_max; ++asked) {
+      if (asked > 0) {
+        if (paused_ >= pauses_max) {
+          break;
+        }
+        paused_ += ask_pause;
+        std::this_thread::sleep_for(ask_pause);
+      }
       Json::Object request{{"command", "recorded"}};
       add_path(request, "path", found->name);
       const auto answer = ask(request);
@@ -124,15 +132,10 @@ class RunningNode final : public Records {
         break;
       }
       const std::vector<Recorded> names = recorded_of(*answer);
-      if (names.empty() && found->problem == "missing") {
-        return std::nullopt;  // deleted meanwhile, and the node knows it
+      if (names.empty()) {
+        return std::nullopt;  // deleted or moved meanwhile, and the node knows it
       }
-      if (!names.empty()) {
-        found = compare(fs, names.front());
-      }
-      if (found) {
-        std::this_thread::sleep_for(ask_pause);
-      }
+      found = compare(fs, names.front());
     }
     return found;
   }
@@ -149,6 +152,7 @@ class RunningNode final : public Records {
  private:
   std::string folder_;
   std::optional<Json> page_;
+  std::chrono::milliseconds paused_{0};
 };
 
 class StoppedNode final : public Records {

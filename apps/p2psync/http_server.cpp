@@ -149,11 +149,9 @@ void HttpServer::stop() {
 
 void HttpServer::wait() {
   events_.async_wait(asio::posix::stream_descriptor::wait_read, [this](asio::error_code error) {
-    if (!error) {
+    if (!error && library_ != nullptr) {  // it may have been stopped since this was on its way
       run();
-      if (library_ != nullptr) {
-        wait();
-      }
+      wait();
     }
   });
 }
