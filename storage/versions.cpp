@@ -14,7 +14,8 @@ namespace {
 
 constexpr std::size_t time_digits = 19;
 
-/// When the file left the tree; 0 (long ago) for names that nobody here gave.
+}  // namespace
+
 std::int64_t left_at(std::string_view file) {
   std::int64_t time = 0;
   if (file.size() == time_digits) {
@@ -22,8 +23,6 @@ std::int64_t left_at(std::string_view file) {
   }
   return time;
 }
-
-}  // namespace
 
 std::string kept_path(std::string_view file) {
   return engine::child_of(versions_directory, file);

@@ -17,6 +17,8 @@
 namespace p2psync::storage {
 
 [[nodiscard]] std::string kept_path(std::string_view file);
+/// When the file left the tree, ns since 1970; 0 (long ago) for names that nobody here gave.
+[[nodiscard]] std::int64_t left_at(std::string_view file);
 
 /// Gives out names for `.p2psync/versions`, each later than all before it, whatever the clock does.
 class VersionNames {

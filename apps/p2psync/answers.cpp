@@ -8,14 +8,13 @@
 #include "apps/p2psync/recorded.h"
 #include "apps/p2psync/status_document.h"
 #include "engine/history.h"
+#include "storage/versions.h"
 
 namespace p2psync::app {
 namespace {
 
 using engine::PastVersion;
 using engine::Version;
-
-constexpr std::size_t kept_digits = 19;  ///< storage/versions.h
 
 Json error(const std::string& text) {
   return Json::Object{{"error", text}};
@@ -69,11 +68,10 @@ Json conflicts(const Json& request, const Answering& to) {
   return Json::Object{{"conflicts", std::move(told)}, {"more", copies.size() == page_max}};
 }
 
-/// When a kept file left the tree: its name says it.
 std::optional<std::int64_t> left_at(const PastVersion& version) {
-  return version.state == PastVersion::State::kept && version.id.size() == kept_digits
-             ? std::optional<std::int64_t>(std::atoll(version.id.c_str()))
-             : std::nullopt;
+  const std::int64_t at =
+      version.state == PastVersion::State::kept ? storage::left_at(version.id) : 0;
+  return at > 0 ? std::optional(at) : std::nullopt;
 }
 
 Json version_document(const PastVersion& past, const engine::History& history,

@@ -90,13 +90,16 @@ int fail(const std::string& text, bool json) {
   return exit_failed;
 }
 
+int fail_unanswered(const std::string& folder, const Error& error, bool json) {
+  return fail(error.code == ErrorCode::not_found ? fmt::format("no node is running on {}", folder)
+                                                 : error.message(),
+              json);
+}
+
 std::optional<Json> ask_or_fail(const std::string& folder, const Json& request, bool json) {
   auto answer = ask_node(folder, request, answer_limit);
   if (!answer) {
-    fail(answer.error().code == ErrorCode::not_found
-             ? fmt::format("no node is running on {}", folder)
-             : answer.error().message(),
-         json);
+    fail_unanswered(folder, answer.error(), json);
     return std::nullopt;
   }
   if (const Json& refused = (*answer)["error"]; !refused.is_null()) {

@@ -50,6 +50,8 @@ void add_path_argument(CLI::App& command, std::string& path);
 
 /// "p2psync: ..." on stderr, and exit_failed; with `json` also {"error": "..."} on stdout.
 int fail(const std::string& text, bool json = false);
+/// That ask_node() got no answer.
+int fail_unanswered(const std::string& folder, const Error& error, bool json);
 /// What the running node answers; where none runs or it refuses, that has been told by fail().
 [[nodiscard]] std::optional<Json> ask_or_fail(const std::string& folder, const Json& request,
                                               bool json);

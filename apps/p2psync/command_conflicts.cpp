@@ -35,11 +35,11 @@ std::optional<Json::Array> fetch(const std::string& folder, bool json) {
   return all;
 }
 
-std::vector<Table::Cell> row(const std::string& name, const Json& version, const Json& owner) {
+std::vector<Table::Cell> row(const std::string& name, const Json& version) {
   const bool directory = version["kind"].text() == "directory";
   return {
       {"  " + printable(name)},
-      {owner.is_null() ? "-" : printable(version["node"].text()), Colour::bold},
+      {printable(version["node"].text()), Colour::bold},
       {directory ? "directory" : size_text(static_cast<std::uint64_t>(version["size"].integer()))},
       {version["mtime"].text(), Colour::faint}};
 }
@@ -58,9 +58,9 @@ void show(const Json::Array& copies) {
                          ? std::vector<Table::Cell>{{"  " + printable(copy["path"].text())},
                                                     {"-"},
                                                     {"nothing there"}}
-                         : row(copy["path"].text(), holder, holder["node"]));
+                         : row(copy["path"].text(), holder));
     }
-    rows.push_back(row(copy["copy"].text(), copy["copy_by"], copy["copy_by"]["node"]));
+    rows.push_back(row(copy["copy"].text(), copy["copy_by"]));
     last = &copy;
   }
   table.rows(rows);

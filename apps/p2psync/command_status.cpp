@@ -55,21 +55,15 @@ Result<Json> ask(const std::string& folder, const std::optional<double>& wait_s)
   }
 }
 
-int not_answered(const Options& options, const std::string& folder, const Error& error) {
-  return fail(error.code == ErrorCode::not_found ? fmt::format("no node is running on {}", folder)
-                                                 : error.message(),
-              options.json);
-}
-
 int show_once(const Options& options, const std::string& folder) {
   const auto answer = ask(folder, options.wait_s);
   if (!answer) {
-    return not_answered(options, folder, answer.error());
+    return fail_unanswered(folder, answer.error(), options.json);
   }
   const Json& status = (*answer)["status"];
   if (status.is_null()) {
-    return not_answered(options, folder,
-                        Error{ErrorCode::invalid, (*answer)["error"].text(), folder, 0});
+    return fail_unanswered(folder, Error{ErrorCode::invalid, (*answer)["error"].text(), folder, 0},
+                           options.json);
   }
   if (options.json) {
     fmt::print("{}\n", status.dump(true));
