@@ -6,6 +6,7 @@
 #include <array>
 #include <cstring>
 #include <iterator>
+#include <utility>
 
 #include "storage/posix_file.h"
 #include "storage/staging.h"
@@ -166,7 +167,11 @@ void Watcher::handle(const inotify_event& event, std::string_view name, Seen& se
     return;
   }
   // Whatever a user does to it is an event of its own. A directory has to be listed all the same.
-  if ((mask & IN_MOVED_TO) != 0 && event.cookie == own_move_ && (mask & IN_ISDIR) == 0) {
+  // So has a file if a directory moved since the one that was laid before it: it may have been that
+  // of its name, found before and moved into after, and then it is where nobody meant it to be.
+  const bool laid =
+      (mask & IN_MOVED_TO) != 0 && event.cookie == own_move_ && (mask & IN_ISDIR) == 0;
+  if (laid && !std::exchange(directory_moved_, false)) {
     return;
   }
   engine::Path path = engine::child_of(directory, name);
@@ -175,6 +180,7 @@ void Watcher::handle(const inotify_event& event, std::string_view name, Seen& se
     return;
   }
   if ((mask & IN_ISDIR) != 0 && (mask & gone_mask) != 0) {
+    directory_moved_ = true;
     forget_subtree(path, touched);
   }
   touched.insert(std::move(path));

@@ -10,7 +10,10 @@
 //
 // Watches are set through /proc/self/fd of a descriptor opened below the root: no link is followed.
 // The program's own directory is not watched and its names are not reported, but for one thing: a
-// move out of `.p2psync/tmp` is this program's laying of a file, and is no news where it arrives.
+// move out of `.p2psync/tmp` is this program's laying of a file, and is no news where it arrives,
+// unless the directory was moved between its being found and its being laid into. One thread lays
+// one file after the other, and the kernel tells of all in their order: it is enough to know
+// whether any directory moved since the last was laid.
 // Changes through a memory mapping and from other hosts make no events: the periodic scan is for
 // those.
 //
@@ -93,7 +96,8 @@ class Watcher {
   std::unordered_map<int, Watches::iterator> by_watch_;
   Names uncovered_;
   int staging_watch_ = -1;
-  std::uint32_t own_move_ = 0;  ///< the cookie of the last move out of there
+  std::uint32_t own_move_ = 0;    ///< the cookie of the last move out of there
+  bool directory_moved_ = false;  ///< since the last file that arrived by one
   bool limit_reached_ = false;
   bool limit_told_ = false;
 };

@@ -2,6 +2,7 @@
 #include "storage/watcher.h"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
@@ -151,6 +152,22 @@ TEST_CASE("watcher: what the program lays is no news, what users do to it is") {
     lay("g", RenameMode::no_replace);
     REQUIRE(made.fs->rename("g", "h", RenameMode::no_replace));
     CHECK(watcher->read().names == Names{"g", "h"});
+  }
+  SUBCASE("where it was laid into a directory that had moved after it was found") {
+    REQUIRE(made.fs->make_directory("d", 0755));
+    watcher->add("d");
+    const auto found = made.fs->open_directory("d");
+    REQUIRE(found.has_value());
+    REQUIRE(made.fs->rename("d", "e", RenameMode::no_replace));
+    std::ignore = watcher->read();
+    watcher->add("e");  // and listed, so that no event but its own tells of what comes now
+    for (const char* const name : {"g", "h"}) {
+      made.write(staged, "1");
+      const std::string from = made.path + "/" + staged;
+      REQUIRE(::renameat(AT_FDCWD, from.c_str(), found->get(), name) == 0);
+    }
+    // The second was found after the first was laid, so by the name that it has now.
+    CHECK(watcher->read().names == Names{"e/g"});
   }
 }
 
