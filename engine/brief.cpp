@@ -152,6 +152,9 @@ std::string brief(const Input& input) {
     for (const Path& name : touched->writing) {
       text += " ~" + name;
     }
+    for (const Path& name : touched->arrived) {
+      text += " >" + name;
+    }
   } else if (const auto* listed = std::get_if<Listed>(&input)) {
     text += " " + listed->directory;
   } else if (const auto* looked = std::get_if<LookDone>(&input)) {

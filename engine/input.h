@@ -21,10 +21,12 @@ struct Received {
   Message message;
 };
 /// The watcher saw something at these names. Of the files in `writing` it is that somebody writes
-/// to them and has not closed them yet.
+/// to them and has not closed them yet; the directories in `arrived`, which are among the names,
+/// were moved there: nobody has watched what is below them.
 struct Touched {
   std::vector<Path> names;
   std::vector<Path> writing = {};
+  std::vector<Path> arrived = {};
 };
 /// Read the whole tree: the watcher lost events, the interval is over, or a user asked.
 struct Rescan {};

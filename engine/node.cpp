@@ -92,18 +92,7 @@ class Node::Impl {
     reads_.erase(event.peer);
   }
   void on(Instant now, Received event);
-  void on(Instant now, Touched event) {
-    for (const Path& name : event.names) {
-      if (name.empty()) {
-        scan_.list("", false);
-      } else {
-        scan_.changed(name);
-      }
-    }
-    for (const Path& name : event.writing) {
-      scan_.being_written(now, name);
-    }
-  }
+  void on(Instant now, const Touched& event) { scan_.on(now, event); }
   void on(Instant, Rescan) { scan_.list("", true); }
   void on(Instant, ConfirmDeletes event) { scan_.judged(event); }
   void on(Instant, const Resolve& event) { replica_.resolve(event.path, event.keep); }

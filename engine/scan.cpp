@@ -28,6 +28,22 @@ Duration writing_pause(std::uint64_t size) {
   return std::min<Duration>(writing_pause_min + pause, retry_longest);
 }
 
+void Scan::on(Instant now, const Touched& touched) {
+  arrived_.insert(touched.arrived.begin(), touched.arrived.end());
+  for (const Path& name : touched.names) {
+    if (name.empty()) {
+      list("", false);
+      continue;
+    }
+    open_.erase(name);  // what has happened is over
+    touch(name);
+  }
+  for (const Path& name : touched.writing) {
+    being_written(now, name);
+  }
+}
+
+/// The first time is looked at at once, what follows after a pause.
 void Scan::being_written(Instant now, const Path& name) {
   if (in_flight_.contains(name)) {
     written_meanwhile_.insert(name);
@@ -242,7 +258,8 @@ void Scan::take_seen(Instant now, const Path& name, const Seen& seen) {
   }
   replica_.observe(name, seen);
   if (seen.signature.kind == Kind::directory) {
-    list(name, false);  // sets the watch on it too, which a rename or a new inode has lost
+    // Sets the watch on it too, which a rename or a new inode has lost.
+    list(name, arrived_.erase(name) > 0);
   }
   const Duration pause = writing_pause(seen.signature.size);
   if (const auto place = open_.find(name); place != open_.end()) {
@@ -288,6 +305,7 @@ void Scan::judged(const ConfirmDeletes& verdict) {
 void Scan::act_on_absences(Instant now) {
   if (quiet()) {
     renamed_.clear();
+    std::erase_if(arrived_, [this](const Path& name) { return !retries_.contains(name); });
   }
   for (auto place = absent_.begin(); place != absent_.end();) {
     const bool overdue = now - place->second >= absence_wait && !queue_.contains(place->first) &&

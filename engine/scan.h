@@ -44,13 +44,8 @@ class Scan {
       : replica_(replica), brake_(replica, brake) {}
 
   void touch(const Path& name, std::uint64_t bytes = unlisted_bytes);
-  /// As the watcher tells: something has happened there and is over.
-  void changed(const Path& name) {
-    open_.erase(name);
-    touch(name);
-  }
-  /// Or it goes on. The first time is looked at at once, what follows after a pause.
-  void being_written(Instant now, const Path& name);
+  /// As the watcher tells.
+  void on(Instant now, const Touched& touched);
   /// What was laid so close to its own time that the signature proves nothing: is read once more
   /// as soon as it can. The next full scan would else come upon it, long after all is at rest.
   void look_later(Instant now, const Path& name);
@@ -90,6 +85,7 @@ class Scan {
     return queue_.empty() && held_up_.empty() && in_flight_.empty() && lists_.empty() &&
            listing_.empty();
   }
+  void being_written(Instant now, const Path& name);
   void take(Instant now, const Looked& looked);
   void take_seen(Instant now, const Path& name, const Seen& seen);
   void touch_below(const Path& directory);
@@ -130,6 +126,9 @@ class Scan {
   std::map<Path, Instant> open_;
   std::set<Path> written_meanwhile_;  ///< to while it was looked at
   std::map<Path, Path> renamed_;      ///< directories that may have had another name before
+  /// Directories that were moved to where they are, and not looked at since. Whatever is remembered
+  /// below such a name, it is listed down to its leaves: changes may have been missed there.
+  std::set<Path> arrived_;
   std::map<Path, std::set<std::string>> special_;  ///< by directory
   std::map<Path, Problem> problems_;
 };

@@ -47,8 +47,10 @@ Result<std::unique_ptr<Watcher>> Watcher::open(PosixFs& fs) {
 }
 
 void Watcher::add(std::string_view directory) {
-  const auto opened = fs_.open_directory(directory);
+  // Opened under the lock: of a move from here on the event is handled after this, and takes back
+  // what this remembers. Else the name of a moved directory could overwrite a newer one.
   const std::scoped_lock lock(mutex_);
+  const auto opened = fs_.open_directory(directory);
   if (!opened) {
     if (opened.error().code == ErrorCode::not_found) {
       uncovered_.erase(engine::Path(directory));
@@ -118,6 +120,7 @@ Watcher::Events Watcher::read() {
   events.names.assign(seen.touched.begin(), seen.touched.end());
   std::ranges::set_difference(seen.written, seen.touched, std::back_inserter(events.writing),
                               engine::PathLess());
+  events.arrived.assign(seen.arrived.begin(), seen.arrived.end());
   const std::scoped_lock lock(mutex_);
   events.limit_reached = limit_reached_ && !limit_told_;
   limit_told_ |= limit_reached_;
@@ -182,6 +185,9 @@ void Watcher::handle(const inotify_event& event, std::string_view name, Seen& se
   if ((mask & IN_ISDIR) != 0 && (mask & gone_mask) != 0) {
     directory_moved_ = true;
     forget_subtree(path, touched);
+  }
+  if ((mask & IN_ISDIR) != 0 && (mask & IN_MOVED_TO) != 0) {
+    seen.arrived.insert(path);
   }
   touched.insert(std::move(path));
 }

@@ -6,7 +6,8 @@
 // every touched name that is a directory is listed again (and added by that). Directories that are
 // moved or vanish lose their watches with everything below; they are reported as touched, so that
 // whatever was there under the old name is looked at and a directory of the same name is added
-// again.
+// again. Where one arrives, all that is below has to be listed, also if the same was there before:
+// it may have changed while it had no watch, or another name.
 //
 // Watches are set through /proc/self/fd of a descriptor opened below the root: no link is followed.
 // The program's own directory is not watched and its names are not reported, but for one thing: a
@@ -44,6 +45,8 @@ class Watcher {
     std::vector<engine::Path> names;
     /// Files, not among `names`, that somebody writes to and has not closed.
     std::vector<engine::Path> writing;
+    /// Directories, also among `names`, that came from elsewhere with all that is below them.
+    std::vector<engine::Path> arrived;
     bool overflow = false;         ///< events were lost: scan everything
     bool limit_reached = false;    ///< the first time that a directory could not be watched
     bool folder_in_doubt = false;  ///< the root or `.p2psync` was moved, deleted or unmounted
@@ -81,6 +84,7 @@ class Watcher {
   struct Seen {
     Names touched;
     Names written;  ///< to; perhaps touched as well
+    Names arrived;
   };
   void handle(const inotify_event& event, std::string_view name, Seen& seen, Events& events);
   [[nodiscard]] int set_watch(const Descriptor& directory, std::uint32_t mask);

@@ -104,7 +104,8 @@ void DiskWatch::read_events(Writing writing) {
     events.writing.clear();
   }
   if (!events.names.empty() || !events.writing.empty()) {
-    events_.touched({std::move(events.names), std::move(events.writing)});
+    events_.touched(
+        {std::move(events.names), std::move(events.writing), std::move(events.arrived)});
   }
   if (events.overflow) {
     events_.rescan();

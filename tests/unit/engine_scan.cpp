@@ -94,17 +94,17 @@ TEST_CASE("scan: what is written to without end is looked at, less often the lar
       scan.next(now, [](const Path&) { return false; }, out);
       if (!out.empty()) {
         ++looks;
-        scan.being_written(now, "log");  // while it is read
+        scan.on(now, Touched{{}, {"log"}});  // while it is read
         ++seen.signature.ctime;
         scan.on(now, LookDone{{{"log", sight}}});
       }
     };
-    scan.being_written(now, "log");
+    scan.on(now, Touched{{}, {"log"}});
     step();
     CHECK(looks == 1);  // at once
     for (const Instant end = now + std::chrono::seconds(60); now < end;) {
       now += std::chrono::milliseconds(5);
-      scan.being_written(now, "log");
+      scan.on(now, Touched{{}, {"log"}});
       step();
     }
     const auto most = std::chrono::seconds(60) / writing_pause(size);
@@ -112,9 +112,9 @@ TEST_CASE("scan: what is written to without end is looked at, less often the lar
     CHECK(looks < most + 10);
     // Its end is seen at once, and should there be none, with the next look.
     const int before = looks;
-    scan.being_written(now, "log");
+    scan.on(now, Touched{{}, {"log"}});
     CHECK(scan.wake_at() <= now + writing_pause(size));
-    scan.changed("log");
+    scan.on(now, Touched{{"log"}});
     step();
     CHECK(looks == before + 1);
   }
@@ -248,6 +248,54 @@ TEST_CASE("scan: of a listing only what differs from what is remembered is looke
                         : std::vector<Path>{"d/b", "d/c", "d/gone", "d/late", "d/pipe"}));
     CHECK(scan.skipped() == 1);
   }
+}
+
+TEST_CASE("scan: where a directory arrives all below is listed, known or not") {
+  // Two directories change places and change back: what is below them has lost its watches, and
+  // is otherwise what is remembered.
+  Replica replica(alone(), {});
+  Seen below = a_directory();
+  below.signature.inode = 8;
+  replica.observe("d", a_directory());
+  replica.observe("d/below", below);
+  Scan scan(replica);
+  const auto next = [&] {
+    std::vector<Output> out;
+    scan.next({}, [](const Path&) { return false; }, out);
+    return out;
+  };
+  const auto is_list_of = [](const Output& output, const Path& directory) {
+    const auto* list = std::get_if<List>(&output);
+    return list != nullptr && list->directory == directory;
+  };
+  bool arrives = false;
+  SUBCASE("moved there") {
+    arrives = true;
+    scan.on({}, Touched{{"d"}, {}, {"d"}});
+  }
+  SUBCASE("touched") {
+    scan.on({}, Touched{{"d"}});
+  }
+  REQUIRE(next().size() == 1);
+  scan.on({}, LookDone{{{"d", a_directory()}}});
+  const auto first = next();
+  REQUIRE(first.size() == 1);
+  REQUIRE(is_list_of(first[0], "d"));
+  const Listed listed{"d", std::vector<Listing>{{"below", false, below.signature}}};
+  scan.on({}, listed);
+  const auto second = next();
+  CHECK(second.size() == (arrives ? 1 : 0));
+  if (arrives) {
+    CHECK(is_list_of(second.at(0), "d/below"));
+    scan.on({}, Listed{"d/below", std::vector<Listing>{}});
+    CHECK(next().empty());
+  }
+  scan.on({}, Touched{{"d"}});  // once is enough
+  REQUIRE(next().size() == 1);
+  scan.on({}, LookDone{{{"d", a_directory()}}});
+  REQUIRE(next().size() == 1);
+  scan.on({}, listed);
+  CHECK(next().empty());
 }
 
 TEST_CASE("scan: what is in a renamed directory is known by its old name") {

@@ -269,6 +269,19 @@ TEST_CASE("watcher: a renamed directory is followed to its new name") {
   CHECK(folder.touched() == Names{"a c/f", "z/b/f"});
 }
 
+TEST_CASE("watcher: a directory that comes from elsewhere is told apart from one that is made") {
+  const Watched folder;
+  REQUIRE(folder.fs->make_directory("a", 0755));
+  folder.write("f", "1");
+  folder.read_in("");
+  CHECK(folder.watcher->read().arrived.empty());
+  REQUIRE(folder.fs->rename("a", "b", RenameMode::no_replace));
+  REQUIRE(folder.fs->rename("f", "g", RenameMode::no_replace));
+  const Watcher::Events events = folder.watcher->read();
+  CHECK(events.arrived == Names{"b"});
+  CHECK(events.names == Names{"a", "b", "f", "g"});
+}
+
 TEST_CASE("watcher: a directory that took a moved one's name in time is listed and added again") {
   const Watched folder;
   REQUIRE(folder.fs->make_directory("a", 0755));
