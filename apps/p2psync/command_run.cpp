@@ -1,5 +1,6 @@
 // p2psync run: a node in the foreground.
 #include <fmt/format.h>
+#include <signal.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
@@ -23,6 +24,15 @@ namespace {
       "p2psync: out of memory: it ends here, loses nothing, and goes on when it is started again\n";
   std::ignore = ::write(STDERR_FILENO, words.data(), words.size());
   ::_exit(exit_failed);
+}
+
+/// Until the daemon listens to them itself. Nothing has begun that a crash could not end, and a
+/// start may take long; in a container, where this is the first process, the kernel would pass over
+/// a signal that nobody has asked for, and the container be killed after its time to stop.
+void end_on_signals() {
+  for (const int number : {SIGTERM, SIGINT}) {
+    ::signal(number, [](int) { ::_exit(exit_done); });
+  }
 }
 
 int run(Config config) {
@@ -58,6 +68,7 @@ void describe_run(CLI::App& app, Action& action) {
   add_config_options(*command, *options);
   command->callback([options, &action] {
     action = [options] {
+      end_on_signals();
       auto config = load(*options, KeyUse::judge);
       return config ? run(std::move(*config)) : exit_wrong;
     };

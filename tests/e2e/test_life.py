@@ -31,6 +31,22 @@ def test_sigint_stops_it_too(world):
     cluster[1].process = None
 
 
+def test_a_signal_that_comes_before_it_has_begun_stops_it_too(world):
+    import signal
+    # The first process of a container is passed over by signals that it has no handler for: then it would run on.
+    config = os.path.join(world.scratch, "config")
+    os.mkfifo(config)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        process = subprocess.Popen([world.binary, "run", "--config", config], stderr=subprocess.PIPE)
+        try:
+            with open(config, "w"):  # it has it open as well, and reads
+                process.send_signal(number)
+                check(process.wait(timeout=STOP_S) == 0, f"{number!r}: exit {process.returncode}: {process.stderr.read()}")
+        finally:
+            process.kill()
+            process.wait()
+
+
 def test_status_says_why_a_member_is_not_connected(world):
     cluster = world.cluster(2).start()
     cluster.agree()
