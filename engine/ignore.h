@@ -1,0 +1,78 @@
+#pragma once
+// Ignore: which paths are not synchronised, as users say it in `.p2pignore` files.
+//
+// Such a file stands in any directory, and has the language and the meaning of `.gitignore`: of the
+// last rule about a path the `!` decides; a deeper directory's file comes after those above it; and
+// what is below an ignored directory is ignored, whatever is said of it or there. Case counts, and
+// paths are bytes. The files themselves are never ignored, unless a directory above is: the rules
+// have to travel.
+//
+// No locks. A query takes no memory; its cost is (directories above) x (rules of their files), a
+// few ns each but for patterns with wildcards: (bytes of the pattern) x (bytes of the path) at the
+// most. Source: gitignore(5); tests/unit/engine_ignore_git.cpp compares with git itself.
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "engine/ignore_rules.h"
+#include "engine/path.h"
+
+namespace p2psync::engine {
+
+inline constexpr std::string_view ignore_file = ".p2pignore";
+/// Longer files of rules are refused by whoever reads them.
+inline constexpr std::size_t ignore_bytes_max = 256 * 1024;
+
+class Ignore {
+ public:
+  /// A rule of a directory's file, as it decided.
+  struct Rule {
+    Path directory;        ///< whose `.p2pignore` it stands in; "" is the root
+    std::size_t line = 0;  ///< from 1
+    std::string text;      ///< the line, as it was written (without its end)
+    bool negated = false;  ///< `!`: it says that the path is not ignored
+  };
+
+  Ignore() = default;
+  /// Files know those above them.
+  Ignore(const Ignore&) = delete;
+  Ignore& operator=(const Ignore&) = delete;
+  Ignore(Ignore&&) = default;
+  Ignore& operator=(Ignore&&) = default;
+  ~Ignore() = default;
+
+  /// The rules of a directory from now on; an empty text: none. True if they differ from those
+  /// before: comments, and where a rule stands, make no difference.
+  bool set(const Path& directory, std::string_view text);
+  /// No directory has any rule.
+  [[nodiscard]] bool empty() const { return files_.empty(); }
+  /// Whether the path, or a directory that it is in, is ignored. `is_directory`: what stands at the
+  /// path itself.
+  [[nodiscard]] bool ignores(std::string_view path, bool is_directory) const;
+  /// The rule that decided, also where that was a `!`; of a directory above if that one is ignored.
+  /// Nothing: no rule is about it.
+  [[nodiscard]] std::optional<Rule> rule_for(std::string_view path, bool is_directory) const;
+
+ private:
+  struct File;
+  using Held = std::pair<const Path, File>;  ///< with its directory
+  struct File {
+    IgnoreRules rules;
+    const Held* above;  ///< of the next directory above that has rules
+  };
+  struct Decision {
+    const Held* file = nullptr;
+    const IgnoreRules::Rule* rule = nullptr;
+  };
+  /// The first whose rules can be about the path.
+  [[nodiscard]] const Held* nearest_above(std::string_view path) const;
+  /// Those below that had `before` above them have `after` now.
+  void relink_below(const Path& directory, const Held* before, const Held* after);
+  [[nodiscard]] Decision decide(std::string_view path, bool is_directory) const;
+
+  std::map<Path, File, PathLess> files_;  ///< those with rules
+};
+
+}  // namespace p2psync::engine
