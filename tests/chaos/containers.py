@@ -110,7 +110,8 @@ class Fate(threading.Thread):
         self.unpause()
         self.see_that_it_runs()
         self.tell("STOPPED", "stops")
-        self.node.stop()
+        code, story = self.node.stop()
+        check(code == 0 or self.wants_room(code), story)
         self.ended()
 
     def ended(self):
@@ -125,10 +126,15 @@ class Fate(threading.Thread):
     def see_that_it_runs(self):
         code = self.node.process.poll()
         if code is not None:
-            with self.ledger.lock:
-                self.ledger.violation(f"ENDED: {self.node.name} by itself with {code}:\n{self.node.last_words()}")
+            if not self.wants_room(code):
+                with self.ledger.lock:
+                    self.ledger.violation(f"ENDED: {self.node.name} by itself with {code}:\n{self.node.last_words()}")
             self.node.gone()
             self.bring_up()
+
+    def wants_room(self, code):
+        """It says so and ends if it cannot even open its index; whoever runs it starts it again."""
+        return self.full and code == 1 and "No space left on device" in self.node.last_words(1)
 
     def cut(self):
         if self.cut_off:

@@ -13,10 +13,11 @@ import pathlib
 import re
 import select
 import shutil
+import signal
 import subprocess
 import threading
 
-from cluster import PATIENCE_S, Cluster, Failure, Node, Skip, Unable, check
+from cluster import PATIENCE_S, Cluster, Failure, Node, Skip, Unable, check, until
 from machine import MAKE, mount, need, tool, unmount
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -183,12 +184,39 @@ class Container(Node):
         docker("kill", "-s", "KILL", self.container)
         self.gone()
 
+    def hears(self, number):
+        """Whether it has a handler: a signal that comes before, while its libraries are loaded, the kernel keeps from a first process."""
+        try:
+            with open(f"/proc/{self.process.pid}/status") as status:
+                caught = next(line for line in status if line.startswith("SigCgt:"))
+        except OSError:
+            return True  # it has ended
+        return int(caught.split()[1], 16) >> (number - 1) & 1
+
     def stop(self):
+        """SIGTERM. How it ended, and the story of that."""
+        until(lambda: self.hears(signal.SIGTERM), f"{self.name} to hear signals")
         # It promises to end within STOP_S; what a loaded machine makes of that is judged elsewhere.
-        docker("stop", "-t", PATIENCE_S, self.container)
+        stopping = subprocess.Popen(["docker", "stop", "-t", str(PATIENCE_S), self.container], stdout=subprocess.DEVNULL)
+        doing = None
+        try:
+            stopping.wait(PATIENCE_S / 2)
+        except subprocess.TimeoutExpired:
+            doing = self.what_it_does()
+        stopping.wait(2 * PATIENCE_S)
         code = self.process.poll()
         self.gone()
-        check(code == 0, lambda: f"{self.name} ended with {code} on SIGTERM:\n{self.last_words()}")
+        return code, f"{self.name} ended with {code} on SIGTERM:\n{self.last_words()}\n{doing or ''}"
+
+    def what_it_does(self):
+        """Of a process that does not end: its signals, and where its threads are in the kernel."""
+        told = []
+        for task in sorted(pathlib.Path(f"/proc/{self.process.pid}/task").glob("*")):
+            with contextlib.suppress(OSError):
+                lines = [line for line in (task / "status").read_text().splitlines()
+                         if line.split(":")[0] in ("State", "SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt")]
+                told.append(f"{task.name}: {'; '.join(lines)}\n{(task / 'stack').read_text()}")
+        return "\n".join(told)
 
     def gone(self):
         self.process.close()
@@ -226,7 +254,8 @@ class Container(Node):
         if self.process:
             try:
                 docker("unpause", self.container, must=False)
-                self.stop()
+                code, story = self.stop()
+                check(code == 0, story)
             except Failure as failure:
                 problem = str(failure)
         self.save_log()
