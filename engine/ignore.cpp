@@ -1,75 +1,92 @@
 #include "engine/ignore.h"
 
-#include <iterator>
+#include <algorithm>
+#include <ranges>
 #include <utility>
 
 namespace p2psync::engine {
+namespace {
+
+/// True if the path is the directory, or below it.
+bool leads_through(std::string_view path, std::string_view directory) {
+  return path == directory || is_below(path, directory);
+}
+
+}  // namespace
 
 bool Ignore::set(const Path& directory, std::string_view text) {
   IgnoreRules rules(text);
   const auto known = files_.find(directory);
-  if (known == files_.end()) {
-    if (rules.empty()) {
-      return false;
-    }
-    const Held* const above = nearest_above(directory);
-    const auto added = files_.emplace(directory, File{std::move(rules), above}).first;
-    relink_below(directory, above, &*added);
-    return true;
-  }
-  if (rules.empty()) {
-    relink_below(directory, &*known, known->second.above);
+  const bool differ =
+      known == files_.end() ? !rules.empty() : !rules.say_the_same_as(known->second);
+  walk_ = {};
+  if (!rules.empty()) {
+    files_.insert_or_assign(directory, std::move(rules));
+  } else if (known != files_.end()) {
     files_.erase(known);
-    return true;
   }
-  const bool differ = !rules.say_the_same_as(known->second.rules);
-  known->second.rules = std::move(rules);
   return differ;
 }
 
-void Ignore::relink_below(const Path& directory, const Held* before, const Held* after) {
-  for (auto file = files_.upper_bound(directory);
-       file != files_.end() && is_below(file->first, directory); ++file) {
-    if (file->second.above == before) {
-      file->second.above = after;
+void Ignore::walk_to(std::string_view directory) const {
+  Walk& walk = walk_;
+  if (walk.ignored.rule != nullptr) {
+    if (leads_through(directory, std::string_view(walk.directory).substr(0, walk.ignored_size))) {
+      return;
     }
+    walk.ignored = {};
+  }
+  // Back to what both have in common.
+  while (!walk.steps.empty() &&
+         !leads_through(directory,
+                        std::string_view(walk.directory).substr(0, walk.steps.back().path_size))) {
+    walk.steps.pop_back();
+  }
+  walk.files.resize(walk.steps.empty() ? 0 : walk.steps.back().files_count);
+  walk.directory = directory;
+  const auto enter = [&](std::string_view entered) {
+    if (const auto own = files_.find(entered); own != files_.end()) {
+      walk.files.push_back(&*own);
+    }
+    walk.steps.push_back({entered.size(), walk.files.size()});
+  };
+  if (walk.steps.empty()) {
+    enter("");
+  }
+  while (walk.steps.back().path_size < directory.size()) {
+    const std::size_t passed = walk.steps.back().path_size;
+    const std::size_t end = std::min(directory.find('/', passed + 1), directory.size());
+    const std::string_view next = directory.substr(0, end);
+    const Decision decision = last_about(next, true);
+    if (decision.rule != nullptr && !decision.rule->negated) {
+      walk.ignored = decision;
+      walk.ignored_size = end;
+      return;
+    }
+    enter(next);
   }
 }
 
-const Ignore::Held* Ignore::nearest_above(std::string_view path) const {
-  // A directory and all below it are one range: so the last file before the path is in the
-  // directory that is sought, or further down in another branch of it.
-  const auto behind = files_.lower_bound(path);
-  const Held* file = behind == files_.begin() ? nullptr : &*std::prev(behind);
-  while (file != nullptr && !is_below(path, file->first)) {
-    file = file->second.above;
+Ignore::Decision Ignore::last_about(std::string_view path, bool is_directory) const {
+  const std::string_view name = name_of(path);
+  if (name == ignore_file) {
+    return {};
   }
-  return file;
+  for (const auto* const file : std::views::reverse(walk_.files)) {
+    const std::string_view below = path.substr(file->first.empty() ? 0 : file->first.size() + 1);
+    if (const auto* rule = file->second.last_about(below, name, is_directory)) {
+      return {file, rule};
+    }
+  }
+  return {};
 }
 
 Ignore::Decision Ignore::decide(std::string_view path, bool is_directory) const {
-  Decision decision;
-  const Held* nearest = nearest_above(path);
-  // From the path itself upwards, so the highest directory that is ignored has the last word.
-  for (std::string_view at = path; nearest != nullptr; is_directory = true) {
-    const std::string_view parent = parent_of(at);
-    const std::string_view name = name_of(at);
-    for (const Held* file = nearest; file != nullptr && name != ignore_file;
-         file = file->second.above) {
-      const std::string_view below = at.substr(file->first.empty() ? 0 : file->first.size() + 1);
-      if (const auto* rule = file->second.rules.last_about(below, name, is_directory)) {
-        if (at.size() == path.size() || !rule->negated) {
-          decision = {file, rule};
-        }
-        break;
-      }
-    }
-    at = parent;
-    while (nearest != nullptr && nearest->first.size() >= at.size()) {
-      nearest = nearest->second.above;
-    }
+  if (files_.empty() || path.empty()) {
+    return {};
   }
-  return decision;
+  walk_to(parent_of(path));
+  return walk_.ignored.rule != nullptr ? walk_.ignored : last_about(path, is_directory);
 }
 
 bool Ignore::ignores(std::string_view path, bool is_directory) const {
@@ -82,8 +99,7 @@ std::optional<Ignore::Rule> Ignore::rule_for(std::string_view path, bool is_dire
   if (rule == nullptr) {
     return std::nullopt;
   }
-  return Rule{file->first, rule->line, std::string(file->second.rules.text_of(*rule)),
-              rule->negated};
+  return Rule{file->first, rule->line, std::string(file->second.text_of(*rule)), rule->negated};
 }
 
 }  // namespace p2psync::engine

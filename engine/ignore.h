@@ -7,14 +7,17 @@
 // paths are bytes. The files themselves are never ignored, unless a directory above is: the rules
 // have to travel.
 //
-// No locks. A query takes no memory; its cost is (directories above) x (rules of their files), a
-// few ns each but for patterns with wildcards: (bytes of the pattern) x (bytes of the path) at the
-// most. Source: gitignore(5); tests/unit/engine_ignore_git.cpp compares with git itself.
+// A query goes on from the directories of the one before it, so neighbours share what is above
+// them; it takes no memory, and not even queries may be made by two threads at once. Cost: the
+// rules of the directories above, a few ns each; for patterns with wildcards (bytes of the pattern)
+// x (bytes of the path) at the most. Source: gitignore(5); tests/unit/engine_ignore_git.cpp
+// compares with git itself.
 #include <cstddef>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "engine/ignore_rules.h"
 #include "engine/path.h"
@@ -36,8 +39,7 @@ class Ignore {
   };
 
   Ignore() = default;
-  /// Files know those above them.
-  Ignore(const Ignore&) = delete;
+  Ignore(const Ignore&) = delete;  ///< `Walk` points into it
   Ignore& operator=(const Ignore&) = delete;
   Ignore(Ignore&&) = default;
   Ignore& operator=(Ignore&&) = default;
@@ -56,23 +58,30 @@ class Ignore {
   [[nodiscard]] std::optional<Rule> rule_for(std::string_view path, bool is_directory) const;
 
  private:
-  struct File;
-  using Held = std::pair<const Path, File>;  ///< with its directory
-  struct File {
-    IgnoreRules rules;
-    const Held* above;  ///< of the next directory above that has rules
-  };
+  using Files = std::map<Path, IgnoreRules, PathLess>;
   struct Decision {
-    const Held* file = nullptr;
+    const Files::value_type* file = nullptr;
     const IgnoreRules::Rule* rule = nullptr;
   };
-  /// The first whose rules can be about the path.
-  [[nodiscard]] const Held* nearest_above(std::string_view path) const;
-  /// Those below that had `before` above them have `after` now.
-  void relink_below(const Path& directory, const Held* before, const Held* after);
+  /// The way from the root to a directory, for what stands in it.
+  struct Walk {
+    struct Step {
+      std::size_t path_size;    ///< of the directory
+      std::size_t files_count;  ///< so many of `files` are its own or above it
+    };
+    Path directory;
+    std::vector<Step> steps;  ///< the first is the root
+    std::vector<const Files::value_type*> files;
+    /// The directory behind the last step is ignored: the walk ends there.
+    Decision ignored;
+    std::size_t ignored_size = 0;
+  };
+  void walk_to(std::string_view directory) const;
+  [[nodiscard]] Decision last_about(std::string_view path, bool is_directory) const;
   [[nodiscard]] Decision decide(std::string_view path, bool is_directory) const;
 
-  std::map<Path, File, PathLess> files_;  ///< those with rules
+  Files files_;  ///< those with rules
+  mutable Walk walk_;
 };
 
 }  // namespace p2psync::engine
