@@ -172,14 +172,15 @@ void paths(Seeds& seeds) {
 /// Rules of three directories, then paths.
 void ignores(Seeds& seeds) {
   using namespace std::string_literals;
-  for (
-      const std::string& parts :
-      {"*.o\n!keep.o\n/build/\n# comment\n\\#x\na\\ \r\n\0!*.o\n\0/c\0a/x.o\0a/b/c\0build/x\0keep.o"s,
-       "\xef\xbb\xbf**/x\nd/**\na/**/z\nq**\\/y\n***\0\0\0d/e\0a/y/z\0x\0a/.p2pignore"s,
-       "[[:alnum:][:blank:][:cntrl:][:lower:]]\n[[:graph:][:print:]]\n"
-       "[![:punct:]]\n[[:space:]]\n[[:upper:][:xdigit:]]\0\0\0b"s,
-       "[a-c]\n[!]x]\n[[:alpha:]][[:digit:]]\n[[:foo:]]\n[\n\\\n?\0[\\]-]\n[a-\\z-]\0\0b\0a/]\0a1\0z"s,
-       "a*a*a*a*a*b\n**/**/*a*/**/b\0\0\0aaaaaaaaaaaaaaaaaaaaa\0a/a/a/a/a/a/a"s}) {
+  for (const std::string& parts :
+       {"*.o\n!keep.o\n/build/\n# comment\n\\#x\na\\ \r\n\0"
+        "!*.o\n\0/c\0a/x.o\0a/b/c\0build/x\0keep.o"s,
+        "\xef\xbb\xbf**/x\nd/**\na/**/z\nq**\\/y\n***\0\0\0d/e\0a/y/z\0x\0a/.p2pignore"s,
+        "[[:alnum:][:blank:][:cntrl:][:lower:]]\n[[:graph:][:print:]]\n"
+        "[![:punct:]]\n[[:space:]]\n[[:upper:][:xdigit:]]\0\0\0b"s,
+        "[a-c]\n[!]x]\n[[:alpha:]][[:digit:]]\n[[:foo:]]\n[\n"
+        "\\\n?\0[\\]-]\n[a-\\z-]\0\0b\0a/]\0a1\0z"s,
+        "a*a*a*a*a*b\n**/**/*a*/**/b\0\0\0aaaaaaaaaaaaaaaaaaaaa\0a/a/a/a/a/a/a"s}) {
     seeds.add("ignore", parts);
   }
 }
