@@ -1,16 +1,25 @@
-"""What is installed: the man page, completions and the example."""
+"""What is installed: the man page, completions, the example and the Debian package with its unit."""
 
+import gzip
 import os
 import pathlib
 import re
 import shutil
+import stat
 import subprocess
+import sys
 import tomllib
 
-from cluster import PATIENCE_S, Skip, check, environment
+from cluster import PATIENCE_S, Skip, Unable, check, environment, until
 
-TOP = pathlib.Path(__file__).resolve().parents[2]
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "chaos"))
+from sealed import TOP, docker, need_engine  # noqa: E402
+
 PACKAGE = TOP / "apps/p2psync/package"
+BASE_IMAGE = "debian:bookworm-slim"
+UNIT = "p2psync@demo.service"
+EXPOSURE_MAX = 2.5
+INSTALL_S = 900  # of packages, over whatever network there is
 
 
 def run(*command, env=None, cwd=None, timeout=PATIENCE_S):
@@ -184,3 +193,127 @@ def test_install_lays_everything_below_destdir(world):
         "share/fish/vendor_completions.d/p2psync.fish", "share/man/man1/p2psync.1", "share/doc/p2psync/LICENSE",
         "share/doc/p2psync/README.md", "share/doc/p2psync/p2psync.cdx.json",
         "share/doc/p2psync/examples/cluster.toml")}, f"installed: {sorted(files)}")
+
+
+def make_package(world, name="package"):
+    need_tool("dpkg-shlibdeps", "dpkg-dev")
+    need_tool("file", "file")
+    if not (built(world) / "CPackConfig.cmake").exists():
+        raise Skip("the program is not in a build directory")
+    directory = os.path.join(world.scratch, name)
+    run("cpack", "-G", "DEB", "-B", directory, cwd=built(world), timeout=INSTALL_S)
+    return next(pathlib.Path(directory).glob("*.deb"))
+
+
+def test_the_debian_package(world):
+    package = make_package(world)
+    again = make_package(world, "again")
+    check(package.read_bytes() == again.read_bytes(), "packed twice, it is not the same bytes")
+
+    field = lambda name: run("dpkg-deb", "-f", package, name).stdout.strip()
+    version = world.p2psync("--version").stdout.split()[-1].decode()
+    check((field("Package"), field("Version")) == ("p2psync", version), "its name or version is wrong")
+    for library in ("libc6", "libssl3", "libsqlite3-0", "libfmt9", "libmicrohttpd12"):
+        check(re.search(rf"(^|, ){library} \(>= ", field("Depends")), f"no {library} in {field('Depends')}")
+    world.note(f"{package.name}, {package.stat().st_size} bytes; depends on {field('Depends')}")
+
+    tree = pathlib.Path(world.directory("tree"))
+    run("dpkg-deb", "-x", package, tree)
+    for file in tree.rglob("*"):
+        mode = stat.S_IMODE(file.stat().st_mode)
+        wanted = 0o755 if file.is_dir() or file.parent.name == "bin" else 0o644
+        check(mode == wanted, f"{file.relative_to(tree)} has mode {mode:o}")
+    owners = {line.split()[1] for line in run("dpkg-deb", "-c", package).stdout.splitlines()}
+    check(owners == {"root/root"}, f"owners: {owners}")
+    check({file.name for file in tree.iterdir()} == {"usr"}, "something is outside /usr")
+    page = gzip.decompress((tree / "usr/share/man/man1/p2psync.1.gz").read_bytes())
+    check(page == (built(world) / "p2psync.1").read_bytes(), "its man page is another")
+    check((tree / "usr/share/doc/p2psync/copyright").read_bytes() == (TOP / "LICENSE").read_bytes(), "no licence in it")
+    check((tree / "usr/share/zsh/vendor-completions/_p2psync").exists(), "no completion for zsh in it")
+    check(not re.search(r"\.debug_", run("readelf", "-SW", tree / "usr/bin/p2psync").stdout), "it is not stripped")
+
+
+class Container:
+    """A bare Debian, in which packages can be installed."""
+
+    def __init__(self):
+        need_engine()
+        self.id = docker("run", "-d", "--rm", BASE_IMAGE, "sleep", "3600").stdout.decode().strip()
+
+    def sh(self, script, must=True, timeout=INSTALL_S):
+        done = docker("exec", "-e", "DEBIAN_FRONTEND=noninteractive", self.id, "sh", "-ec", script, must=False, timeout=timeout)
+        text = (done.stdout + done.stderr).decode(errors="replace")
+        check(done.returncode == 0 or not must, lambda: f"{script}: exit {done.returncode}\n{text[-4000:]}")
+        return text if must else (done.returncode, text)
+
+    def install(self, *packages):
+        self.sh(f"apt-get install -y -qq --no-install-recommends {' '.join(packages)}")
+
+    def close(self):
+        docker("rm", "-f", self.id, must=False)
+
+
+def left(container):
+    """What has the program's name, but for what dpkg remembers of every package that ever was there."""
+    return container.sh("find / -xdev -name '*p2psync*' -not -path '/mnt/*' -not -path '/proc/*'")
+
+
+def unit_settings():
+    text = (PACKAGE / "p2psync@.service").read_text()
+    return dict(re.findall(r"^(ExecStart|Environment)=(.*)$", text, re.MULTILINE))
+
+
+def test_the_debian_package_on_a_bare_debian(world):
+    package = make_package(world)
+    container = Container()
+    try:
+        code, said = container.sh("apt-get update -qq", must=False)
+        if code != 0 or "Failed to fetch" in said:
+            raise Unable(f"containers reach no package archive here: {said[-300:]}")
+        docker("cp", package, f"{container.id}:/mnt/p2psync.deb")
+        steps_in_container(world, container)
+    finally:
+        container.close()
+
+
+def steps_in_container(world, container):
+    container.install("/mnt/p2psync.deb")
+    world.passed("it installs on a bare Debian")
+
+    # As the unit has it, with its key handed over by systemd in a directory of its own.
+    settings = unit_settings()
+    command = settings["ExecStart"].replace("%i", "demo")
+    variable = settings["Environment"].replace("%d", "/run/credentials")
+    container.sh("mkdir -p /etc/p2psync /run/credentials && cd /etc/p2psync"
+                 " && p2psync init-cluster --out . node1=127.0.0.1:7744"
+                 " && sed 's|^folder = \"[^\"]*\"|folder = \"/var/lib/p2psync/demo\"|' cluster.toml > demo.toml"
+                 " && mv node1.key /run/credentials/key && rm cluster.toml")
+    container.sh(f"(env {variable} {command} > /mnt/log 2>&1 & echo $! > /mnt/pid; wait $!; echo $? > /mnt/exit)"
+                 " > /dev/null 2>&1 &")
+    until(lambda: container.sh("p2psync status -c /etc/p2psync/demo.toml", must=False)[0] == 0,
+          lambda: f"a node to answer: {container.sh('cat /mnt/log')}")
+    container.sh("echo hello > /var/lib/p2psync/demo/a")
+    until(lambda: "1 file" in container.sh("p2psync status -c /etc/p2psync/demo.toml"), "it to see a file")
+    container.sh("kill $(cat /mnt/pid)")
+    ended = lambda: container.sh("cat /mnt/exit", must=False)
+    until(lambda: ended()[0] == 0 and ended()[1], "it to end")
+    check(ended()[1] == "0\n", f"its exit code is {ended()[1]}")
+    world.passed("the unit's command line runs a node")
+
+    container.sh("dpkg --purge p2psync")
+    check(container.sh("cat /etc/p2psync/demo.toml /var/lib/p2psync/demo/a").endswith("hello\n"), "its user's files are gone")
+    container.sh("rm -r /etc/p2psync /var/lib/p2psync /run/credentials")
+    check(left(container) == "", lambda: f"left after a purge: {left(container)}")
+    world.passed("a purge leaves what its user made, and nothing else")
+
+    container.install("/mnt/p2psync.deb", "systemd")
+    container.sh("getent passwd p2psync && getent group p2psync")
+    said = container.sh(f"systemd-analyze verify --man=no {UNIT} 2>&1")
+    check(said == "", f"systemd-analyze verify says: {said}")
+    said = container.sh(f"systemd-analyze security --no-pager --offline=yes {UNIT} | tail -n 1")
+    exposure = float(re.search(r"exposure level for \S+: ([0-9.]+)", said)[1])
+    check(exposure <= EXPOSURE_MAX, f"its exposure is {exposure}")
+    world.note(f"systemd-analyze security: {exposure}")
+    container.sh("dpkg --purge p2psync")
+    check(left(container) == "", lambda: f"left after a purge: {left(container)}")
+    world.passed("systemd has nothing to say against the unit")
