@@ -61,7 +61,7 @@ void Brake::gone(Instant now, const Path& name) {
 /// Of a directory that only its contents call for, those decide.
 bool Brake::is_deletion(const Path& name) const {
   const Shown* shown = replica_.shown(name);
-  if (shown == nullptr) {
+  if (shown == nullptr || shown->signature.is_out_of_sight()) {
     return false;
   }
   const Entry& entry = replica_.record(replica_.owner(name)).entry;

@@ -34,6 +34,10 @@ struct Signature {
   auto operator<=>(const Signature&) const = default;
   /// Taken so soon after a change that a further one might not show in it: only the bytes tell.
   [[nodiscard]] bool unproven() const { return ctime == 0; }
+  /// Of what came to be ignored: it was last shown so, and nobody has looked since. When it is
+  /// ignored no longer, whatever stands there is an edit of that; nothing there is no deletion.
+  [[nodiscard]] Signature out_of_sight() const { return {kind, mode, 0, size, mtime, -1}; }
+  [[nodiscard]] bool is_out_of_sight() const { return inode == 0 && ctime == -1; }
 };
 
 /// What stands at a name, read and hashed. mtime of a directory is 0, its and a symlink's size 0.
@@ -80,9 +84,15 @@ struct Listing {
   bool special = false;
   Signature signature;
 };
+/// The rules that stand in a directory (ignore.h).
+struct Rules {
+  Hash content;  ///< as a look finds it; of no bytes if they could not be read
+  std::string text;
+};
 struct Listed {
   Path directory;
   Result<std::vector<Listing>> items;
+  std::optional<Rules> rules = {};
 };
 
 // --- Contents

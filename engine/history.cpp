@@ -34,6 +34,7 @@ std::vector<PastVersion> living(const Replica& replica, const Path& path) {
            place.name == path ? PastVersion::State::current : PastVersion::State::copy, place.name,
            std::move(place.version)});
       versions.back().here = replica.available(versions.back().version);
+      versions.back().dots = std::move(place.dots);
     }
   }
   std::ranges::sort(versions, [](const PastVersion& a, const PastVersion& b) {
@@ -80,11 +81,25 @@ std::optional<History> history(const Replica& replica, const Path& path) {
       const Dot& dot = record.entry.deletions.back().dot;
       deletion.id = hex(tag_of(dot));
       deletion.deleted_by = dot.actor.node;
+      deletion.dots = {dot};
     }
     told.versions.push_back(std::move(deletion));
   }
   std::ranges::move(kept.rbegin(), kept.rend(), std::back_inserter(told.versions));
   return told;
+}
+
+VersionVector events_at(const Replica& replica, const Path& path) {
+  if (path.empty()) {
+    return replica.knowledge();
+  }
+  VersionVector events = replica.record(path).entry.context;
+  replica.index().for_each(path + "/", path + std::string(1, '\0'),
+                           [&](const Path&, const Record& record) {
+                             events.join(record.entry.context);
+                             return true;
+                           });
+  return events;
 }
 
 std::expected<Path, std::string> name_to_keep(const Replica& replica, const Path& path,

@@ -42,6 +42,8 @@ struct PastVersion {
   /// Who wrote it, where no label says so: of a deletion; 0: not known any more.
   NodeId deleted_by = 0;
   bool here = true;  ///< its bytes are on this disk
+  /// Of what is current, a copy or a deletion: the events that say the same.
+  std::vector<Dot> dots = {};
 };
 struct History {
   VersionVector context;
@@ -49,6 +51,10 @@ struct History {
 };
 /// Nothing: this node has never heard of the path, or has forgotten it.
 [[nodiscard]] std::optional<History> history(const Replica& replica, const Path& path);
+
+/// Everything that was ever done to the path and to what is below it ("": to all), as far as this
+/// node knows.
+[[nodiscard]] VersionVector events_at(const Replica& replica, const Path& path);
 
 /// The name whose version `keep` means: the node that wrote it, or that name itself. The error is
 /// for people.

@@ -26,7 +26,9 @@ namespace p2psync::engine {
 
 inline constexpr std::string_view ignore_file = ".p2pignore";
 /// Longer files of rules are refused by whoever reads them.
-inline constexpr std::size_t ignore_bytes_max = 256 * 1024;
+inline constexpr std::size_t ignore_bytes_max = 64 * 1024;
+/// Of all of them: each line takes some 60 bytes of memory besides.
+inline constexpr std::size_t ignore_total_max = 1024 * 1024;
 
 class Ignore {
  public:
@@ -39,8 +41,8 @@ class Ignore {
   };
 
   Ignore() = default;
-  Ignore(const Ignore&) = delete;  ///< `Walk` points into it
-  Ignore& operator=(const Ignore&) = delete;
+  Ignore(const Ignore& other) : files_(other.files_) {}  // a walk points into its own
+  Ignore& operator=(const Ignore& other) { return *this = Ignore(other); }
   Ignore(Ignore&&) = default;
   Ignore& operator=(Ignore&&) = default;
   ~Ignore() = default;

@@ -353,12 +353,15 @@ std::vector<Output> Node::Impl::finish(Instant now) {
     }
     const bool any_dirty = !dirty.empty();
     reconciler_.add(std::move(dirty));
-    std::optional<Apply> apply = reconciler_.next(
-        now, [this](const Path& name) { return scan_.holds(name); },
-        [this](const Path& path, const std::vector<Need>& needs) {
-          transfer_.set_needs(path, needs);
-        },
-        transfer_.coming());
+    std::optional<Apply> apply;
+    if (!scan_.reading_rules()) {
+      apply = reconciler_.next(
+          now, [this](const Path& name) { return scan_.holds(name); },
+          [this](const Path& path, const std::vector<Need>& needs) {
+            transfer_.set_needs(path, needs);
+          },
+          transfer_.coming());
+    }
     if (apply) {
       out_.push_back(std::move(*apply));
     }

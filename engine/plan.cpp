@@ -21,7 +21,9 @@ std::optional<Path> shown_below(const Index& index, const Path& path) {
   std::optional<Path> found;
   index.for_each(path + "/", path + std::string(1, '\0'),
                  [&found](const Path& below, const Record& record) {
-                   if (!record.shown.empty()) {
+                   if (std::ranges::any_of(record.shown, [](const Shown& shown) {
+                         return !shown.signature.is_out_of_sight();
+                       })) {
                      found = below;
                    }
                    return !found;
@@ -43,6 +45,9 @@ class Planner {
   Plan make() {
     if (!record_.doubts.empty()) {
       plan_.waits = true;  // for the look that says what stands there
+      return std::move(plan_);
+    }
+    if (replica_.ignores(path_, record_)) {
       return std::move(plan_);
     }
     const bool own_comes = std::ranges::any_of(places_, [this](const Place& place) {
@@ -177,7 +182,8 @@ class Planner {
   }
 
   void remove(const Shown& shown) {
-    if (shown.version.kind == Kind::directory && waits_for_below(shown.name)) {
+    const bool directory = shown.version.kind == Kind::directory;
+    if (directory && (replica_.keeps_ignored(shown.name) || waits_for_below(shown.name))) {
       return;
     }
     add(Remove{shown.name, shown.signature, shown.version.content, moved_from(shown.name)},

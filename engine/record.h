@@ -44,6 +44,9 @@ struct Record {
   }
 };
 
+/// The one version that there is stands at the path: a plan would find nothing to do.
+[[nodiscard]] bool is_laid(const Path& path, const Record& record);
+
 /// What most records are: nothing was ever seen of the path but one version, and the disk shows
 /// that, under the path itself and with its very kind, mode, size and time.
 struct PlainRecord {

@@ -350,7 +350,11 @@ void Replica::observe_absent(const Path& name) {
   if (const Shown* now = shown(name)) {
     const Shown old = *now;
     const Path path = owner(name);  // a copy: the map it stands in changes
-    remove(path, old);
+    if (old.signature.is_out_of_sight()) {
+      unshow(path, name);
+    } else {
+      remove(path, old);
+    }
   }
 }
 
@@ -373,6 +377,7 @@ void Replica::show(const Path& path, Shown shown) {
   if (shown.version.kind == Kind::directory) {
     new_directories_.push_back(shown.name);
   }
+  note_rules(shown.name);
   const std::optional<Hash> content = shown.content();
   const std::optional<Signature> directory = directory_of(shown);
   std::optional<Hash> old;
@@ -407,41 +412,6 @@ void Replica::show(const Path& path, Shown shown) {
   record_changed(path);
 }
 
-std::optional<Index::Id> Replica::directory_id(std::uint64_t inode) const {
-  std::optional<Index::Id> id;
-  directories_.for_each_from({inode, 0}, [&](const DirectoryAt& at) {
-    if (at.inode == inode) {
-      id = at.id;
-    }
-    return false;
-  });
-  return id;
-}
-
-std::optional<Path> Replica::directory_with(std::uint64_t inode) const {
-  std::optional<Path> found;
-  if (const auto id = directory_id(inode)) {
-    for (const Shown& shown : index_.item(*id).record.shown) {
-      if (shown.version.kind == Kind::directory && shown.signature.inode == inode) {
-        found = shown.name;
-      }
-    }
-  }
-  return found;
-}
-
-void Replica::note_directory(Index::Id id, const Signature& signature) {
-  directories_.erase({signature.inode, 0});
-  directories_.insert({signature.inode, id});
-}
-
-/// Unless another one has been shown with it since.
-void Replica::forget_directory(Index::Id id, const Signature& signature) {
-  if (directory_id(signature.inode) == id) {
-    directories_.erase({signature.inode, id});
-  }
-}
-
 void Replica::unshow(const Path& path, const Path& name) {
   bool gone = false;
   std::optional<Hash> content;
@@ -459,6 +429,7 @@ void Replica::unshow(const Path& path, const Path& name) {
   if (!gone) {
     return;
   }
+  note_rules(name);
   if (directory) {
     forget_directory(id, *directory);
   }

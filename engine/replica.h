@@ -17,6 +17,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "engine/ignore.h"
 #include "engine/index.h"
 #include "engine/layout.h"
 #include "engine/node.h"
@@ -107,6 +108,27 @@ class Replica {
   /// The results of this batch are in: they are committed together with their records.
   void applied(std::uint64_t batch) { applied_ = batch; }
   void unshow(const Path& path, const Path& name);
+
+  // --- what is ignored ---
+  [[nodiscard]] const Ignore& ignore() const { return ignore_; }
+  /// Whether what stands at a name is none of this node's business.
+  [[nodiscard]] bool ignores(const Path& name, bool directory) const;
+  /// The rule that says so, or that it is not; nothing: no rule is about it.
+  [[nodiscard]] std::optional<Ignore::Rule> rule_for(const Path& name, bool directory) const;
+  /// Whether nothing of a path is to be laid or taken away.
+  [[nodiscard]] bool ignores(const Path& path, const Record& record) const;
+  /// The rules of a directory from now on. True if they are others than before: then all below it
+  /// is to be listed. Cost: O(what is known below it).
+  bool set_rules(const Path& directory, std::string_view text);
+  /// Within ignore_total_max, if the directory's are of this size.
+  [[nodiscard]] bool has_room_for_rules(const Path& directory, std::uint64_t bytes) const;
+  /// Directories whose file of rules came, changed or went since the last call.
+  [[nodiscard]] std::vector<Path> take_rules() { return std::exchange(rules_, {}); }
+  [[nodiscard]] bool any_rules() const { return !rules_.empty(); }
+  /// A listing found something ignored in the directory, or nothing.
+  void note_ignored_in(const Path& directory, bool any);
+  /// It holds something ignored, so it cannot be removed: there it stays, for as long as that does.
+  [[nodiscard]] bool keeps_ignored(const Path& directory) const;
 
   // --- what a user asks for by command (history.h judges it) ---
   /// Ends a conflict: what the name `keep` shows is written anew at the path, in place of all that
@@ -272,6 +294,12 @@ class Replica {
   void fold();
   void forget_ended(Entry& entry) const;
   void liveness_changed(const Path& path);
+  [[nodiscard]] std::optional<Path> ignored_original(const Path& name, bool directory) const;
+  void note_rules(std::string_view name) {
+    if (name_of(name) == ignore_file) {
+      rules_.emplace_back(parent_of(name));
+    }
+  }
   void count(const Path& path, const Shown& shown, bool add);
   [[nodiscard]] std::optional<Index::Id> directory_id(std::uint64_t inode) const;
   void note_directory(Index::Id id, const Signature& signature);
@@ -326,6 +354,11 @@ class Replica {
   std::unordered_set<Hash, HashOfHash> staged_;
   std::map<Hash, std::string> found_;
   std::set<Path> missing_;
+  Ignore ignore_;
+  std::map<Path, std::size_t> rule_bytes_;  ///< of the directories that have rules
+  std::size_t rules_bytes_ = 0;             ///< their sum
+  std::vector<Path> rules_;                 ///< see take_rules
+  std::set<Path, PathLess> ignored_in_;     ///< directories with something ignored in them
   bool braked_ = false;
   std::optional<bool> new_braked_;
 

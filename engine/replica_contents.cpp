@@ -1,4 +1,4 @@
-// The part of the replica that knows where contents are on this disk.
+// The part of the replica that knows where contents and directories are on this disk.
 #include <xxhash.h>
 
 #include <algorithm>
@@ -40,13 +40,49 @@ const Shown* Replica::showing(const Hash& content) const {
       return false;
     }
     for (const Shown& shown : index_.item(static_cast<Index::Id>(key)).record.shown) {
-      if (shown.content() == content && !missing_.contains(shown.name)) {
+      if (shown.content() == content && !missing_.contains(shown.name) &&
+          !shown.signature.is_out_of_sight()) {
         found = &shown;
       }
     }
     return found == nullptr;
   });
   return found;
+}
+
+std::optional<Index::Id> Replica::directory_id(std::uint64_t inode) const {
+  std::optional<Index::Id> id;
+  directories_.for_each_from({inode, 0}, [&](const DirectoryAt& at) {
+    if (at.inode == inode) {
+      id = at.id;
+    }
+    return false;
+  });
+  return id;
+}
+
+std::optional<Path> Replica::directory_with(std::uint64_t inode) const {
+  std::optional<Path> found;
+  if (const auto id = directory_id(inode)) {
+    for (const Shown& shown : index_.item(*id).record.shown) {
+      if (shown.version.kind == Kind::directory && shown.signature.inode == inode) {
+        found = shown.name;
+      }
+    }
+  }
+  return found;
+}
+
+void Replica::note_directory(Index::Id id, const Signature& signature) {
+  directories_.erase({signature.inode, 0});
+  directories_.insert({signature.inode, id});
+}
+
+/// Unless another one has been shown with it since.
+void Replica::forget_directory(Index::Id id, const Signature& signature) {
+  if (directory_id(signature.inode) == id) {
+    directories_.erase({signature.inode, id});
+  }
 }
 
 void Replica::set_missing(const Path& name, bool missing) {

@@ -4,11 +4,9 @@
 #include "engine/replica.h"
 
 namespace p2psync::engine {
-namespace {
 
-/// The one version that there is stands at the path: a plan would find nothing to do. Most of a
-/// tree is so at a start, and is not planned. (A file where something belongs below it is planned
-/// all the same, as what that waits for.)
+/// Most of a tree is so at a start, and is not planned. (A file where something belongs below it is
+/// planned all the same, as what that waits for.)
 bool is_laid(const Path& path, const Record& record) {
   if (!record.doubts.empty() || record.entry.versions.size() != 1 || record.shown.size() != 1) {
     return false;
@@ -18,8 +16,6 @@ bool is_laid(const Path& path, const Record& record) {
   return shown.name == path && shown.dots == std::vector{version.dot} &&
          shown.version == version.version && !version.version.copy;
 }
-
-}  // namespace
 
 void Replica::renew(std::uint64_t incarnation) {
   actor_.incarnation = incarnation;
@@ -39,6 +35,7 @@ void Replica::load(Loaded loaded) {
   std::vector<Path> doubtful;
   std::vector<std::uint64_t> contents;
   index_.for_each_id([&](Index::Id id) {
+    note_rules(index_.path(id));
     if (const auto plain = index_.plain(id); plain && plain->only_seen) {
       load(id, *plain);
       if (plain->kind == Kind::file) {

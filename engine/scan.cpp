@@ -28,6 +28,14 @@ Duration writing_pause(std::uint64_t size) {
   return std::min<Duration>(writing_pause_min + pause, retry_longest);
 }
 
+Scan::Scan(Replica& replica, const BrakeOptions& brake)
+    : replica_(replica), brake_(replica, brake) {
+  for (const Path& directory : replica_.take_rules()) {
+    rules_awaited_[directory] = false;  // all is listed anyway
+    list(directory, false);
+  }
+}
+
 void Scan::on(Instant now, const Touched& touched) {
   arrived_.insert(touched.arrived.begin(), touched.arrived.end());
   for (const Path& name : touched.names) {
@@ -70,6 +78,9 @@ void Scan::look_later(Instant now, const Path& name) {
 void Scan::touch(const Path& name, std::uint64_t bytes) {
   if (!path_problem(name) && !held_up_.contains(name)) {
     queue_.try_emplace(name, bytes);
+    if (name_of(name) == ignore_file) {
+      rule_files_.insert(name);
+    }
   }
 }
 
@@ -85,7 +96,10 @@ void Scan::on(Instant now, const Listed& listed) {
     listing_.erase(asked);
   }
   if (!listed.items) {
+    rules_awaited_.erase(listed.directory);
     if (listed.items.error().code == ErrorCode::not_found && !listed.directory.empty()) {
+      replica_.set_rules(listed.directory, "");
+      replica_.note_ignored_in(listed.directory, false);
       touch(listed.directory);
     } else {
       problems_.try_emplace(listed.directory,
@@ -98,6 +112,8 @@ void Scan::on(Instant now, const Listed& listed) {
   }
   problems_.erase(listed.directory);
   list_again_.erase(listed.directory);
+  take_rules(now, listed);
+  bool any_ignored = false;
   std::set<std::string> special;
   for (const auto& [listing, plain] : compare(listed)) {
     const Listing& item = *listing;
@@ -110,6 +126,10 @@ void Scan::on(Instant now, const Listed& listed) {
     if (!none_missing &&
         (brake_.has(path) || absent_.contains(path) || in_flight_.contains(path))) {
       touch(path);  // it is back, just as it was
+    }
+    if (replica_.ignores(path, item.signature.kind == Kind::directory)) {
+      any_ignored = true;
+      continue;
     }
     if (item.special || path_problem(path)) {
       special.insert(item.name);
@@ -142,6 +162,7 @@ void Scan::on(Instant now, const Listed& listed) {
   } else {
     special_[listed.directory] = std::move(special);
   }
+  replica_.note_ignored_in(listed.directory, any_ignored);
 }
 
 /// One walk over the listing and over what is remembered of the directory, both in order: whatever
@@ -202,7 +223,14 @@ void Scan::on(Instant now, const LookDone& done) {
     if (auto again = held_up_.extract(looked.name)) {
       queue_.insert(std::move(again));
     }
+    const bool second = unread_.erase(looked.name) > 0;
+    if (std::holds_alternative<Unstable>(looked.sight) && !second) {
+      unread_.insert(looked.name);
+    }
     take(now, looked);
+    if (!queue_.contains(looked.name)) {
+      rule_files_.erase(looked.name);
+    }
     if (written_meanwhile_.erase(looked.name) > 0) {
       being_written(now, looked.name);
     }
@@ -219,6 +247,16 @@ void Scan::take(Instant now, const Looked& looked) {
     return;
   }
   problems_.erase(name);
+  if (shown != nullptr && shown->signature.is_out_of_sight() &&
+      !std::holds_alternative<Seen>(looked.sight) &&
+      !std::holds_alternative<Unstable>(looked.sight)) {
+    retries_.erase(name);
+    if (was_directory) {
+      touch_below(name);
+    }
+    replica_.observe_absent(name);  // it went while it was ignored: nobody has deleted it
+    return;
+  }
   const Path parent(parent_of(name));
   if (const auto special = special_.find(parent); special != special_.end()) {
     special->second.erase(std::string(name_of(name)));
@@ -226,7 +264,11 @@ void Scan::take(Instant now, const Looked& looked) {
   // Nothing is below what is no directory, also where none was remembered: one that was laid, or
   // made by a user, and never looked at before a crash.
   const bool leads_on = was_directory || shown == nullptr;
-  if (const auto* seen = std::get_if<Seen>(&looked.sight)) {
+  const auto* seen = std::get_if<Seen>(&looked.sight);
+  if (seen != nullptr && replica_.ignores(name, seen->signature.kind == Kind::directory) &&
+      !replica_.doubtful().contains(name)) {
+    seen = nullptr;  // to the others nothing is there
+  } else if (seen != nullptr) {
     if (leads_on && seen->signature.kind != Kind::directory) {
       touch_below(name);
     }
@@ -303,6 +345,9 @@ void Scan::judged(const ConfirmDeletes& verdict) {
 }
 
 void Scan::act_on_absences(Instant now) {
+  if (reading_rules()) {
+    return;  // what is gone may be ignored by now
+  }
   if (quiet()) {
     renamed_.clear();
     std::erase_if(arrived_, [this](const Path& name) { return !retries_.contains(name); });
@@ -340,6 +385,11 @@ std::optional<Seen> Scan::known(const Path& name) const {
   return Seen{shown->signature, shown->version.content, shown->version.target, false};
 }
 
+LookAt Scan::look_at(const Path& name) {
+  in_flight_.insert(name);
+  return {name, known(name), !retries_.contains(name)};
+}
+
 void Scan::next(Instant now, const std::function<bool(const Path&)>& busy,
                 std::vector<Output>& out) {
   for (auto& [name, again] : retries_) {
@@ -362,6 +412,7 @@ void Scan::next(Instant now, const std::function<bool(const Path&)>& busy,
       list("", true);
     }
   }
+  read_rules(busy, out);
   while (!lists_.empty() && listing_.size() < lists_in_flight_max) {
     const auto first = lists_.begin();
     if (listing_.contains(first->first)) {
@@ -371,20 +422,23 @@ void Scan::next(Instant now, const std::function<bool(const Path&)>& busy,
     listing_.insert(*first);
     lists_.erase(first);
   }
-  while (looks_ < looks_in_flight_max && !queue_.empty() && !gathers(now)) {
+  while (!reading_rules() && looks_ < looks_in_flight_max && !queue_.empty() && !gathers(now)) {
     Look look;
     std::uint64_t bytes = 0;
     while (!queue_.empty() && look.names.size() < look_names_max && bytes < look_bytes_max) {
       auto first = queue_.extract(queue_.begin());
       const Path& name = first.key();
+      if (passes_over(name)) {
+        retries_.erase(name);
+        unread_.erase(name);
+        continue;
+      }
       if (in_flight_.contains(name) || busy(name) || busy(replica_.owner(name))) {
         held_up_.insert(std::move(first));
         continue;
       }
-      LookAt at{name, known(name), !retries_.contains(name)};
-      in_flight_.insert(name);
       bytes += first.mapped();
-      look.names.push_back(std::move(at));
+      look.names.push_back(look_at(name));
     }
     if (look.names.empty()) {
       break;
@@ -397,50 +451,6 @@ void Scan::next(Instant now, const std::function<bool(const Path&)>& busy,
   if (!held && brake_.holding()) {
     out.push_back(Note{Note::Level::warn, brake_.problem()->message});
   }
-}
-
-std::uint64_t Scan::skipped() const {
-  std::uint64_t count = 0;
-  for (const auto& [directory, names] : special_) {
-    count += names.size();
-  }
-  return count;
-}
-
-std::vector<Problem> Scan::problems() const {
-  std::vector<Problem> list;
-  for (const auto& [path, problem] : problems_) {
-    list.push_back(problem);
-  }
-  if (auto held = brake_.problem()) {
-    list.push_back(std::move(*held));
-  }
-  return list;
-}
-
-std::optional<Instant> Scan::wake_at() const {
-  std::optional<Instant> earliest;
-  const auto sooner = [&earliest](Instant when) {
-    earliest = earliest ? std::min(*earliest, when) : when;
-  };
-  if (!queue_.empty() && !listing_.empty() && looks_ < looks_in_flight_max) {
-    sooner(gather_until_);
-  }
-  for (const auto& [name, again] : retries_) {
-    sooner(again.at);
-  }
-  for (const auto& [directory, again] : list_again_) {
-    sooner(again.when.at);
-  }
-  if (const auto wake = brake_.wake_at()) {
-    sooner(*wake);
-  }
-  for (const auto& [name, since] : absent_) {
-    if (!queue_.contains(name) && !held_up_.contains(name) && !in_flight_.contains(name)) {
-      sooner(since + absence_wait);
-    }
-  }
-  return earliest;
 }
 
 }  // namespace p2psync::engine

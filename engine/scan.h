@@ -40,8 +40,7 @@ inline constexpr Duration fresh_wait = std::chrono::milliseconds(50);
 
 class Scan {
  public:
-  explicit Scan(Replica& replica, const BrakeOptions& brake = {})
-      : replica_(replica), brake_(replica, brake) {}
+  explicit Scan(Replica& replica, const BrakeOptions& brake = {});
 
   void touch(const Path& name, std::uint64_t bytes = unlisted_bytes);
   /// As the watcher tells.
@@ -53,6 +52,10 @@ class Scan {
   void list(const Path& directory, bool deep);
   void on(Instant now, const Listed& listed);
   void on(Instant now, const LookDone& done);
+  /// The rules of what is ignored are being read: nothing else is looked at, told or laid.
+  [[nodiscard]] bool reading_rules() const {
+    return !rule_files_.empty() || !rules_awaited_.empty() || replica_.any_rules();
+  }
   /// An apply is over: what it kept from being looked at can be.
   void apply_ended() { queue_.merge(held_up_); }
   /// `busy(name)`: an apply is at work there.
@@ -63,10 +66,12 @@ class Scan {
     return in_flight_.contains(name) || absent_.contains(name) || queue_.contains(name) ||
            held_up_.contains(name) || brake_.has(name);
   }
-  /// Nothing asked for is outstanding. Retries of files that keep changing and of directories that
-  /// cannot be read do not count, but without the root nothing has been read.
+  /// Nothing asked for is outstanding. What changed too recently to be read counts until its second
+  /// look; further retries, of files that keep changing, and those of directories that cannot be
+  /// read do not, but without the root nothing has been read.
   [[nodiscard]] bool idle() const {
-    return quiet() && absent_.empty() && !brake_.gathering() && !list_again_.contains("");
+    return quiet() && unread_.empty() && absent_.empty() && !brake_.gathering() &&
+           !list_again_.contains("");
   }
   /// What was judged is what is held just now.
   void judged(const ConfirmDeletes& verdict);
@@ -89,6 +94,10 @@ class Scan {
   void take(Instant now, const Looked& looked);
   void take_seen(Instant now, const Path& name, const Seen& seen);
   void touch_below(const Path& directory);
+  [[nodiscard]] bool passes_over(const Path& name);
+  void take_rules(Instant now, const Listed& listed);
+  void read_rules(const std::function<bool(const Path&)>& busy, std::vector<Output>& out);
+  [[nodiscard]] LookAt look_at(const Path& name);  ///< which is in flight from here on
   struct Compared {
     const Listing* listing;
     std::optional<Signature> plain;  ///< of what the name shows, if that is a plain item
@@ -121,6 +130,7 @@ class Scan {
   std::map<Path, ListAgain> list_again_;  ///< could not be read
   std::map<Path, Instant, PathLess> absent_;
   std::map<Path, Retry> retries_;
+  std::set<Path> unread_;  ///< to be looked at for the second time
   /// Files that are written to and were not closed; not to be looked at before. No harm if one is
   /// forgotten: it is looked at sooner.
   std::map<Path, Instant> open_;
@@ -131,6 +141,12 @@ class Scan {
   std::set<Path> arrived_;
   std::map<Path, std::set<std::string>> special_;  ///< by directory
   std::map<Path, Problem> problems_;
+  /// Files of rules that are to be looked at, or are: before anything else is.
+  std::set<Path> rule_files_;
+  /// Directories whose rules come with their next listing; true: all below is listed if they differ
+  /// from those before.
+  std::map<Path, bool> rules_awaited_;
+  std::map<Path, Problem> rule_problems_;  ///< by directory
 };
 
 }  // namespace p2psync::engine

@@ -6,6 +6,8 @@
 #include <set>
 #include <variant>
 
+#include "engine/ignore.h"
+#include "storage/content.h"
 #include "storage/hash.h"
 #include "storage/manifest.h"
 
@@ -266,6 +268,29 @@ std::vector<engine::Looked> look_all(Fs& fs, const engine::Look& request) {
   return answers;
 }
 
+namespace {
+
+/// Without its bytes if they cannot be had: too many, or not to be read.
+engine::Rules read_rules(Fs& fs, const std::string& path) {
+  const auto file = fs.open_read(path);
+  const auto stat = file ? (*file)->stat() : std::unexpected(file.error());
+  if (!stat || stat->signature.size > engine::ignore_bytes_max) {
+    return {};
+  }
+  engine::Rules rules;
+  std::vector<std::uint8_t> bytes(stat->signature.size);
+  const auto count = (*file)->read(0, bytes);
+  if (!count) {
+    return {};
+  }
+  bytes.resize(*count);
+  rules.content = name_of(bytes, fs.chunk_sizes);
+  rules.text.assign(bytes.begin(), bytes.end());
+  return rules;
+}
+
+}  // namespace
+
 engine::Listed list(Fs& fs, const engine::List& request) {
   const bool root = request.directory.empty();
   if (const auto problem = root ? std::nullopt : engine::path_problem(request.directory)) {
@@ -279,12 +304,17 @@ engine::Listed list(Fs& fs, const engine::List& request) {
   }
   std::vector<engine::Listing> listing;
   listing.reserve(items->size());
+  std::optional<engine::Rules> rules;
   for (DirItem& item : *items) {
+    if (item.name == engine::ignore_file && !item.stat.special &&
+        item.stat.signature.kind == Kind::file) {
+      rules = read_rules(fs, engine::child_of(request.directory, item.name));
+    }
     if (!root || item.name != engine::own_directory) {
       listing.push_back({std::move(item.name), item.stat.special, item.stat.signature});
     }
   }
-  return {request.directory, std::move(listing)};
+  return {request.directory, std::move(listing), std::move(rules)};
 }
 
 Result<engine::Seen> see(Fs& fs, std::string_view path) {

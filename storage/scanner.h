@@ -35,7 +35,7 @@ inline constexpr std::size_t single_syncs_max = 8;
 /// fails, those names have the error for an answer.
 [[nodiscard]] std::vector<engine::Looked> look_all(Fs& fs, const engine::Look& request);
 
-/// The items of a directory ("" is the root), in name order.
+/// The items of a directory ("" is the root), in name order, and the rules that stand in it.
 [[nodiscard]] engine::Listed list(Fs& fs, const engine::List& request);
 
 /// What stands at a name, also below `.p2psync`. not_found: nothing; busy: it changes while it is

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/ignore.h"
 #include "engine/node.h"
 
 namespace p2psync::engine {
@@ -169,7 +170,13 @@ class Pair {
         items.push_back({std::string(name_of(name)), false, seen.signature});
       }
     }
-    answer(id, Listed{list.directory, std::move(items)});
+    std::optional<Rules> rules;
+    if (const auto file = host.disk.find(child_of(list.directory, ignore_file));
+        file != host.disk.end()) {
+      const Bytes& bytes = host.contents[file->second.content];
+      rules = {file->second.content, {bytes->begin(), bytes->end()}};
+    }
+    answer(id, Listed{list.directory, std::move(items), std::move(rules)});
   }
   void perform(NodeId id, Host& host, const Look& look) {
     LookDone done;

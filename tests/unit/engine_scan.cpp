@@ -48,6 +48,32 @@ TEST_CASE("scan: what changed within the clock's grain is read again, whatever s
   CHECK(pair.run_until([&] { return pair.tree(2) == pair.tree(1); }));
 }
 
+TEST_CASE("scan: what changed too recently to be read is waited for once") {
+  Replica replica(alone(), {});
+  Scan scan(replica);
+  Instant now{};
+  const auto look = [&](const Sight& sight) {
+    std::vector<Output> out;
+    scan.next(now, [](const Path&) { return false; }, out);
+    REQUIRE(out.size() == 1);
+    const LookAt at = std::get<Look>(out[0]).names.at(0);
+    scan.on(now, LookDone{{{"f", sight}}});
+    scan.next(now, [](const Path&) { return false; }, out);
+    return at.patient;
+  };
+  scan.on(now, Touched{{"f"}});
+  CHECK(look(Unstable{}));
+  CHECK(!scan.idle());
+  now = *scan.wake_at();
+  SUBCASE("it is at rest") {
+    CHECK(!look(a_file()));
+  }
+  SUBCASE("it goes on and on") {
+    CHECK(!look(Unstable{}));
+  }
+  CHECK(scan.idle());
+}
+
 TEST_CASE("scan: what is to be proven is looked at when the clock has gone on") {
   Replica replica(alone(), {});
   Scan scan(replica);

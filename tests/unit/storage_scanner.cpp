@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
+#include "engine/ignore.h"
 #include "storage/content.h"
 #include "storage/hash.h"
 #include "storage/staging.h"
@@ -71,6 +72,32 @@ TEST_CASE("scanner: a file, a link, a directory and what is none of them") {
   CHECK(std::holds_alternative<engine::Absent>(look(*folder.fs, {"none", {}}).sight));
   CHECK(std::holds_alternative<engine::Absent>(look(*folder.fs, {"f/below", {}}).sight));
   CHECK(std::holds_alternative<engine::Absent>(look(*folder.fs, {"l/below", {}}).sight));
+}
+
+TEST_CASE("scanner: a listing brings the rules that stand in the directory") {
+  const Folder folder;
+  folder.write("f", "1");
+  CHECK(!list(*folder.fs, {""}).rules.has_value());
+  REQUIRE(folder.fs->make_directory("d", 0755));
+  folder.write("d/.p2pignore", "*.log\n");
+  const auto rules = list(*folder.fs, {"d"}).rules;
+  REQUIRE(rules.has_value());
+  CHECK(rules->text == "*.log\n");
+  const engine::Looked looked = look(*folder.fs, {"d/.p2pignore", std::nullopt});
+  REQUIRE(std::holds_alternative<Seen>(looked.sight));
+  CHECK(rules->content == std::get<Seen>(looked.sight).content);
+  CHECK(!list(*folder.fs, {""}).rules.has_value());
+
+  folder.write("d/.p2pignore", std::string(engine::ignore_bytes_max, '#'));
+  CHECK(list(*folder.fs, {"d"}).rules->text.size() == engine::ignore_bytes_max);
+  folder.write("d/.p2pignore", std::string(engine::ignore_bytes_max + 1, '#'));
+  CHECK(list(*folder.fs, {"d"}).rules->content == engine::Hash{});
+  REQUIRE(folder.fs->unlink("d/.p2pignore"));
+  REQUIRE(folder.fs->make_directory("d/.p2pignore", 0755));
+  CHECK(!list(*folder.fs, {"d"}).rules.has_value());
+  REQUIRE(folder.fs->remove_directory("d/.p2pignore"));
+  REQUIRE(folder.fs->make_symlink("../f", "d/.p2pignore"));
+  CHECK(!list(*folder.fs, {"d"}).rules.has_value());
 }
 
 TEST_CASE("scanner: the program's own directory is neither looked at nor listed") {
