@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "apps/p2psync/recorded.h"
-#include "apps/p2psync/status_document.h"
+#include "apps/p2psync/version_document.h"
+#include "apps/p2psync/whereabouts.h"
 #include "engine/history.h"
-#include "storage/versions.h"
 
 namespace p2psync::app {
 namespace {
@@ -18,30 +18,6 @@ using engine::Version;
 
 Json error(const std::string& text) {
   return Json::Object{{"error", text}};
-}
-
-Json time_of(std::int64_t ns) {
-  return time_text(std::chrono::system_clock::time_point(
-      std::chrono::floor<std::chrono::system_clock::duration>(std::chrono::nanoseconds(ns))));
-}
-
-std::string_view kind_name(engine::Kind kind) {
-  switch (kind) {
-    case engine::Kind::file: return "file";
-    case engine::Kind::directory: return "directory";
-    case engine::Kind::symlink: return "symlink";
-  }
-  return "file";
-}
-
-std::string_view state_name(PastVersion::State state) {
-  switch (state) {
-    case PastVersion::State::current: return "current";
-    case PastVersion::State::copy: return "copy";
-    case PastVersion::State::kept: return "kept";
-    case PastVersion::State::deleted: return "deleted";
-  }
-  return "kept";
 }
 
 Json written_by(const Version& version) {
@@ -66,49 +42,6 @@ Json conflicts(const Json& request, const Answering& to) {
     told.emplace_back(std::move(one));
   }
   return Json::Object{{"conflicts", std::move(told)}, {"more", copies.size() == page_max}};
-}
-
-std::optional<std::int64_t> left_at(const PastVersion& version) {
-  const std::int64_t at =
-      version.state == PastVersion::State::kept ? storage::left_at(version.id) : 0;
-  return at > 0 ? std::optional(at) : std::nullopt;
-}
-
-Json version_document(const PastVersion& past, const engine::History& history,
-                      const Config& config) {
-  const bool deleted = past.state == PastVersion::State::deleted;
-  std::optional<std::int64_t> time;
-  std::optional<std::int64_t> left;
-  if (deleted) {  // nobody notes when; what was kept then tells
-    for (const PastVersion& other : history.versions) {
-      time = time ? time : left_at(other);
-    }
-  } else {
-    left = left_at(past);
-    time = past.version.kind == engine::Kind::directory ? std::nullopt
-                                                        : std::optional(past.version.mtime);
-  }
-  const std::string node = !deleted               ? past.version.label
-                           : past.deleted_by != 0 ? config.name_of(past.deleted_by)
-                                                  : std::string();
-  Json::Object out{{"id", past.id.empty() ? Json() : Json(past.id)},
-                   {"node", node.empty() ? Json() : Json(node)},
-                   {"time", time ? time_of(*time) : Json()},
-                   {"size", past.version.size},
-                   {"mode", deleted ? Json() : Json(fmt::format("{:04o}", past.version.mode))},
-                   {"state", state_name(past.state)}};
-  if (!deleted) {
-    out.emplace_back("kind", kind_name(past.version.kind));
-    out.emplace_back("time_ns", time ? Json(*time) : Json());
-    out.emplace_back("here", past.here);
-  }
-  if (!past.name.empty()) {
-    add_path(out, "name", past.name);
-  }
-  if (left) {
-    out.emplace_back("replaced", time_of(*left));
-  }
-  return out;
 }
 
 Json log(const Json& request, const Answering& to) {
@@ -137,8 +70,20 @@ Json log(const Json& request, const Answering& to) {
   return Json::Object{{"log", std::move(document)}};
 }
 
+/// What is written anew at a path that is ignored nobody would lay.
+std::optional<Json> refused_if_ignored(const std::string& path, const Answering& to) {
+  const engine::Replica& replica = to.node.replica();
+  if (!replica.ignores(path, replica.record(path))) {
+    return std::nullopt;
+  }
+  return error(fmt::format("{} is ignored: see p2psync check-ignore", path));
+}
+
 Json resolve(const Json& request, const Answering& to) {
   std::string path = path_in(request, "path");
+  if (auto refused = refused_if_ignored(path, to)) {
+    return std::move(*refused);
+  }
   auto keep = engine::name_to_keep(to.node.replica(), path, path_in(request, "keep"));
   if (!keep) {
     return error(keep.error());
@@ -151,6 +96,9 @@ Json resolve(const Json& request, const Answering& to) {
 
 Json restore(const Json& request, const Answering& to) {
   std::string path = path_in(request, "path");
+  if (auto refused = refused_if_ignored(path, to)) {
+    return std::move(*refused);
+  }
   auto version = engine::version_to_restore(to.node.replica(), path, request["version"].text());
   if (!version) {
     return error(version.error());
@@ -163,7 +111,8 @@ Json recorded(const Json& request, const Answering& to) {
   const engine::Replica& replica = to.node.replica();
   Json::Array told;
   if (const std::string path = path_in(request, "path"); !path.empty()) {
-    if (const engine::Shown* shown = replica.shown(path)) {
+    if (const engine::Shown* shown = replica.shown(path);
+        shown != nullptr && !shown->signature.is_out_of_sight()) {
       told.push_back(recorded_document({shown->name, seen_of(*shown)}));
     }
     return Json::Object{{"recorded", std::move(told)}, {"more", false}};
@@ -176,7 +125,9 @@ Json recorded(const Json& request, const Answering& to) {
       return true;
     }
     for (const engine::Shown& shown : record.shown) {
-      told.push_back(recorded_document({shown.name, seen_of(shown)}));
+      if (!shown.signature.is_out_of_sight()) {
+        told.push_back(recorded_document({shown.name, seen_of(shown)}));
+      }
     }
     last = path;
     return ++paths < page_max;
@@ -186,16 +137,30 @@ Json recorded(const Json& request, const Answering& to) {
   return page;
 }
 
+Json check_ignore(const Json& request, const Answering& to) {
+  const engine::Replica& replica = to.node.replica();
+  const std::string path = path_in(request, "path");
+  const bool directory = request["directory"].boolean();
+  Json::Object document;
+  add_path(document, "path", path);
+  document.emplace_back("ignored", replica.ignores(path, directory));
+  document.emplace_back("by", rule_document(replica, path, directory));
+  return Json::Object{{"check_ignore", std::move(document)}};
+}
+
 }  // namespace
 
 Json answer(const Json& request, const Answering& to) {
   static constexpr std::array<std::pair<std::string_view, Json (*)(const Json&, const Answering&)>,
-                              5>
-      commands{{{"conflicts", conflicts},
+                              8>
+      commands{{{"check-ignore", check_ignore},
+                {"conflicts", conflicts},
+                {"explain", explain},
                 {"log", log},
                 {"resolve", resolve},
                 {"restore", restore},
-                {"recorded", recorded}}};
+                {"recorded", recorded},
+                {"wait", wait}}};
   for (const auto& [name, run] : commands) {
     if (request["command"].text() == name) {
       return run(request, to);

@@ -9,6 +9,7 @@
 #include "apps/p2psync/control_socket.h"
 #include "apps/p2psync/key_id.h"
 #include "engine/path.h"
+#include "storage/posix_fs.h"
 
 namespace p2psync::app {
 namespace {
@@ -62,12 +63,10 @@ std::optional<Config> load(const ConfigOptions& options, KeyUse key) {
   return std::move(*config);
 }
 
-void add_path_argument(CLI::App& command, std::string& path) {
-  command.add_option("PATH", path, "relative to the synchronised directory")
-      ->required()
-      ->type_name("")
-      ->transform(CLI::Validator(
-          [](std::string& given) -> std::string {
+namespace {
+
+CLI::Validator synchronised_path() {
+  return {[](std::string& given) -> std::string {
             while (given.starts_with("./")) {
               given.erase(0, 2);
             }
@@ -79,7 +78,30 @@ void add_path_argument(CLI::App& command, std::string& path) {
                                          *problem)
                            : std::string();
           },
-          ""));
+          ""};
+}
+
+}  // namespace
+
+void add_path_argument(CLI::App& command, std::string& path) {
+  command.add_option("PATH", path, "relative to the synchronised directory")
+      ->required()
+      ->type_name("")
+      ->transform(synchronised_path());
+}
+
+void add_path_arguments(CLI::App& command, std::vector<std::string>& paths) {
+  command
+      .add_option("PATH", paths, "relative to the synchronised directory; none: all that is in it")
+      ->type_name("")
+      ->transform(synchronised_path());
+}
+
+std::optional<bool> stands_as_directory(const std::string& folder, const std::string& path) {
+  const auto fs = storage::PosixFs::open(folder);
+  const auto stat = fs ? (*fs)->stat(path) : std::unexpected(fs.error());
+  return stat ? std::optional(!stat->special && stat->signature.kind == engine::Kind::directory)
+              : std::nullopt;
 }
 
 int fail(const std::string& text, bool json) {
@@ -96,8 +118,9 @@ int fail_unanswered(const std::string& folder, const Error& error, bool json) {
               json);
 }
 
-std::optional<Json> ask_or_fail(const std::string& folder, const Json& request, bool json) {
-  auto answer = ask_node(folder, request, answer_limit);
+std::optional<Json> ask_or_fail(const std::string& folder, const Json& request, bool json,
+                                std::chrono::milliseconds more) {
+  auto answer = ask_node(folder, request, answer_limit + more);
   if (!answer) {
     fail_unanswered(folder, answer.error(), json);
     return std::nullopt;

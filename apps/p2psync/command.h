@@ -5,6 +5,7 @@
 // runs and whose result is the exit code. What goes to stdout is what was asked for, the rest to
 // stderr.
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <expected>
 #include <functional>
 #include <string>
@@ -23,10 +24,13 @@ using Action = std::function<int()>;
 void describe_run(CLI::App& app, Action& action);
 void describe_status(CLI::App& app, Action& action);
 void describe_conflicts(CLI::App& app, Action& action);
+void describe_explain(CLI::App& app, Action& action);
+void describe_wait(CLI::App& app, Action& action);
 void describe_resolve(CLI::App& app, Action& action);
 void describe_log(CLI::App& app, Action& action);
 void describe_restore(CLI::App& app, Action& action);
 void describe_verify(CLI::App& app, Action& action);
+void describe_check_ignore(CLI::App& app, Action& action);
 void describe_confirm_deletes(CLI::App& app, Action& action);
 void describe_check(CLI::App& app, Action& action);
 void describe_keygen(CLI::App& app, Action& action);
@@ -47,13 +51,20 @@ enum class KeyUse : std::uint8_t { judge, ignore };
 /// PATH, relative to the folder: "./" before it and "/" behind it go; anything else that no
 /// synchronised path can be is a wrong command line.
 void add_path_argument(CLI::App& command, std::string& path);
+/// Any number of them.
+void add_path_arguments(CLI::App& command, std::vector<std::string>& paths);
+
+/// Whether what stands there is a directory; nothing: nothing stands there, or it cannot be told.
+[[nodiscard]] std::optional<bool> stands_as_directory(const std::string& folder,
+                                                      const std::string& path);
 
 /// "p2psync: ..." on stderr, and exit_failed; with `json` also {"error": "..."} on stdout.
 int fail(const std::string& text, bool json = false);
 /// That ask_node() got no answer.
 int fail_unanswered(const std::string& folder, const Error& error, bool json);
 /// What the running node answers; where none runs or it refuses, that has been told by fail().
+/// `more`: beyond the usual time, for a request that waits.
 [[nodiscard]] std::optional<Json> ask_or_fail(const std::string& folder, const Json& request,
-                                              bool json);
+                                              bool json, std::chrono::milliseconds more = {});
 
 }  // namespace p2psync::app

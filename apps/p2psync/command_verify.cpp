@@ -160,7 +160,9 @@ class StoppedNode final : public Records {
   explicit StoppedNode(const engine::Index& index) {
     index.for_each("", "", [this](const engine::Path&, const engine::Record& record) {
       for (const engine::Shown& shown : record.shown) {
-        names_.push_back({shown.name, seen_of(shown)});
+        if (!shown.signature.is_out_of_sight()) {
+          names_.push_back({shown.name, seen_of(shown)});
+        }
       }
       return true;
     });

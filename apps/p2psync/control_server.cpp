@@ -32,6 +32,12 @@ bool hung_up(asio::local::stream_protocol::socket& socket) {
   return ::recv(socket.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
+std::chrono::nanoseconds limit_in(const Json& request) {
+  const std::chrono::duration<double> limit(std::clamp(
+      request["wait_s"].number(), 0.0, static_cast<double>(ControlServer::wait_max.count())));
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(limit);
+}
+
 }  // namespace
 
 ControlServer::ControlServer(asio::io_context& context, Handler handler)
@@ -130,16 +136,16 @@ asio::awaitable<Json> ControlServer::answer(Json request, Socket* asker) {
   if (command == "resolve" || command == "restore") {
     co_return co_await act(std::move(request), asker);
   }
+  if (command == "wait") {
+    co_return co_await wait(std::move(request), asker);
+  }
   if (command != "status") {
     co_return handler_.answer(request);
   }
   Json::Object response;
-  if (const Json& wait = request["wait_s"]; !wait.is_null()) {
-    const auto limit = std::chrono::duration<double>(
-        std::clamp(wait.number(), 0.0, static_cast<double>(wait_max.count())));
+  if (!request["wait_s"].is_null()) {
     handler_.look();
-    const bool settled = co_await wait_until(
-        handler_.settled, std::chrono::duration_cast<std::chrono::nanoseconds>(limit), asker);
+    const bool settled = co_await wait_until(handler_.settled, limit_in(request), asker);
     response.emplace_back("settled", settled);
   }
   response.emplace_back("status", handler_.status());
@@ -159,6 +165,27 @@ asio::awaitable<Json> ControlServer::act(Json request, Socket* asker) {
     told.emplace_back("laid_out", laid);
     response = told;
   }
+  co_return response;
+}
+
+/// Until what stands on the disk just now is held by as many as somebody asks for.
+asio::awaitable<Json> ControlServer::wait(Json request, Socket* asker) {
+  const auto deadline = std::chrono::steady_clock::now() + limit_in(request);
+  handler_.look();
+  const bool looked = co_await wait_until(handler_.looked, limit_in(request), asker);
+  Json told = handler_.answer(request);
+  if (looked && told["error"].is_null()) {
+    Json::Object from_now_on = request.members();
+    from_now_on.emplace_back("until", told["until"]);
+    request = from_now_on;
+    const auto done = [&] {
+      told = handler_.answer(request);
+      return told["done"].boolean() || !told["error"].is_null();
+    };
+    co_await wait_until(done, deadline - std::chrono::steady_clock::now(), asker);
+  }
+  Json::Object response = told.members();
+  response.emplace_back("looked", looked);
   co_return response;
 }
 

@@ -56,6 +56,7 @@ class ControlServer {
   asio::awaitable<void> serve(Socket socket);
   asio::awaitable<Json> answer(Json request, Socket* asker);
   asio::awaitable<Json> act(Json request, Socket* asker);
+  asio::awaitable<Json> wait(Json request, Socket* asker);
   /// False: the limit, a stop, or the asker's going came first.
   asio::awaitable<bool> wait_until(std::function<bool()> done, std::chrono::nanoseconds limit,
                                    Socket* asker);

@@ -19,10 +19,13 @@ int main(int argc, char** argv) {
     describe_run(app, action);
     describe_status(app, action);
     describe_conflicts(app, action);
+    describe_explain(app, action);
+    describe_wait(app, action);
     describe_resolve(app, action);
     describe_log(app, action);
     describe_restore(app, action);
     describe_verify(app, action);
+    describe_check_ignore(app, action);
     describe_confirm_deletes(app, action);
     describe_check(app, action);
     describe_keygen(app, action);

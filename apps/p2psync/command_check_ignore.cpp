@@ -1,0 +1,62 @@
+// p2psync check-ignore: whether a path is ignored, and which rule says so.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "apps/p2psync/command.h"
+#include "apps/p2psync/table.h"
+
+namespace p2psync::app {
+namespace {
+
+struct Options {
+  ConfigOptions config;
+  std::string path;
+  bool directory = false;
+  bool json = false;
+};
+
+int check_ignore(const Options& options, const std::string& folder) {
+  Json::Object request{
+      {"command", "check-ignore"},
+      {"directory", stands_as_directory(folder, options.path).value_or(options.directory)}};
+  add_path(request, "path", options.path);
+  const auto answer = ask_or_fail(folder, request, options.json);
+  if (!answer) {
+    return exit_failed;
+  }
+  const Json& told = (*answer)["check_ignore"];
+  const bool ignored = told["ignored"].boolean();
+  const Json& rule = told["by"];
+  if (options.json) {
+    fmt::print("{}\n", told.dump(true));
+  } else if (rule.is_null()) {
+    fmt::print("no rule is about {}\n", printable(options.path));
+  } else {
+    fmt::print("{}:{}: {}\n", printable(rule["file"].text()), rule["line"].integer(),
+               printable(rule["rule"].text()));
+  }
+  return ignored ? exit_done : exit_failed;
+}
+
+}  // namespace
+
+void describe_check_ignore(CLI::App& app, Action& action) {
+  CLI::App* command = app.add_subcommand(
+      "check-ignore",
+      "Tells which rule of which .p2pignore decides about a path; exit 0: it is ignored, 1: not");
+  const auto options = std::make_shared<Options>();
+  add_config_options(*command, options->config);
+  add_path_argument(*command, options->path);
+  command->add_flag("--directory", options->directory,
+                    "where nothing stands at PATH: judge it as a directory");
+  command->add_flag("--json", options->json, "one JSON document on stdout");
+  command->callback([options, &action] {
+    action = [options] {
+      const auto config = load(options->config, KeyUse::ignore);
+      return config ? check_ignore(*options, config->folder) : exit_wrong;
+    };
+  });
+}
+
+}  // namespace p2psync::app
