@@ -72,9 +72,9 @@ bool Replica::set_rules(const Path& directory, std::string_view text) {
           hidden.emplace_back(path, shown);
         }
       }
-      mark_dirty(path);  // what it needed is needed no longer
-    } else if (!is_laid(path, record)) {
-      mark_dirty(path);
+    }
+    if (!is_laid(path, record)) {
+      mark_dirty(path);  // it is to be laid from now on, or needs nothing any more
     }
     return true;
   });

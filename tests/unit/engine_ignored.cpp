@@ -127,6 +127,25 @@ TEST_CASE("ignored: a conflict copy is with its original") {
   CHECK(pair.host(1).node->record(copy) == nullptr);
 }
 
+TEST_CASE("ignored: there is an end to rules") {
+  NodeOptions options;
+  options.self = 1;
+  options.members = {{1, "alpha"}};
+  Replica replica(options, {});
+  const std::string most(ignore_bytes_max, 'x');
+  std::size_t directories = 0;
+  for (; replica.has_room_for_rules(std::to_string(directories), most.size()); ++directories) {
+    REQUIRE(directories < 100);
+    CHECK(replica.set_rules(std::to_string(directories), most));
+  }
+  CHECK(directories == ignore_total_max / ignore_bytes_max);
+  CHECK(!replica.has_room_for_rules("", 1));
+  CHECK(replica.has_room_for_rules("0", most.size()));  // in place of its own
+  CHECK(replica.set_rules("0", "x"));
+  CHECK(replica.has_room_for_rules("", most.size() - 1));
+  CHECK(!replica.has_room_for_rules("", most.size()));
+}
+
 TEST_CASE("ignored: rules are read before anything else is looked at") {
   NodeOptions options;
   options.self = 1;
