@@ -90,9 +90,6 @@ std::optional<History> history(const Replica& replica, const Path& path) {
 }
 
 VersionVector events_at(const Replica& replica, const Path& path) {
-  if (path.empty()) {
-    return replica.knowledge();
-  }
   VersionVector events = replica.record(path).entry.context;
   replica.index().for_each(path + "/", path + std::string(1, '\0'),
                            [&](const Path&, const Record& record) {

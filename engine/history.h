@@ -52,8 +52,7 @@ struct History {
 /// Nothing: this node has never heard of the path, or has forgotten it.
 [[nodiscard]] std::optional<History> history(const Replica& replica, const Path& path);
 
-/// Everything that was ever done to the path and to what is below it ("": to all), as far as this
-/// node knows.
+/// Everything that was ever done to the path and to what is below it, as far as this node knows.
 [[nodiscard]] VersionVector events_at(const Replica& replica, const Path& path);
 
 /// The name whose version `keep` means: the node that wrote it, or that name itself. The error is

@@ -11,8 +11,8 @@ namespace p2psync::app {
 [[nodiscard]] Json rule_document(const engine::Replica& replica, const std::string& path,
                                  bool directory);
 
-/// {"explain": {"path", "ignored_by", "shown", "why", "versions": [as of log, and "held_by",
-/// "lacking": [{"node", "why"}]]}}. "why": what keeps this disk from showing what it should; null
+/// {"explain": {"path", "ignored_by", "why", "versions": [as of log, and "held_by", "lacking":
+/// [{"node", "why"}]]}}. "why": what keeps this disk from showing what it should; null
 /// if nothing does.
 [[nodiscard]] Json explain(const Json& request, const Answering& to);
 
