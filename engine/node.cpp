@@ -29,7 +29,7 @@ class Node::Impl {
         replica_(options_, std::move(loaded)),
         reconciler_(replica_),
         scan_(replica_, options_.brake),
-        transfer_(options_.self, options_.chunk_max, options_.seed),
+        transfer_(options_.self, options_.chunk_max, options_.seed, options_.fetches_max),
         gossip_(options_, replica_),
         next_collect_(now) {
     for (const MemberName& member : options_.members) {

@@ -30,6 +30,12 @@ struct BrakeOptions {
   std::size_t files_min = 10;
 };
 
+/// Contents that a node fetches at a time: of one chunk, and of more.
+struct FetchesMax {
+  std::size_t small = 512;
+  std::size_t large = 4;
+};
+
 struct NodeOptions {
   std::string cluster;
   std::string version;
@@ -38,11 +44,12 @@ struct NodeOptions {
   Duration gossip_interval = std::chrono::seconds(1);
   std::size_t push_peers = push_peers_max;  ///< told of a change at once; 0: by ticks alone
   std::uint32_t chunk_max = block_bytes;    ///< larger contents have a manifest
-  std::uint64_t seed = 0;                   ///< for the choice of peers and for jitter
-  std::uint64_t incarnation = 1;            ///< 64 random bits, not all 0, new at every start
-  std::uint64_t index_epoch = 0;            ///< when the index was made, ms since 1970
-  bool fresh_index = false;   ///< the index was made at this start: files found are imports
-  bool keep_versions = true;  ///< [versions] keep is not "0"
+  FetchesMax fetches_max;
+  std::uint64_t seed = 0;         ///< for the choice of peers and for jitter
+  std::uint64_t incarnation = 1;  ///< 64 random bits, not all 0, new at every start
+  std::uint64_t index_epoch = 0;  ///< when the index was made, ms since 1970
+  bool fresh_index = false;       ///< the index was made at this start: files found are imports
+  bool keep_versions = true;      ///< [versions] keep is not "0"
   BrakeOptions brake;
   /// Records that may lie unpacked between two steps: what is in use comes again soon.
   std::size_t unpacked_max = 8192;

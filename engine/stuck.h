@@ -6,7 +6,7 @@
 // not. So only what is asked for after the pause (`full_pause`) counts, and a full disk is shown as
 // such without coming and going.
 //
-// A value. Bounded by the contents in progress (fetches_max) and those that await their next turn.
+// A value. Bounded by the contents in progress (FetchesMax) and those that await their next turn.
 #include <functional>
 #include <map>
 #include <string>

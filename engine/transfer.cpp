@@ -47,7 +47,7 @@ void Transfer::add(const Need& need, const Path& path) {
   Want* const want = &place->second;
   if (fresh) {
     want->need = need;
-    want->key = {rank_of(need.size), ++last_turn_};
+    want->key = {need.size > chunk_max_, 0, rank_of(need.size), ++last_turn_};
     want->left = need.size;
     pending_bytes_ += need.size;
     waiting_.emplace_hint(waiting_.end(), want->key, want);
@@ -279,17 +279,16 @@ void Transfer::next(Instant now, const Likely& likely, const Bases& bases,
     return;
   }
   paused_until_ = {};
-  while (!held_ && !waiting_.empty()) {
-    Want& want = *waiting_.begin()->second;
-    const std::size_t room = large_active_ < large_fetches_max ? fetches_max : fetches_max - 1;
-    if (active_.size() >= room || (large(want) && large_active_ >= large_fetches_max)) {
-      break;  // all that follow are as large
-    }
-    waiting_.erase(waiting_.begin());
-    open(want, bases, out);
-  }
+  look_through(now, likely);
   for (const auto& [key, want] : troubled_) {
     std::erase_if(want->fetch->lacking, [now](const auto& item) { return item.second <= now; });
+  }
+  if (!held_) {
+    open_waiting(now, false, bases, out);
+    // Large ones begin when no small one waits that was not tried yet.
+    if (waiting_.empty() || waiting_.begin()->first.large || waiting_.begin()->first.round > 0) {
+      open_waiting(now, true, bases, out);
+    }
   }
   for (auto place = asking_.begin(); place != asking_.end();) {
     if (held_ || outstanding_ >= outstanding_max || !any_open()) {

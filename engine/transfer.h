@@ -16,6 +16,11 @@
 // A peer that says it has not got a content is not asked again for a while. Bounds: what is asked
 // of each peer and not answered (window.h), contents in progress, bytes in memory. What a silent
 // peer was asked for is asked for elsewhere after a while, soon if nothing else is left to do.
+//
+// A content that nobody here can send, as its node died while others heard of it, gives its place
+// up for one that was not tried yet, and is tried again behind all others, or when a peer that may
+// have it comes up or has grown.
+#include <array>
 #include <bit>
 #include <functional>
 #include <map>
@@ -26,6 +31,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/node.h"
 #include "engine/output.h"
 #include "engine/pieces.h"
 #include "engine/reconcile.h"
@@ -35,13 +41,17 @@
 
 namespace p2psync::engine {
 
-inline constexpr std::size_t fetches_max = 512;      ///< contents in progress
-inline constexpr std::size_t large_fetches_max = 4;  ///< of those, with more than one chunk
 /// Bytes asked for, or here and not yet written: what a node may have to hold in memory.
 inline constexpr std::uint64_t outstanding_max = 16 * 1024 * 1024;
 /// What fellows are told of the chunks that have come waits so long for more.
 inline constexpr Duration have_interval = std::chrono::milliseconds(50);
 inline constexpr std::size_t have_ranges_max = 16 * 1024;  ///< in one message
+/// Contents that nobody could send are tried again in turns; opening a large one reads what is here
+/// of it.
+inline constexpr Duration turn_small = std::chrono::seconds(10);
+inline constexpr Duration turn_large = std::chrono::minutes(10);
+/// So often those that wait for a peer to have them are looked through, if any has grown.
+inline constexpr Duration look_through_interval = std::chrono::seconds(2);
 
 class Transfer {
  public:
@@ -51,9 +61,11 @@ class Transfer {
 
   /// Contents of at most `chunk_max` bytes are one chunk.
   /// `secret`: of this node, for hash tables.
-  Transfer(NodeId self, std::uint32_t chunk_max, std::uint64_t secret)
+  Transfer(NodeId self, std::uint32_t chunk_max, std::uint64_t secret,
+           const FetchesMax& fetches_max = {})
       : self_(self),
         chunk_max_(chunk_max),
+        fetches_max_(fetches_max),
         wants_(0, SecretHash{secret}),
         needs_(0, SecretHash{secret}),
         at_disk_(0, SecretHash{secret}) {}
@@ -65,7 +77,10 @@ class Transfer {
   /// these are.
   [[nodiscard]] std::vector<Path> abandon(const Hash& content);
 
-  void peer_up(NodeId peer) { peers_[peer]; }
+  void peer_up(NodeId peer) {
+    peers_[peer];
+    any_grew_ = true;
+  }
   void peer_down(NodeId peer);
   /// The peer may have more now than when it said it had not.
   void peer_grew(NodeId peer);
@@ -117,8 +132,10 @@ class Transfer {
   /// Small contents pass large ones. Those of one chunk and about one size come as they were asked
   /// for, which is in path order: what stands together is read, written and laid together.
   struct Key {
-    std::uint64_t rank = 0;  ///< of its size, see rank_of()
-    std::uint64_t turn = 0;  ///< each has its own
+    bool large = false;
+    std::uint32_t round = 0;  ///< so often nobody could send it
+    std::uint64_t rank = 0;   ///< of its size, see rank_of()
+    std::uint64_t turn = 0;   ///< each has its own
     auto operator<=>(const Key&) const = default;
   };
   enum class Stage : std::uint8_t { waiting, opening, naming, fetching, finishing };
@@ -160,12 +177,21 @@ class Transfer {
     std::optional<std::size_t> piece;  ///< nothing: the manifest
     Instant since;
   };
-  /// Of one chunk: within a factor of 16. All others come behind.
+  /// Of one chunk: within a factor of 16.
   [[nodiscard]] std::uint64_t rank_of(std::uint64_t size) const {
-    return size > chunk_max_ ? 64 + size : static_cast<std::uint64_t>(std::bit_width(size)) / 4;
+    return size > chunk_max_ ? size : static_cast<std::uint64_t>(std::bit_width(size)) / 4;
   }
-  [[nodiscard]] bool large(const Want& want) const { return want.need.size > chunk_max_; }
+  [[nodiscard]] static bool large(const Want& want) { return want.key.large; }
   void add(const Need& need, const Path& path);
+  void set_round(Want& want, std::uint32_t round);
+  void open_waiting(Instant now, bool large, const Bases& bases, std::vector<Output>& out);
+  [[nodiscard]] bool has_room(bool large) const;
+  /// For one of this round. False: all in progress can go on, or have their turn.
+  bool make_room(Instant now, bool large, std::uint32_t round);
+  [[nodiscard]] bool is_stuck(const Want& want) const;
+  void step_back(Want& want, std::uint32_t round);
+  void look_through(Instant now, const Likely& likely);
+  [[nodiscard]] bool any_waits_again() const;
   void open(Want& want, const Bases& bases, std::vector<Output>& out);
   /// From the beginning, with what is on the disk by then.
   void begin_anew(Want& want);
@@ -211,7 +237,11 @@ class Transfer {
 
   NodeId self_;
   std::uint32_t chunk_max_;
+  FetchesMax fetches_max_;
   std::uint64_t last_turn_ = 0;
+  bool any_grew_ = false;  ///< a peer: what waits for one may have come within reach
+  Instant look_through_at_{};
+  std::array<Instant, 2> turn_ends_{};  ///< of the small and the large that were tried before
   std::unordered_map<Hash, Want, SecretHash> wants_;
   std::map<Key, Want*> waiting_;   ///< exactly those of that stage
   std::map<Key, Want*> active_;    ///< exactly the others

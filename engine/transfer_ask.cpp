@@ -156,6 +156,9 @@ std::optional<Instant> Transfer::wake_at() const {
     sooner(paused_until_);
     return earliest;  // whoever lacks what, nothing is asked for before
   }
+  if (any_grew_ && any_waits_again()) {
+    sooner(look_through_at_);
+  }
   for (const auto& [key, want] : troubled_) {
     if (want->wants_asking()) {
       for (const auto& [peer, until] : want->fetch->lacking) {
@@ -174,6 +177,7 @@ void Transfer::avoid(Want& want, NodeId peer, Instant until) {
 }
 
 void Transfer::peer_grew(NodeId peer) {
+  any_grew_ = true;
   for (const auto& [key, want] : troubled_) {
     want->fetch->lacking.erase(peer);
     want->fetch->denied.erase(peer);

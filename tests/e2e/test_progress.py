@@ -99,3 +99,29 @@ def fill_and_free(world, place):
     check(two.read("dir/big") == big, "dir/big has other bytes")
     status = two.status()
     check(status["state"] == "in_sync" and not status["errors"], f"with room again: {status}")
+
+
+def test_what_a_dead_node_told_of_and_nobody_has_holds_up_nobody_elses_files(world):
+    cluster = world.cluster(3)
+    one, two, three = cluster.nodes
+    cluster.settings["P2PSYNC_TRANSFER_UPLOAD_LIMIT"] = "64KiB"
+    one.start()
+    del cluster.settings["P2PSYNC_TRANSFER_UPLOAD_LIMIT"]
+    cluster.start(two, three)
+    cluster.agree()
+    # More of both kinds than are fetched at a time (engine/node.h, FetchesMax).
+    for number in range(700):
+        one.write(f"small/{number}", os.urandom(30_000))
+    for number in range(6):
+        one.write(f"large/{number}", os.urandom(MIB))
+    known = lambda node: node.status()["pending"]["files"] > 600
+    until(lambda: known(two) and known(three), "both to know of most files")
+    one.kill()
+
+    two.write("small of two", "x")
+    two.write("large of two", os.urandom(3 * MIB))
+    until(lambda: three.exists("small of two"), "a small file that is there, behind many that are not")
+    until(lambda: three.exists("large of two"), "a large file that is there, behind some that are not")
+    check(known(two) and known(three), "the files of the dead node came from nowhere")
+    one.start()
+    cluster.agree()

@@ -107,6 +107,9 @@ void Host::start() {
   options.index_epoch = index_.epoch;
   options.fresh_index = !index_.scanned;
   options.chunk_max = chunk_sizes.max;
+  if (traits_.id % 2 == 0) {
+    options.fetches_max = {2, 1};  // so that contents wait for one another
+  }
   options.brake = {traits_.max_delete, 2};
   options.unpacked_max = traits_.id % 3;  // nearly all records are packed after every step
   node_ = std::make_unique<Node>(std::move(options), std::move(*loaded), world_.now());

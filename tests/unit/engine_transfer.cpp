@@ -3,6 +3,9 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <map>
+
 using namespace p2psync::engine;
 
 namespace {
@@ -46,6 +49,92 @@ TEST_CASE("transfer: a content that nobody can send keeps no other from being as
   CHECK(second[0].content == need(2, 2).content);
 }
 
+namespace {
+
+/// Contents 1 to 4 of a member that is away, two of them waiting; peer 2 has what `here` says.
+struct Away {
+  explicit Away(std::uint64_t size) : size(size) {
+    transfer.peer_up(2);
+    for (std::uint8_t id = 1; id <= 4; ++id) {
+      transfer.set_needs("away " + std::to_string(id), {need(id, size)});
+    }
+  }
+  /// What was asked for, each time until nothing more is; none of it is there but what is `here`.
+  std::vector<int> tried(Instant now) {
+    std::vector<int> ids;
+    for (bool any = true; any;) {
+      any = false;
+      std::vector<Output> out = std::exchange(made, {});
+      transfer.next(
+          now, [this](NodeId, const Need& need) { return here == need.content.bytes[0]; },
+          [](const Need&, const Path&) { return std::vector<Base>(); }, out);
+      for (const Output& output : out) {
+        if (const auto* open = std::get_if<OpenStage>(&output)) {
+          any = true;
+          std::ignore = transfer.on(
+              now, StageOpened{open->content, StageState::incomplete, {}, {}, {}, {}}, made);
+        } else if (const auto* send = std::get_if<Send>(&output)) {
+          any = true;
+          const Get& get = std::get<Get>(send->message);
+          ids.push_back(get.content.bytes[0]);
+          const bool has = here == get.content.bytes[0] && !get.manifest_against;
+          REQUIRE(transfer.on_block(
+              now, 2,
+              {get.request, has ? std::make_shared<std::vector<std::uint8_t>>(size) : nullptr},
+              made));
+        }
+      }
+    }
+    return ids;
+  }
+
+  std::uint64_t size;
+  std::optional<int> here;
+  std::vector<Output> made;
+  Transfer transfer{1, 100, 7, FetchesMax{2, 2}};
+};
+
+}  // namespace
+
+TEST_CASE("transfer: many that nobody can send keep no place from what was not tried yet") {
+  for (const std::uint64_t size : {10U, 1000U}) {
+    CAPTURE(size);
+    Away away(size);
+    CHECK(away.tried({}) == std::vector<int>{1, 2, 3, 4});
+    CHECK(away.tried({}).empty());
+    away.transfer.set_needs("here", {need(5, size)});
+    CHECK(away.tried({}) == std::vector<int>{5});
+    CHECK(away.transfer.pending_files() == 5);
+  }
+}
+
+TEST_CASE("transfer: those that nobody could send take turns") {
+  Away away(10);
+  std::ignore = away.tried({});
+  std::map<int, int> times;
+  for (Instant now{}; now < Instant{} + 4 * turn_small; now += std::chrono::seconds(1)) {
+    for (const int id : away.tried(now)) {
+      ++times[id];
+    }
+  }
+  REQUIRE(times.size() == 4);
+  for (const auto& [id, count] : times) {
+    CHECK(count > 2);
+    CHECK(count < 20);  // not one after the other as quickly as may be
+  }
+}
+
+TEST_CASE("transfer: what waits for a turn is asked for as soon as a peer is known to have it") {
+  Away away(10);
+  REQUIRE(away.tried({}).back() == 4);
+  const Instant later = Instant{} + look_through_interval;
+  std::ignore = away.tried(later);
+  away.here = 1;
+  away.transfer.peer_grew(2);
+  REQUIRE(away.transfer.wake_at() <= later + look_through_interval);
+  CHECK(std::ranges::count(away.tried(later + look_through_interval), 1) == 1);
+}
+
 TEST_CASE("transfer: while it is held nothing is asked for, and what was comes in") {
   Transfer transfer(1, block_bytes, 7);
   transfer.peer_up(2);
@@ -74,7 +163,7 @@ TEST_CASE("transfer: says what is on its way, large before small, and then what 
   transfer.set_needs("small", {need(1, 10)});
   transfer.set_needs("two paths", {need(2, large)});
   transfer.set_needs("one of two paths", {need(2, large)});
-  for (std::uint8_t id = 3; id < 3 + large_fetches_max; ++id) {
+  for (std::uint8_t id = 3; id < 3 + FetchesMax{}.large; ++id) {
     transfer.set_needs("waits " + std::to_string(id), {need(id, large + id)});
   }
   std::vector<Output> out = next(transfer);
