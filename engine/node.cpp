@@ -273,6 +273,11 @@ void Node::Impl::staged(const Hash& content, bool complete, const Transfer::Outc
 /// What was on its way and has turned up here (a user copied it, it was displaced) need not come.
 void Node::Impl::use_appeared() {
   for (const Hash& content : replica_.take_appeared()) {
+    Version version;
+    version.content = content;
+    if (transfer_.needed_by(content) == nullptr || !replica_.available(version)) {
+      continue;  // it was here for a moment of this step: what comes is still needed
+    }
     for (const Path& path : transfer_.abandon(content)) {
       reconciler_.content_changed(path);
     }

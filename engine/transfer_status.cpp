@@ -25,7 +25,7 @@ std::vector<Incoming> Transfer::incoming() const {
 
 const Path* Transfer::needed_by(const Hash& content) const {
   const Want* want = find(content);
-  return want == nullptr ? nullptr : &*want->paths.begin();
+  return want == nullptr || want->paths.empty() ? nullptr : &*want->paths.begin();
 }
 
 }  // namespace p2psync::engine
