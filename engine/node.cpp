@@ -154,7 +154,6 @@ class Node::Impl {
     if (stuck_.refused(now, content, error) && path != nullptr) {
       out_.push_back(Note{Note::Level::warn, *path + ": " + told(error)});
     }
-    transfer_.pause(now + full_pause);
   }
   void take_back_lost();
   void drop_leftovers();

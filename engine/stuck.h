@@ -17,7 +17,7 @@
 
 namespace p2psync::engine {
 
-/// Nothing is asked for so long after the disk refused something.
+/// What the disk refused is not asked for so long, or nothing is (transfer.h).
 inline constexpr Duration full_pause = std::chrono::seconds(5);
 
 /// What a person is told of an error of the disk: for a full one, also what happens next.

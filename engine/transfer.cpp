@@ -83,6 +83,7 @@ void Transfer::drop(Want& want) {
     outstanding_ -= want.fetch->outstanding;
     swarms_.erase(key);
     troubled_.erase(key);
+    refused_.erase(key);
     asking_.erase(key);
   }
   pending_bytes_ -= want.left;
@@ -213,12 +214,16 @@ void Transfer::open(Want& want, const Bases& bases, std::vector<Output>& out) {
     return;
   }
   ++large_active_;
-  want.stage = Stage::opening;
-  want.fetch->bases = bases(want.need, *want.paths.begin());
-  to_disk(OpenStage{content, size, want.fetch->bases, nullptr, {}}, out);
+  open_stage(want, bases, out);
 }
 
-void Transfer::begin_anew(Want& want) {
+void Transfer::open_stage(Want& want, const Bases& bases, std::vector<Output>& out) {
+  want.stage = Stage::opening;
+  want.fetch->bases = bases(want.need, *want.paths.begin());
+  to_disk(OpenStage{want.need.content, want.need.size, want.fetch->bases, nullptr, {}}, out);
+}
+
+Transfer::Want& Transfer::begin_anew(Want& want) {
   const Need need = want.need;
   const std::set<Path> paths = std::move(want.paths);
   auto fetch = std::make_unique<Fetch>();
@@ -234,6 +239,7 @@ void Transfer::begin_anew(Want& want) {
   if (troubled) {
     troubled_[fresh.key] = &fresh;
   }
+  return fresh;
 }
 
 void Transfer::set_pieces(Want& want, std::span<const Chunk> chunks,
@@ -280,6 +286,7 @@ void Transfer::next(Instant now, const Likely& likely, const Bases& bases,
   }
   paused_until_ = {};
   look_through(now, likely);
+  try_refused(now, bases, out);
   for (const auto& [key, want] : troubled_) {
     std::erase_if(want->fetch->lacking, [now](const auto& item) { return item.second <= now; });
   }
@@ -394,7 +401,7 @@ Transfer::Outcome Transfer::on(Instant now, StageOpened opened, std::vector<Outp
   Want& want = *wanted;
   Fetch& fetch = *want.fetch;
   switch (opened.state) {
-    case StageState::failed: begin_anew(want); break;
+    case StageState::failed: refused(now, want); break;
     case StageState::complete: return complete(want, 0, out);
     case StageState::mismatch:
       for (const NodeId peer : std::exchange(fetch.named_by, {})) {
@@ -443,7 +450,9 @@ Transfer::Outcome Transfer::on(Instant now, const StageWritten& written, std::ve
   }
   const auto server = fetch.writing.find(written.offset);
   if (server == fetch.writing.end()) {
-    if (written.state != StageState::incomplete) {
+    if (written.state == StageState::failed) {
+      refused(now, want);
+    } else if (written.state == StageState::mismatch) {
       begin_anew(want);
     }
     return outcome;  // of an earlier attempt
@@ -471,7 +480,7 @@ Transfer::Outcome Transfer::on(Instant now, const StageWritten& written, std::ve
       to_ask(want);
       want.stage = Stage::fetching;
       break;
-    case StageState::failed: begin_anew(want);
+    case StageState::failed: refused(now, want);
   }
   return outcome;
 }

@@ -17,6 +17,10 @@
 // of each peer and not answered (window.h), contents in progress, bytes in memory. What a silent
 // peer was asked for is asked for elsewhere after a while, soon if nothing else is left to do.
 //
+// A large content that the disk refuses, most likely since there is no room for it, waits by itself
+// and is tried again; when a small one is refused the disk is full, and nothing is asked for for a
+// while.
+//
 // A content that nobody here can send, as its node died while others heard of it, gives its place
 // up for one that was not tried yet, and is tried again behind all others, or when a peer that may
 // have it comes up or has grown.
@@ -117,8 +121,6 @@ class Transfer {
   [[nodiscard]] std::uint64_t pending_bytes() const { return pending_bytes_; }
   [[nodiscard]] std::uint64_t pending_files() const { return wants_.size(); }
   [[nodiscard]] std::optional<Instant> wake_at() const;
-  /// Disk full: nothing is asked for until then.
-  void pause(Instant until) { paused_until_ = until; }
   /// While what has come waits to be laid: nothing more is asked for.
   void hold(bool held) { held_ = held; }
   /// What was needed for contents that are here now.
@@ -138,7 +140,7 @@ class Transfer {
     std::uint64_t turn = 0;   ///< each has its own
     auto operator<=>(const Key&) const = default;
   };
-  enum class Stage : std::uint8_t { waiting, opening, naming, fetching, finishing };
+  enum class Stage : std::uint8_t { waiting, refused, opening, naming, fetching, finishing };
   /// What there is to know of a content once its turn has come. While a large tree comes in, nearly
   /// all wait.
   struct Fetch {
@@ -158,6 +160,7 @@ class Transfer {
     std::map<NodeId, Instant> lacking;        ///< who is not asked again, until when
     std::set<NodeId> served_by;               ///< who had what it was not known to have
     std::set<NodeId> denied;                  ///< who said that it has not got it
+    Instant again_at;                         ///< the disk refused it: not before
   };
   struct Want {
     Need need;
@@ -194,7 +197,11 @@ class Transfer {
   [[nodiscard]] bool any_waits_again() const;
   void open(Want& want, const Bases& bases, std::vector<Output>& out);
   /// From the beginning, with what is on the disk by then.
-  void begin_anew(Want& want);
+  Want& begin_anew(Want& want);
+  /// By the disk.
+  void refused(Instant now, Want& want);
+  void try_refused(Instant now, const Bases& bases, std::vector<Output>& out);
+  void open_stage(Want& want, const Bases& bases, std::vector<Output>& out);
   void set_pieces(Want& want, std::span<const Chunk> chunks, const std::vector<bool>& there);
   void written(Want& want, std::size_t piece);
   void on_manifest(Want& want, NodeId peer, const Bytes& bytes, std::vector<Output>& out);
@@ -248,6 +255,7 @@ class Transfer {
   std::map<Key, Want*> asking_;    ///< at least those with something to ask for
   std::map<Key, Want*> troubled_;  ///< somebody is, or was, not to be asked
   std::map<Key, Want*> swarms_;    ///< exactly those of several pieces
+  std::map<Key, Want*> refused_;   ///< exactly those of that stage
   std::size_t large_active_ = 0;
   std::unordered_map<Path, std::vector<Hash>, SecretHash> needs_;
   std::map<NodeId, Window> peers_;
@@ -258,7 +266,7 @@ class Transfer {
   std::unordered_map<Hash, AtDisk, SecretHash> at_disk_;
   std::vector<Hash> orphaned_;  ///< no path needed them a moment ago; another may by now
   std::vector<Hash> unwanted_;
-  Instant paused_until_{};
+  Instant paused_until_{};  ///< the disk is full
   bool held_ = false;
   std::optional<Instant> check_at_;  ///< whether any answer is late
 };

@@ -156,6 +156,9 @@ std::optional<Instant> Transfer::wake_at() const {
     sooner(paused_until_);
     return earliest;  // whoever lacks what, nothing is asked for before
   }
+  for (const auto& [key, want] : refused_) {
+    sooner(want->fetch->again_at);
+  }
   if (any_grew_ && any_waits_again()) {
     sooner(look_through_at_);
   }

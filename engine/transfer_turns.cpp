@@ -1,6 +1,7 @@
 // The part of transfer that says which contents are in progress, and which wait.
 #include <algorithm>
 
+#include "engine/stuck.h"
 #include "engine/transfer.h"
 
 namespace p2psync::engine {
@@ -32,12 +33,17 @@ bool Transfer::make_room(Instant now, bool large, std::uint32_t round) {
     return false;
   }
   std::vector<Want*> stuck;
-  for (const auto& [key, want] : troubled_) {
-    if (key.large == large && is_stuck(*want)) {
+  const auto look_at = [&](Want* want) {
+    if (large == want->key.large && (round > 0 || stuck.empty()) && is_stuck(*want)) {
       stuck.push_back(want);
-      if (round == 0) {
-        break;
-      }
+    }
+  };
+  for (const auto& [key, want] : refused_) {
+    look_at(want);
+  }
+  for (const auto& [key, want] : troubled_) {
+    if (!refused_.contains(key)) {
+      look_at(want);
     }
   }
   for (Want* want : stuck) {
@@ -49,8 +55,11 @@ bool Transfer::make_room(Instant now, bool large, std::uint32_t round) {
   return !stuck.empty();
 }
 
-/// Nothing of it is on its way, and whoever is here was asked and has it not.
+/// The disk refuses it; or nothing of it is on its way, and all who are here were asked in vain.
 bool Transfer::is_stuck(const Want& want) const {
+  if (want.stage == Stage::refused) {
+    return true;
+  }
   return (want.stage == Stage::naming || want.stage == Stage::fetching) &&
          want.fetch->asked.empty() && want.fetch->writing.empty() && !peers_.empty() &&
          std::ranges::all_of(
@@ -71,6 +80,32 @@ void Transfer::set_round(Want& want, std::uint32_t round) {
   waiting_.erase(want.key);
   want.key.round = round;
   waiting_.emplace(want.key, &want);
+}
+
+void Transfer::refused(Instant now, Want& want) {
+  Want& fresh = begin_anew(want);
+  if (!large(fresh)) {
+    paused_until_ = now + full_pause;
+    return;
+  }
+  fresh.fetch->again_at = now + full_pause;
+  fresh.stage = Stage::refused;
+  waiting_.erase(fresh.key);
+  active_.emplace(fresh.key, &fresh);
+  refused_.emplace(fresh.key, &fresh);
+  ++large_active_;
+}
+
+void Transfer::try_refused(Instant now, const Bases& bases, std::vector<Output>& out) {
+  for (auto place = refused_.begin(); place != refused_.end();) {
+    Want& want = *place->second;
+    if (want.fetch->again_at > now) {
+      ++place;
+    } else {
+      place = refused_.erase(place);
+      open_stage(want, bases, out);
+    }
+  }
 }
 
 /// Is there any among the waiting that was tried before?

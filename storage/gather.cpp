@@ -176,6 +176,20 @@ class Copying {
   std::deque<std::unique_ptr<Batch>> at_work_;
 };
 
+/// All of it that has to be written, as far as is known before anything is read.
+std::uint64_t bytes_to_write(const Manifest& manifest,
+                             const std::vector<std::pair<std::uint64_t, std::uint64_t>>& extents,
+                             const ChunkSizes& sizes) {
+  std::uint64_t bytes = 0;
+  for (const engine::Chunk& chunk : manifest) {
+    bytes += is_zeros(chunk, sizes) ? 0 : chunk.length;
+  }
+  for (const auto& [begin, end] : extents) {
+    bytes -= std::min(bytes, end - begin);
+  }
+  return bytes;
+}
+
 Result<std::unique_ptr<File>> open_unfinished(Fs& fs, const engine::Hash& content) {
   const std::string path = unfinished_path(content);
   auto file = fs.open_write(path);
@@ -196,6 +210,12 @@ Result<std::vector<bool>> gather(Fs& fs, const engine::OpenStage& request,
   const auto extents = (*file)->data_extents();
   if (!extents) {
     return std::unexpected(extents.error());
+  }
+  // What is too large for the disk is not begun: it would take all the room that others need.
+  if (auto left = Reserve(fs).leave(unfinished_path(request.content),
+                                    bytes_to_write(manifest, *extents, fs.chunk_sizes));
+      !left) {
+    return std::unexpected(left.error());
   }
   if (auto resized = (*file)->resize(request.size); !resized) {
     return std::unexpected(resized.error());

@@ -9,7 +9,7 @@
 namespace p2psync::storage {
 
 /// Makes the unfinished file, of full length, and have all chunks that can be had here; says which
-/// those are.
+/// those are. no_space, and nothing is read or written, where all that it lacks has no room.
 [[nodiscard]] Result<std::vector<bool>> gather(Fs& fs, const engine::OpenStage& request,
                                                const Manifest& manifest);
 

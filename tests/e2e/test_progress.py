@@ -53,14 +53,18 @@ def test_status_says_how_far_each_file_is_and_how_long_the_rest_takes(world):
 
 
 def test_a_full_disk_is_said_stops_no_deletion_and_is_left_behind_once_there_is_room(world):
+    on_a_small_disk(world, 32, fill_and_free)
+
+
+def on_a_small_disk(world, mebibytes, act):
     need(("mount", "mount"))
     place = world.directory("small disk")
     try:
-        tool("mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", place)
+        tool("mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", place)
     except Failure as failure:
         raise Unable(f"no tmpfs here: {failure}")
     try:
-        fill_and_free(world, place)
+        act(world, place)
     finally:
         for node in world.clusters[0].nodes if world.clusters else []:
             if node.process:
@@ -99,6 +103,31 @@ def fill_and_free(world, place):
     check(two.read("dir/big") == big, "dir/big has other bytes")
     status = two.status()
     check(status["state"] == "in_sync" and not status["errors"], f"with room again: {status}")
+
+
+def test_a_file_that_one_disk_has_no_room_for_takes_none_and_holds_up_no_other(world):
+    on_a_small_disk(world, 48, too_large_for_one)
+
+
+def too_large_for_one(world, place):
+    cluster = world.cluster(3, folders={"node2": os.path.join(place, "folder")})
+    one, two, three = cluster.nodes
+    cluster.start()
+    cluster.agree()
+    one.write("too large", os.urandom(MIB) * 60)
+    refused = lambda: [e for e in two.status()["errors"] if e["path"] == "too large"]
+    until(refused, "node2 to say that there is no room")
+    until(lambda: three.exists("too large"), "it to come to the node that has room")
+    free = os.statvfs(place)
+    check(free.f_bavail * free.f_frsize > 40 * MIB, "what cannot be had whole takes the room all the same")
+    for number in range(8):
+        one.write(f"large {number}", os.urandom(MIB))
+        one.write(f"small {number}", "x")
+    until(lambda: all(two.exists(f"{size} {n}") for size in ("large", "small") for n in range(8)), "all others")
+    check(refused() and not two.exists("too large"), "it is said no more, and is not there")
+    os.unlink(three.path("too large"))
+    cluster.agree()
+    check(not two.status()["errors"], f"after its deletion: {two.status()}")
 
 
 def test_what_a_dead_node_told_of_and_nobody_has_holds_up_nobody_elses_files(world):

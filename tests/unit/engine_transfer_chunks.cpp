@@ -3,6 +3,7 @@
 
 #include <numeric>
 
+#include "engine/stuck.h"
 #include "engine/transfer.h"
 
 using namespace p2psync::engine;
@@ -214,13 +215,51 @@ TEST_CASE("transfer: a failed disk begins anew with what is there by then") {
   fetch.block(gets[0], bytes(100));
   std::ignore = fetch.written(100, StageState::failed);
   fetch.made.clear();
-  const auto out = fetch.next();
+  CHECK(fetch.next().empty());
+  CHECK(fetch.transfer.wake_at() == start + full_pause);
+  const auto out = fetch.next(start + full_pause);
   REQUIRE(out.size() == 1);
   CHECK(std::holds_alternative<OpenStage>(out[0]));
+  CHECK(fetch.next(start + full_pause).empty());
   CHECK(fetch.transfer.pending_bytes() == 300);
   // An answer to what was asked for before is nothing to anybody.
   CHECK(!fetch.transfer.on_block(start, gets[1].first, {gets[1].second.request, bytes(100)},
                                  fetch.made));
+}
+
+TEST_CASE("transfer: a content that is too large for the disk holds up no other") {
+  Fetch fetch;
+  std::ignore = fetch.next();
+  std::ignore = fetch.opened(
+      {{}, StageState::failed, {}, {}, {}, p2psync::Error{p2psync::ErrorCode::no_space}});
+  Need other;
+  other.content.bytes[0] = 2;
+  other.size = 100;
+  fetch.transfer.set_needs("small", {other});
+  CHECK(fetch.gets().size() == 1);
+  for (other.content.bytes[0] = 3; other.content.bytes[0] <= 2 + FetchesMax{}.large;
+       ++other.content.bytes[0]) {  // with it, one more than there are places
+    other.size = 1000;
+    fetch.transfer.set_needs("large " + std::to_string(other.content.bytes[0]), {other});
+  }
+  CHECK(fetch.next().size() == FetchesMax{}.large);
+}
+
+TEST_CASE("transfer: when a small content is refused the disk is full, and nothing is asked for") {
+  Fetch fetch;
+  fetch.transfer.set_needs(path, {});
+  fetch.need.content.bytes[0] = 2;
+  fetch.need.size = 100;
+  std::ignore = fetch.next();
+  fetch.transfer.set_needs("small", {fetch.need});
+  const auto gets = fetch.gets();
+  REQUIRE(gets.size() == 1);
+  fetch.block(gets[0], bytes(100));
+  std::ignore = fetch.written(0, StageState::failed);
+  fetch.made.clear();
+  CHECK(fetch.next().empty());
+  CHECK(fetch.transfer.wake_at() == start + full_pause);
+  CHECK(fetch.gets(start + full_pause).size() == 1);
 }
 
 TEST_CASE("transfer: a chunk that stands in several places is asked for once") {

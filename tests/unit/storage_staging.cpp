@@ -8,94 +8,19 @@
 
 #include "storage/hash.h"
 #include "storage/manifest.h"
-#include "storage_folder.h"
-#include "storage_spy_fs.h"
+#include "storage_staged.h"
 
 using namespace p2psync;
 using namespace p2psync::storage;
 using engine::block_bytes;
 using engine::StageState;
+using tests::Begun;
+using tests::count;
 using tests::Folder;
+using tests::Made;
+using tests::small;
 using tests::SpyFs;
-
-namespace {
-
-constexpr ChunkSizes small{1024, 2048, 8192};
-
-struct Made {
-  explicit Made(std::size_t size, std::uint32_t state = 12345) : bytes(size, '\0') {
-    for (char& byte : bytes) {
-      state = state * 1664525 + 1013904223;
-      byte = static_cast<char>(state >> 24U);
-    }
-    cut();
-  }
-  explicit Made(std::string text) : bytes(std::move(text)) { cut(); }
-  void cut() {
-    for (auto rest = tests::bytes_of(bytes); !rest.empty();) {
-      const auto chunk =
-          rest.first(bytes.size() <= small.max ? rest.size() : first_chunk(rest, small));
-      chunks.push_back({static_cast<std::uint32_t>(chunk.size()), sha256(chunk)});
-      rest = rest.subspan(chunk.size());
-    }
-    hash = storage::name_of(tests::bytes_of(bytes), small);
-  }
-  [[nodiscard]] engine::WriteBlock chunk(std::size_t index, bool last = false) const {
-    std::size_t offset = 0;
-    for (std::size_t i = 0; i < index; ++i) {
-      offset += chunks[i].length;
-    }
-    const std::string part = bytes.substr(offset, chunks[index].length);
-    return {hash,
-            bytes.size(),
-            offset,
-            chunks[index].hash,
-            std::make_shared<const std::vector<std::uint8_t>>(part.begin(), part.end()),
-            last};
-  }
-  [[nodiscard]] engine::OpenStage opening(const Manifest& base = {}) const {
-    return {hash,
-            bytes.size(),
-            {},
-            std::make_shared<const std::vector<std::uint8_t>>(difference(base, chunks))};
-  }
-
-  std::string bytes;
-  Manifest chunks;
-  engine::Hash hash;
-};
-
-struct Stage : Folder {
-  Stage() {
-    fs->chunk_sizes = small;
-    REQUIRE(prepare_state(*fs).has_value());
-  }
-  /// Stands in the tree; its manifest was made when it was looked at.
-  [[nodiscard]] engine::Base base(const std::string& name, const Made& content) const {
-    write(name, content.bytes);
-    return {content.hash, content.bytes.size(), name};
-  }
-  [[nodiscard]] bool nothing_left() const { return fs->list(staging_directory)->empty(); }
-  Staging staging{*fs};
-};
-
-/// A content of several chunks, none of them written, on a disk that can refuse.
-struct Begun {
-  Begun() {
-    spy.chunk_sizes = small;
-    REQUIRE(staging.open(content.opening()).state == StageState::incomplete);
-  }
-  Stage stage;
-  SpyFs spy{*stage.fs};
-  Staging staging{spy};
-  const Made content{20'000};
-};
-
-std::size_t count(const std::vector<bool>& there) {
-  return static_cast<std::size_t>(std::ranges::count(there, true));
-}
-
-}  // namespace
+using tests::Stage;
 
 TEST_CASE("staging: the state directories are made once, and only as directories") {
   const Folder folder;
@@ -369,46 +294,6 @@ TEST_CASE("staging: a full disk fails the chunk and keeps the others") {
   CHECK(failed.error->code == ErrorCode::no_space);
   spy.on_write = nullptr;
   CHECK(count(staging.open(content.opening()).there) == 1);
-}
-
-TEST_CASE("staging: contents leave the last part of the disk to what keeps a node going") {
-  Begun begun;
-  auto& [stage, spy, staging, content] = begun;
-  const auto bytes = content.chunk(0).bytes->size();
-  // Of a large disk 16 MiB, of a small one its sixteenth.
-  for (const auto& [all, reserve] :
-       {std::pair{1ULL << 40, 16ULL << 20}, {1ULL << 20, 1ULL << 16}}) {
-    spy.free_space = {all, reserve + bytes - 1};
-    const auto refused = staging.write(content.chunk(0));
-    REQUIRE(refused.error);
-    CHECK(refused.error->code == ErrorCode::no_space);
-    spy.free_space.free_bytes += 1;
-    CHECK(staging.write(content.chunk(0)).state == StageState::incomplete);
-  }
-}
-
-TEST_CASE("staging: the file system is not asked for its room at every write") {
-  Begun begun;
-  auto& [stage, spy, staging, content] = begun;
-  const auto write = [&] { return staging.write(content.chunk(0)).state; };
-  // What may be written unasked is no more than a part of the reserve.
-  constexpr std::uint64_t reserve = 16ULL << 20;
-  spy.free_space = {1ULL << 40, 1ULL << 39};
-  REQUIRE(write() == StageState::incomplete);
-  spy.free_space.free_bytes = 0;
-  std::uint64_t unasked = 0;
-  for (; write() == StageState::incomplete; ++unasked) {
-    REQUIRE(spy.asked_for_room == 1);
-    REQUIRE(unasked < reserve / content.chunk(0).bytes->size());
-  }
-  CHECK(unasked > 100);
-  CHECK(unasked * content.chunk(0).bytes->size() <= reserve / 16);
-  // With little room left each write asks.
-  spy.free_space.free_bytes = 2 * reserve - 1;
-  spy.asked_for_room = 0;
-  REQUIRE(write() == StageState::incomplete);
-  REQUIRE(write() == StageState::incomplete);
-  CHECK(spy.asked_for_room == 2);
 }
 
 TEST_CASE("staging: a chunk outside of its content is refused") {
