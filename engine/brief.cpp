@@ -113,6 +113,7 @@ std::string brief(const Output& output) {
   static constexpr const char* names[] = {"send",       "disconnect",  "persist",   "note",
                                           "look",       "list",        "apply",     "read-block",
                                           "open-stage", "write-block", "drop-stage"};
+  static_assert(std::size(names) == std::variant_size_v<Output>);
   std::string text = names[output.index()];
   if (const auto* send = std::get_if<Send>(&output)) {
     text += ":" + brief(send->message) + ">" + std::to_string(send->peer % 1000);
@@ -141,7 +142,8 @@ std::string brief(const Input& input) {
   static constexpr const char* names[] = {
       "wake",          "peer-up",         "peer-down", "received", "touched",    "rescan",
       "listed",        "looked",          "applied",   "surfaced", "block-read", "stage-opened",
-      "stage-written", "confirm-deletes", "resolve",   "restore"};
+      "stage-written", "confirm-deletes", "resolve",   "restore",  "expired"};
+  static_assert(std::size(names) == std::variant_size_v<Input>);
   std::string text = names[input.index()];
   if (const auto* received = std::get_if<Received>(&input)) {
     text += ":" + brief(received->message) + "<" + std::to_string(received->peer % 1000);
