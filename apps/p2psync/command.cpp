@@ -132,4 +132,19 @@ std::optional<Json> ask_or_fail(const std::string& folder, const Json& request, 
   return std::move(*answer);
 }
 
+std::optional<Json> tell(const std::string& folder, const Json& request, std::string_view key,
+                         bool json, const std::function<void(const Json&)>& show) {
+  const auto answer = ask_or_fail(folder, request, json);
+  if (!answer) {
+    return std::nullopt;
+  }
+  const Json& told = (*answer)[key];
+  if (json) {
+    fmt::print("{}\n", told.dump(true));
+  } else {
+    show(told);
+  }
+  return told;
+}
+
 }  // namespace p2psync::app

@@ -66,5 +66,10 @@ int fail_unanswered(const std::string& folder, const Error& error, bool json);
 /// `more`: beyond the usual time, for a request that waits.
 [[nodiscard]] std::optional<Json> ask_or_fail(const std::string& folder, const Json& request,
                                               bool json, std::chrono::milliseconds more = {});
+/// The whole of a command that only tells: what has the name `key` in that answer goes to stdout,
+/// as JSON or as `show` prints it. Nothing: as above.
+[[nodiscard]] std::optional<Json> tell(const std::string& folder, const Json& request,
+                                       std::string_view key, bool json,
+                                       const std::function<void(const Json&)>& show);
 
 }  // namespace p2psync::app

@@ -21,22 +21,16 @@ int check_ignore(const Options& options, const std::string& folder) {
       {"command", "check-ignore"},
       {"directory", stands_as_directory(folder, options.path).value_or(options.directory)}};
   add_path(request, "path", options.path);
-  const auto answer = ask_or_fail(folder, request, options.json);
-  if (!answer) {
-    return exit_failed;
-  }
-  const Json& told = (*answer)["check_ignore"];
-  const bool ignored = told["ignored"].boolean();
-  const Json& rule = told["by"];
-  if (options.json) {
-    fmt::print("{}\n", told.dump(true));
-  } else if (rule.is_null()) {
-    fmt::print("no rule is about {}\n", printable(options.path));
-  } else {
-    fmt::print("{}:{}: {}\n", printable(rule["file"].text()), rule["line"].integer(),
-               printable(rule["rule"].text()));
-  }
-  return ignored ? exit_done : exit_failed;
+  const auto told = tell(folder, request, "check_ignore", options.json, [&](const Json& answer) {
+    const Json& rule = answer["by"];
+    if (rule.is_null()) {
+      fmt::print("no rule is about {}\n", printable(options.path));
+    } else {
+      fmt::print("{}:{}: {}\n", printable(rule["file"].text()), rule["line"].integer(),
+                 printable(rule["rule"].text()));
+    }
+  });
+  return told && (*told)["ignored"].boolean() ? exit_done : exit_failed;
 }
 
 }  // namespace

@@ -57,16 +57,7 @@ int explain(const Options& options, const std::string& folder) {
   Json::Object request{{"command", "explain"},
                        {"directory", stands_as_directory(folder, options.path).value_or(false)}};
   add_path(request, "path", options.path);
-  const auto answer = ask_or_fail(folder, request, options.json);
-  if (!answer) {
-    return exit_failed;
-  }
-  if (options.json) {
-    fmt::print("{}\n", (*answer)["explain"].dump(true));
-  } else {
-    show((*answer)["explain"]);
-  }
-  return exit_done;
+  return tell(folder, request, "explain", options.json, show) ? exit_done : exit_failed;
 }
 
 }  // namespace

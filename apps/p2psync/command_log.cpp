@@ -66,16 +66,7 @@ void show(const Json& log) {
 int log(const Options& options, const std::string& folder) {
   Json::Object request{{"command", "log"}};
   add_path(request, "path", options.path);
-  const auto answer = ask_or_fail(folder, request, options.json);
-  if (!answer) {
-    return exit_failed;
-  }
-  if (options.json) {
-    fmt::print("{}\n", (*answer)["log"].dump(true));
-  } else {
-    show((*answer)["log"]);
-  }
-  return exit_done;
+  return tell(folder, request, "log", options.json, show) ? exit_done : exit_failed;
 }
 
 }  // namespace
