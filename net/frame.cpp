@@ -27,7 +27,8 @@ std::optional<std::size_t> body_bytes_max(std::uint8_t kind) {
     case FrameKind::block: return block_body_bytes_max;
     case FrameKind::ready: return ready_body_bytes;
     case FrameKind::welcome:
-    case FrameKind::beat: return 0;
+    case FrameKind::beat:
+    case FrameKind::paused: return 0;
   }
   return {};
 }

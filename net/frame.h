@@ -36,6 +36,7 @@ enum class FrameKind : std::uint8_t {
   ready = 32,
   welcome = 33,
   beat = 34,
+  paused = 35,
 };
 
 inline constexpr std::size_t header_bytes = 5;

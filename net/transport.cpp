@@ -94,6 +94,18 @@ Result<void> Transport::Core::start() {
   return {};
 }
 
+void Transport::Core::pause(bool on) {
+  paused_ = on;
+  for (const auto& connection : connections_) {
+    if (on) {
+      connection->close("this node is paused");
+    }
+  }
+  for (const auto& [node, peer] : peers_) {
+    peer.dialer->reconsider();
+  }
+}
+
 void Transport::Core::stop() {
   if (stopped_) {
     return;
@@ -167,7 +179,7 @@ void Transport::Core::hint(NodeId node, const tcp::endpoint& where) {
 
 bool Transport::Core::wanted(NodeId member) const {
   const auto peer = peers_.find(member);
-  return !stopped_ && peer != peers_.end() && peer->second.current == nullptr &&
+  return !stopped_ && !paused_ && peer != peers_.end() && peer->second.current == nullptr &&
          neighbours_->wants(member, [this](NodeId other) { return out_of_reach(other); });
 }
 
@@ -311,6 +323,9 @@ void Transport::disconnect(NodeId peer, std::string reason) {
 }
 void Transport::hint(NodeId peer, const tcp::endpoint& where) {
   core_->hint(peer, where);
+}
+void Transport::pause(bool on) {
+  core_->pause(on);
 }
 void Transport::stop() {
   core_->stop();

@@ -14,6 +14,9 @@
 // it. The first that is ready wins; nothing flaps. `welcome` also tells a client that the server
 // took its certificate, which TLS 1.3 does not.
 //
+// A node that is paused has no connections. To who dials it, it says `paused` after TLS instead of
+// its part of the above, and the other closes.
+//
 // Who has sent nothing for `beat_after` sends an empty `beat`, and who has heard nothing for
 // `silence_max` gives the peer up. So time-outs do not rest on what the engine sends, nor on how
 // fast the other end reads: with a download limit an answer would wait behind all that came before.
@@ -113,6 +116,8 @@ class Transport {
   void disconnect(engine::NodeId peer, std::string reason);
   /// Dials this member here, now and whenever it is lost: for what finds members on the LAN.
   void hint(engine::NodeId peer, const asio::ip::tcp::endpoint& where);
+  /// Closes all connections and has none, whoever dials, until it is called with false.
+  void pause(bool on);
   /// Closes everything. No callback comes any more. Work of the io_context ends by itself.
   void stop();
 

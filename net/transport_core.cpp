@@ -17,6 +17,8 @@ using engine::Priority;
 using Clock = std::chrono::steady_clock;
 using Level = engine::Note::Level;
 
+constexpr const char* is_paused = "it is paused";
+
 std::vector<std::uint8_t> ready_frame(std::uint64_t pair_token) {
   std::array<std::uint8_t, ready_body_bytes> body{};
   for (std::size_t i = 0; i < body.size(); ++i) {
@@ -117,12 +119,23 @@ asio::awaitable<Transport::Core::Opened> Transport::Core::open(
     co_return Opened{};
   }
   asio::co_spawn(self->io_, Connection::write_loop(connection), asio::detached);
+  if (self->paused_) {
+    co_return co_await decline(connection);
+  }
   auto opened = co_await (self->self_.node() > key->node() ? ask(peer, connection)
                                                            : choose(peer, connection));
   if (opened.peer == nullptr && connection->ended_by_peer()) {
     opened.outcome = Meeting::Outcome::superfluous;
   }
   co_return opened;
+}
+
+asio::awaitable<Transport::Core::Opened> Transport::Core::decline(
+    std::shared_ptr<Connection> connection) {
+  connection->push(make_frame(FrameKind::paused, {}), Priority::control);
+  while (co_await connection->next_awaited()) {
+  }
+  co_return Opened{.outcome = Meeting::Outcome::superfluous};
 }
 
 asio::awaitable<Transport::Core::Opened> Transport::Core::ask(
@@ -137,7 +150,8 @@ asio::awaitable<Transport::Core::Opened> Transport::Core::ask(
     co_return Opened{};
   }
   if (frame->kind != FrameKind::welcome) {
-    connection->close("it did not begin with a welcome");
+    connection->close(frame->kind == FrameKind::paused ? is_paused
+                                                       : "it did not begin with a welcome");
     co_return Opened{};
   }
   co_return Opened{peer, Meeting::Outcome::up, random_number()};
@@ -151,7 +165,8 @@ asio::awaitable<Transport::Core::Opened> Transport::Core::choose(
   }
   const auto pair_token = token_of(*frame);
   if (!pair_token) {
-    connection->close("it did not begin with a ready");
+    connection->close(frame->kind == FrameKind::paused ? is_paused
+                                                       : "it did not begin with a ready");
     co_return Opened{};
   }
   // We would not have dialled with a connection up, so it came up meanwhile; and one that was ready
@@ -221,7 +236,8 @@ void Transport::Core::deliver(const Peer& peer, Connection& connection, const Fr
   switch (frame.kind) {
     case FrameKind::beat: return;  // it was heard, and that is all
     case FrameKind::ready:
-    case FrameKind::welcome: connection.cut_off("a ready or welcome out of place"); return;
+    case FrameKind::welcome:
+    case FrameKind::paused: connection.cut_off("a ready or welcome out of place"); return;
     default: break;
   }
   auto message = decode_message(frame.kind, frame.body);

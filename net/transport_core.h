@@ -46,6 +46,7 @@ class Transport::Core : public ListenerHost,
   bool send(engine::NodeId node, const engine::Message& message, engine::Priority priority);
   void disconnect(engine::NodeId node, std::string reason);
   void hint(engine::NodeId node, const asio::ip::tcp::endpoint& where);
+  void pause(bool on);
   void stop();
   [[nodiscard]] const Connection* current(engine::NodeId node) const;
   [[nodiscard]] const Traffic& traffic() const { return *traffic_; }
@@ -78,6 +79,8 @@ class Transport::Core : public ListenerHost,
   static asio::awaitable<Opened> open(std::shared_ptr<Core> self,
                                       std::shared_ptr<Connection> connection,
                                       std::optional<engine::NodeId> expected);
+  /// What is open while this node is paused: says so, and no more.
+  static asio::awaitable<Opened> decline(std::shared_ptr<Connection> connection);
   /// The larger node's part of it, and the smaller one's.
   static asio::awaitable<Opened> ask(Peer* peer, std::shared_ptr<Connection> connection);
   static asio::awaitable<Opened> choose(Peer* peer, std::shared_ptr<Connection> connection);
@@ -105,6 +108,7 @@ class Transport::Core : public ListenerHost,
   HalfOpen half_open_;
   LogGate gate_;
   asio::steady_timer tending_;
+  bool paused_ = false;
   bool stopped_ = false;
 };
 

@@ -32,6 +32,8 @@ void describe_restore(CLI::App& app, Action& action);
 void describe_verify(CLI::App& app, Action& action);
 void describe_check_ignore(CLI::App& app, Action& action);
 void describe_confirm_deletes(CLI::App& app, Action& action);
+void describe_pause(CLI::App& app, Action& action);
+void describe_resume(CLI::App& app, Action& action);
 void describe_check(CLI::App& app, Action& action);
 void describe_keygen(CLI::App& app, Action& action);
 void describe_id(CLI::App& app, Action& action);

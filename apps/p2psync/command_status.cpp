@@ -70,6 +70,9 @@ int show_once(const Options& options, const std::string& folder) {
   } else {
     fmt::print("{}", status_table(status, {.colour = ::isatty(STDOUT_FILENO) == 1}));
   }
+  if (options.wait_s && status["state"].text() == "paused") {
+    return fail("this node is paused: see p2psync resume");
+  }
   if (options.wait_s && !(*answer)["settled"].boolean()) {
     return fail(fmt::format("not every member holds the same tree after {} s", *options.wait_s));
   }

@@ -59,6 +59,9 @@ int wait(const Options& options, const Config& config) {
   if (!(*answer)["looked"].boolean()) {
     fmt::print(stderr, "p2psync: this node has not looked at all of its own disk yet\n");
   }
+  if (!done && (*answer)["paused"].boolean()) {
+    fmt::print(stderr, "p2psync: this node is paused: see p2psync resume\n");
+  }
   return done ? exit_done : exit_failed;
 }
 

@@ -139,14 +139,21 @@ asio::awaitable<Json> ControlServer::answer(Json request, Socket* asker) {
   if (command == "wait") {
     co_return co_await wait(std::move(request), asker);
   }
+  if (command == "pause") {
+    Json response = handler_.answer(request);
+    // What was begun ends first: from then on only users change the folder.
+    co_await wait_until([this] { return !handler_.laying(); }, act_wait_max, asker);
+    co_return response;
+  }
   if (command != "status") {
     co_return handler_.answer(request);
   }
   Json::Object response;
   if (!request["wait_s"].is_null()) {
     handler_.look();
-    const bool settled = co_await wait_until(handler_.settled, limit_in(request), asker);
-    response.emplace_back("settled", settled);
+    const bool settled = co_await wait_until(
+        [this] { return handler_.settled() || handler_.paused(); }, limit_in(request), asker);
+    response.emplace_back("settled", settled && !handler_.paused());
   }
   response.emplace_back("status", handler_.status());
   co_return response;
@@ -159,10 +166,11 @@ asio::awaitable<Json> ControlServer::act(Json request, Socket* asker) {
   co_await wait_until(handler_.looked, act_wait_max, asker);
   Json response = handler_.answer(request);
   if (response["error"].is_null()) {
-    const bool laid = co_await wait_until([this, &request] { return handler_.laid_out(request); },
-                                          act_wait_max, asker);
+    co_await wait_until(
+        [this, &request] { return handler_.laid_out(request) || handler_.paused(); }, act_wait_max,
+        asker);
     Json::Object told = response.members();
-    told.emplace_back("laid_out", laid);
+    told.emplace_back("laid_out", handler_.laid_out(request));
     response = told;
   }
   co_return response;
@@ -180,12 +188,13 @@ asio::awaitable<Json> ControlServer::wait(Json request, Socket* asker) {
     request = from_now_on;
     const auto done = [&] {
       told = handler_.answer(request);
-      return told["done"].boolean() || !told["error"].is_null();
+      return told["done"].boolean() || !told["error"].is_null() || handler_.paused();
     };
     co_await wait_until(done, deadline - std::chrono::steady_clock::now(), asker);
   }
   Json::Object response = told.members();
   response.emplace_back("looked", looked);
+  response.emplace_back("paused", handler_.paused());
   co_return response;
 }
 

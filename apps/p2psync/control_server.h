@@ -25,6 +25,8 @@ class ControlServer {
     std::function<void()> look;     ///< take in now what has changed on the disk
     std::function<bool()> looked;   ///< nothing is left to be taken in
     std::function<bool()> settled;  ///< looked, and every member holds the same tree
+    std::function<bool()> paused;   ///< to wait for others is in vain
+    std::function<bool()> laying;   ///< something is being put in place just now
     /// Everything but `status`: answered, and done, at once.
     std::function<Json(const Json& request)> answer;
     /// The disk shows what is wanted of the path that a request is about.

@@ -11,6 +11,7 @@
 //   {"command": "status"}               -> {"status": {...}}
 //   {"command": "status", "wait_s": 30} -> {"status": {...}, "settled": true}
 //   {"command": "confirm-deletes"}      -> {"deletions": 62}; with "undo": true they are undone
+//   {"command": "pause", "on": true}    -> {"paused": true, "changed": true}
 //   {"command": "conflicts"}            -> {"conflicts": [...], "more": false}
 //   {"command": "log", "path": "a"}     -> {"log": {...}}
 //   {"command": "resolve", "path": "a", "keep": "node2"}          -> {"kept": "a", "laid_out":

@@ -106,6 +106,10 @@ Result<void> Daemon::start(const net::PrivateKey& key) {
   log_note(Level::info,
            fmt::format("{} of cluster {}: folder {}, listening on {}", config_.me().name,
                        config_.cluster, folder_.path, fmt::join(transport_->listening(), ", ")));
+  transport_->pause(folder_.paused);
+  if (folder_.paused) {
+    log_note(Level::warn, "paused, as before: nothing is exchanged until `p2psync resume`");
+  }
   lan_.emplace(context_, config_, *transport_);
   for (const engine::Note& note : folder_.notes) {
     log_note(note.level, note.text);
@@ -176,9 +180,11 @@ ControlServer::Handler Daemon::control_handler() {
           .looked = [this] { return phase_ != Phase::running || !node_.looking(); },
           .settled =
               [this] {
-                return phase_ == Phase::running && node_.all_in_sync() && !node_.looking() &&
-                       index_.idle();
+                return phase_ == Phase::running && !folder_.paused && node_.all_in_sync() &&
+                       !node_.looking() && index_.idle();
               },
+          .paused = [this] { return folder_.paused; },
+          .laying = [this] { return disk_.applying(); },
           .answer = [this](const Json& request) { return answer(request); },
           .laid_out =
               [this](const Json& request) {
@@ -198,6 +204,9 @@ Json Daemon::answer(const Json& request) {
                          request["undo"].boolean() ? "undoing" : "confirmation", held));
     input(engine::ConfirmDeletes{request["undo"].boolean()});
     return Json::Object{{"deletions", held}};
+  }
+  if (request["command"].text() == "pause") {
+    return pause(request["on"].boolean());
   }
   if (request["command"].text() == "restore") {
     if (expiring_ > 0) {
@@ -290,7 +299,9 @@ void Daemon::perform(const engine::Note& note) {
 
 void Daemon::perform(engine::Apply apply) {
   index_.when_durable([this, apply = std::move(apply)]() mutable {
-    if (phase_ == Phase::running) {
+    if (folder_.paused) {
+      held_ = std::move(apply);
+    } else if (phase_ == Phase::running) {
       expire_versions_if_many();
       disk_.perform(std::move(apply));
     }
@@ -390,6 +401,7 @@ Json Daemon::status() const {
                       .received_bytes = transport_->received_bytes() + lan_->received_bytes(),
                       .bytes_per_s = rate_.bytes_per_s(now),
                       .seconds_left = rate_.seconds_left(now, status.pending_bytes),
+                      .paused = folder_.paused,
                       .broken = phase_ == Phase::broken || index_.problem().has_value(),
                       .problems = transport_->problems(),
                       .found_at = lan_->places(),

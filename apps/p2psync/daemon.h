@@ -73,6 +73,7 @@ class Daemon {
   [[nodiscard]] ControlServer::Handler control_handler();
   [[nodiscard]] Json status() const;
   [[nodiscard]] Json answer(const Json& request);
+  [[nodiscard]] Json pause(bool on);
 
   /// It cannot go on: says why, from now on, to whoever asks.
   void break_down(const std::string& why);
@@ -94,6 +95,7 @@ class Daemon {
   DiskWork disk_;
   DiskWatch watch_;
   Outbox outbox_;
+  std::optional<engine::Apply> held_;  ///< while paused: the engine gives no other before its end
   std::unique_ptr<net::Transport> transport_;
   std::optional<Lan> lan_;  ///< from start() on
   ControlServer control_;

@@ -17,6 +17,7 @@ namespace {
 using Level = engine::Note::Level;
 
 const std::string index_file = ".p2psync/index.db";
+constexpr std::string_view paused_file = ".p2psync/paused";  ///< empty: that it is there says it
 
 Result<void> make_folder(const std::string& path) {
   std::error_code error;
@@ -133,6 +134,7 @@ Result<Folder> open_folder(const Config& config) {
   if (auto recovered = recover(folder, config); !recovered) {
     return std::unexpected(std::move(recovered.error()));
   }
+  folder.paused = folder.fs->stat(paused_file).has_value();
   open_watcher(folder, config);
   if (folder.fs->resolution() == storage::Resolution::walk) {
     folder.notes.push_back({Level::warn,
@@ -146,6 +148,27 @@ Result<Folder> open_folder(const Config& config) {
          "moment of a replacement may lose that save"});
   }
   return folder;
+}
+
+Result<void> record_paused(Folder& folder, bool paused) {
+  auto& fs = *folder.fs;
+  Result<void> recorded;
+  if (paused) {
+    const auto file = fs.create(paused_file);
+    if (!file && file.error().code != ErrorCode::changed) {  // else it is there
+      recorded = std::unexpected(file.error());
+    }
+  } else if (auto gone = fs.unlink(paused_file);
+             !gone && gone.error().code != ErrorCode::not_found) {
+    recorded = gone;
+  }
+  if (recorded) {
+    recorded = fs.sync_directory(engine::own_directory);
+  }
+  if (recorded) {
+    folder.paused = paused;
+  }
+  return recorded;
 }
 
 Result<std::unique_ptr<storage::PosixFs>> open_fs(const Config& config) {

@@ -26,12 +26,16 @@ struct Folder {
   std::unique_ptr<storage::Watcher> watcher;  ///< null: not wanted, or not to be had
   engine::Loaded loaded;
   std::vector<engine::Surfaced> surfaced;
+  bool paused = false;              ///< as record_paused() has left it
   std::vector<engine::Note> notes;  ///< what a person should know of this start
 };
 
 /// busy: another process works on it; invalid: it belongs to another node; newer: a newer version
 /// of the program has written its state.
 [[nodiscard]] Result<Folder> open_folder(const Config& config);
+/// Durably, for this run and the next ones. After an error this run goes on as before, and the next
+/// start may find either.
+[[nodiscard]] Result<void> record_paused(Folder& folder, bool paused);
 /// By its own path, links and all: where a link leads elsewhere one day, the lock notices.
 [[nodiscard]] Result<std::unique_ptr<storage::PosixFs>> open_fs(const Config& config);
 /// What a stopped node remembers of its folder, and the folder's lock for as long as that is looked

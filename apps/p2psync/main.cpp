@@ -27,6 +27,8 @@ int main(int argc, char** argv) {
     describe_verify(app, action);
     describe_check_ignore(app, action);
     describe_confirm_deletes(app, action);
+    describe_pause(app, action);
+    describe_resume(app, action);
     describe_check(app, action);
     describe_keygen(app, action);
     describe_id(app, action);

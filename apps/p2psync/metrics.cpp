@@ -72,7 +72,8 @@ std::string metrics_text(const Json& status) {
   out.sample(1, fmt::format("node=\"{}\",version=\"{}\"", label(status["node"].text()),
                             label(status["version"].text())));
   out.metric("state", "gauge", "1 for the state that the node is in, 0 for the others.");
-  for (const std::string_view state : {"scanning", "syncing", "in_sync", "isolated", "error"}) {
+  for (const std::string_view state :
+       {"scanning", "syncing", "in_sync", "isolated", "paused", "error"}) {
     out.sample(status["state"].text() == state ? 1 : 0, fmt::format("state=\"{}\"", state));
   }
   out.gauge("uptime_seconds", status["uptime_s"].number(), "Since the node was started.");

@@ -94,7 +94,8 @@ Json status_document(const Config& config, const engine::Status& status,
                    {"uptime_s", std::round(milliseconds(daemon.now - daemon.started)) / 1000}};
   add_path(out, "folder", daemon.folder);
   const engine::State state = daemon.broken ? engine::State::error : status.state;
-  out.emplace_back("state", state_name(state));
+  out.emplace_back(
+      "state", daemon.paused && state != engine::State::error ? paused_state : state_name(state));
   out.emplace_back("files", status.files);
   out.emplace_back("directories", status.directories);
   out.emplace_back("symlinks", status.symlinks);

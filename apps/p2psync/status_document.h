@@ -14,6 +14,9 @@
 
 namespace p2psync::app {
 
+/// A state that the engine has not: its driver keeps it from peers and from the disk.
+inline constexpr std::string_view paused_state = "paused";
+
 /// What the daemon adds.
 struct DaemonStatus {
   std::string folder;
@@ -24,6 +27,7 @@ struct DaemonStatus {
   std::uint64_t received_bytes = 0;
   std::uint64_t bytes_per_s = 0;              ///< of what is pending
   std::optional<std::uint64_t> seconds_left;  ///< for all that is pending, at that rate
+  bool paused = false;                        ///< the state, unless that is `error`
   /// It cannot go on: the state is `error`.
   bool broken = false;
   std::vector<engine::Problem> problems;  ///< the daemon's own; path "" where none is concerned

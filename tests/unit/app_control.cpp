@@ -28,11 +28,14 @@ class Running {
       : server_(context_, {.status = [this] { return Json(Json::Object{{"looks", looks.load()}}); },
                            .look =
                                [this] {
-                                 ++looks;
-                                 looked.set_value();
+                                 if (looks++ == 0) {
+                                   looked.set_value();
+                                 }
                                },
                            .looked = [this] { return settled.load(); },
                            .settled = [this] { return settled.load(); },
+                           .paused = [this] { return paused.load(); },
+                           .laying = [this] { return laying.load(); },
                            .answer = [this](const Json& request) { return answer(request); },
                            .laid_out = [this](const Json&) { return laid_out.load(); }}) {
     std::filesystem::create_directories(folder + "/.p2psync");
@@ -66,6 +69,7 @@ class Running {
   void lay_out() {
     asio::post(context_, [this] {
       laid_out = true;
+      laying = false;
       server_.changed();
     });
   }
@@ -75,6 +79,8 @@ class Running {
   std::promise<void> acted;
   std::atomic<bool> settled = false;
   std::atomic<bool> laid_out = false;
+  std::atomic<bool> paused = false;
+  std::atomic<bool> laying = false;
 
  private:
   asio::io_context context_;
@@ -182,6 +188,37 @@ TEST_CASE("control: an act is done when the node has looked, and answered when t
   const auto got = answer.get();
   REQUIRE(got.has_value());
   CHECK(got->dump() == R"({"did":"resolve","looked":true,"laid_out":true})");
+}
+
+TEST_CASE("control: a pause is answered when what was begun has ended") {
+  const Scratch scratch;
+  Running running(scratch.at("data"));
+  running.laying = true;
+  const Json pause(Json::Object{{"command", "pause"}, {"on", true}});
+  auto answer =
+      std::async(std::launch::async, [&] { return ask_node(scratch.at("data"), pause, 100s); });
+  running.acted.get_future().wait();
+  CHECK(answer.wait_for(0s) == std::future_status::timeout);
+  running.lay_out();
+  const auto got = answer.get();
+  REQUIRE(got.has_value());
+  CHECK(got->dump() == R"({"did":"pause","looked":false})");
+}
+
+TEST_CASE("control: nobody waits for others while the node is paused") {
+  const Scratch scratch;
+  Running running(scratch.at("data"));
+  running.paused = true;
+  const auto waited = ask_node(scratch.at("data"), waiting, 100s);
+  REQUIRE(waited.has_value());
+  CHECK(!(*waited)["settled"].boolean());
+  running.settle();
+  const auto settled = ask_node(scratch.at("data"), waiting, 100s);
+  REQUIRE(settled.has_value());
+  CHECK(!(*settled)["settled"].boolean());
+  const Json resolve(Json::Object{{"command", "resolve"}, {"path", "a"}});
+  CHECK(ask_node(scratch.at("data"), resolve, 100s)->dump() ==
+        R"({"did":"resolve","looked":true,"laid_out":false})");
 }
 
 TEST_CASE("control: an act that is refused waits for no disk") {

@@ -116,6 +116,25 @@ TEST_CASE("folder: a damaged index is kept aside and a new one begun") {
   CHECK(fs::file_size(scratch.at("data/.p2psync/index.db.damaged-1")) == garbage.size());
 }
 
+TEST_CASE("folder: a pause is there at the next start, until it is ended") {
+  const Scratch scratch;
+  for (const bool paused : {true, false}) {
+    auto folder = open_folder(config_for(scratch.at("data")));
+    REQUIRE(folder.has_value());
+    CHECK(folder->paused != paused);
+    for (int i = 0; i < 2; ++i) {
+      REQUIRE(record_paused(*folder, paused).has_value());
+      CHECK(folder->paused == paused);
+    }
+  }
+  auto folder = open_folder(config_for(scratch.at("data")));
+  REQUIRE(folder.has_value());
+  CHECK(!folder->paused);
+  fs::rename(scratch.at("data/.p2psync"), scratch.at("data/away"));
+  CHECK(!record_paused(*folder, true).has_value());
+  CHECK(!folder->paused);
+}
+
 TEST_CASE("disk watch: a change below a listed directory is said soon") {
   Watched watched;
   watched.list_root();

@@ -216,7 +216,8 @@ TEST_CASE("wire: truncated, extended and flipped frames are refused or are anoth
 }
 
 TEST_CASE("wire: the transport's own kinds are no messages") {
-  for (const FrameKind kind : {FrameKind::ready, FrameKind::welcome, FrameKind::beat}) {
+  for (const FrameKind kind :
+       {FrameKind::ready, FrameKind::welcome, FrameKind::beat, FrameKind::paused}) {
     CHECK_FALSE(decode_message(kind, {}).has_value());
   }
 }
