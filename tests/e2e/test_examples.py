@@ -69,3 +69,117 @@ def test_embed_is_a_project_by_itself(world):
     said = subprocess.run(["cmake", "-S", EXAMPLES / "embed", "-B", world.directory("build")], stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, timeout=PATIENCE_S, env=environment({}))
     check(said.returncode == 0, f"it cannot be configured: {said.stdout[-2000:]}{said.stderr[-2000:]}")
+
+
+# The compose files.
+
+
+def compose(directory, *arguments, env=None, timeout=180):
+    command = ["docker", "compose"]
+    if subprocess.run([*command, "version"], capture_output=True).returncode != 0:
+        command = ["docker-compose"]
+    done = subprocess.run([*command, "-p", f"p2psync-e2e-{os.getpid()}-{directory.name}", *arguments], cwd=directory,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout,
+                          env={**os.environ, **(env or {})})
+    text = done.stdout.decode(errors="replace")
+    check(done.returncode == 0, lambda: f"{' '.join(arguments)}: exit {done.returncode}\n{text[-4000:]}")
+    return text
+
+
+def need_compose():
+    if not shutil.which("docker-compose") and subprocess.run(
+            ["docker", "compose", "version"], capture_output=True).returncode != 0:
+        raise Skip("neither `docker compose` nor docker-compose here")
+
+
+def settings_in(file):
+    """What a compose file sets for the program."""
+    return dict(re.findall(r"^ +(P2PSYNC_[A-Z_]+): (.+)$", file.read_text(), re.MULTILINE))
+
+
+def test_what_the_compose_files_configure_is_right(world):
+    for place, members in (("web-uploads", ["web1=sync1:7744", "web2=sync2:7744"]),
+                           ("home-lab", ["nas=192.168.1.10:7744", "desk=192.168.1.11:7744", "laptop"])):
+        directory = EXAMPLES / place
+        told = (directory / ("README.md" if place == "home-lab" else "docker-compose.yml")).read_text()
+        check(" ".join(members) in told, f"{place} does not say: init-cluster {' '.join(members)}")
+        out = os.path.join(world.scratch, place)
+        check(world.p2psync("init-cluster", "--out", out, *members).returncode == 0, f"init-cluster for {place}")
+        settings = settings_in(directory / "docker-compose.yml")
+        check(settings["P2PSYNC_CONFIG"].endswith("/cluster.toml") and "P2PSYNC_NODE_FOLDER" in settings, f"{settings}")
+        for member in members:
+            name = member.partition("=")[0]
+            said = world.p2psync("check", env=settings | {"P2PSYNC_CONFIG": f"{out}/cluster.toml",
+                                                           "P2PSYNC_NODE_KEY": f"{out}/{name}.key"})
+            check(said.returncode == 0, f"check for {name} of {place}: {said}")
+
+
+def test_the_compose_files_are_valid(world):
+    need_compose()
+    said = compose(EXAMPLES / "web-uploads", "config")
+    for service in ("init", "sync1", "sync2", "web1", "web2"):
+        check(re.search(rf"^  {service}:$", said, re.MULTILINE), f"{service} is missing:\n{said}")
+    lines = (EXAMPLES / "home-lab/.env.example").read_text().splitlines()
+    env = dict(line.split("=", 1) for line in lines if "=" in line)
+    said = compose(EXAMPLES / "home-lab", "config", env=env)
+    check("/srv/shared" in said and "1000:1000" in said, said)
+    try:
+        compose(EXAMPLES / "home-lab", "config", env={"FOLDER": ""})
+    except Failure as failure:
+        check("say in .env" in str(failure), f"{failure}")
+    else:
+        raise Failure("home-lab shares a folder that nobody named")
+
+
+def ask_web(container, request, body=b""):
+    """One HTTP request from within the container, by bash alone; returns the whole answer."""
+    script = "exec 3<>/dev/tcp/127.0.0.1/8080; cat >&3; cat <&3"
+    done = subprocess.run(["docker", "exec", "-i", container, "bash", "-c", script], capture_output=True, timeout=PATIENCE_S,
+                          input=f"{request} HTTP/1.0\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+    return done.stdout
+
+
+def test_two_web_servers_share_their_uploads(world):
+    need_engine()
+    need_compose()
+    directory = EXAMPLES / "web-uploads"
+    # Nobody outside is to reach it, and the ports may be taken.
+    over = pathlib.Path(world.scratch, "over.yml")
+    own = (directory / "docker-compose.yml").read_text()
+    over.write_text(re.sub(r"^    ports: .*\n", "", own, flags=re.MULTILINE)
+                    .replace("build: ../..", f"build: {TOP}").replace("build: .\n", f"build: {directory}\n"))
+    project = ("-f", str(over))
+    try:
+        with BUILDING:
+            compose(directory, *project, "build", timeout=BUILD_S)
+        compose(directory, *project, "up", "-d")
+        ids = {name: compose(directory, *project, "ps", "-q", name).strip() for name in ("web1", "web2", "sync1", "sync2")}
+        until(lambda: b" 200 " in ask_web(ids["web1"], "GET /uploads/") and b" 200 " in ask_web(ids["web2"], "GET /uploads/"),
+              "the web servers to answer")
+        body = os.urandom(200_000)
+        check(b" 201 " in ask_web(ids["web1"], "PUT /uploads/album/photo.jpg", body), "the upload is refused")
+        got = until(lambda: (lambda answer: answer if b" 200 " in answer else None)(
+            ask_web(ids["web2"], "GET /uploads/album/photo.jpg")), "the other server to have it")
+        check(got.endswith(body), "other bytes came out")
+        world.passed("what is sent to one is had from the other")
+
+        # Either may replace and delete what the other has taken in.
+        check(b" 204 " in ask_web(ids["web2"], "PUT /uploads/album/photo.jpg", b"edited"), "it cannot be replaced")
+        until(lambda: ask_web(ids["web1"], "GET /uploads/album/photo.jpg").endswith(b"edited"), "the edit to arrive")
+        check(b" 204 " in ask_web(ids["web1"], "DELETE /uploads/album/photo.jpg"), "it cannot be deleted")
+        until(lambda: b" 404 " in ask_web(ids["web2"], "GET /uploads/album/photo.jpg"), "the deletion to arrive")
+        world.passed("each replaces and deletes what the other has taken in")
+
+        docker("pause", ids["sync2"])
+        check(b" 201 " in ask_web(ids["web1"], "PUT /uploads/one", b"1"), "no upload at the first")
+        check(b" 201 " in ask_web(ids["web2"], "PUT /uploads/two", b"2"), "no upload at the second")
+        docker("unpause", ids["sync2"])
+        until(lambda: ask_web(ids["web1"], "GET /uploads/two").endswith(b"2") and
+              ask_web(ids["web2"], "GET /uploads/one").endswith(b"1"), "both to have both")
+        for hidden in (".p2psync/index.db", ".p2pignore", ".incoming/"):
+            check(b" 404 " in ask_web(ids["web1"], f"GET /uploads/{hidden}"), f"{hidden} is served")
+        said = json.loads(docker("exec", ids["sync1"], "p2psync", "check-ignore", ".incoming", "--json").stdout)
+        check(said["ignored"], f"what is being sent is synchronised: {said}")
+        world.passed("apart both go on, and nobody sees what is not an upload")
+    finally:
+        compose(directory, *project, "down", "--volumes", "--timeout", "10")
