@@ -183,3 +183,39 @@ def test_two_web_servers_share_their_uploads(world):
         world.passed("apart both go on, and nobody sees what is not an upload")
     finally:
         compose(directory, *project, "down", "--volumes", "--timeout", "10")
+
+
+# The dashboard.
+
+
+def test_the_dashboard_asks_for_metrics_that_there_are(world):
+    port = free_port()
+    cluster = world.cluster(2)
+    cluster.start(cluster[2])
+    cluster.settings = cluster.settings | {"P2PSYNC_HTTP_LISTEN": f"127.0.0.1:{port}"}
+    cluster.start(cluster[1])
+    cluster.agree()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    connection.close()
+    served = {line.split("{")[0].split(" ")[0] for line in text.splitlines() if line and not line.startswith("#")}
+    states = set(re.findall(r'p2psync_state\{state="(\w+)"\}', text))
+
+    place = EXAMPLES / "grafana"
+    dashboard = json.loads((place / "p2psync.json").read_text())
+    asked = "\n".join([target["expr"] for panel in dashboard["panels"] for target in panel["targets"]] +
+                      [variable["query"]["query"] for variable in dashboard["templating"]["list"] if variable["type"] == "query"])
+    rules = "\n".join(re.findall(r"^ +expr: (.+)$", (place / "p2psync.rules.yml").read_text(), re.MULTILINE))
+    named = set(re.findall(r"\bp2psync_\w+", asked))
+    check(len(dashboard["panels"]) > 10 and len(named) > 10, f"few panels: {named}")
+    for where, expressions in (("the dashboard", asked), ("the rules", rules)):
+        unknown = set(re.findall(r"\bp2psync_\w+", expressions)) - served
+        check(not unknown, f"{where} asks for what no node serves: {unknown}")
+        wrong = set(re.findall(r'state="(\w+)"', expressions)) - states
+        check(not wrong, f"{where} asks for states that there are not: {wrong}")
+    # What a node serves and nobody looks at is not worth its line.
+    hidden = served - named - {"p2psync_uptime_seconds", "p2psync_directories", "p2psync_symlinks", "p2psync_skipped"}
+    check(not hidden, f"on no panel: {hidden}")
+    ids = [panel["id"] for panel in dashboard["panels"]]
+    check(len(ids) == len(set(ids)), "two panels with one id")
