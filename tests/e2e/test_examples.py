@@ -219,3 +219,21 @@ def test_the_dashboard_asks_for_metrics_that_there_are(world):
     check(not hidden, f"on no panel: {hidden}")
     ids = [panel["id"] for panel in dashboard["panels"]]
     check(len(ids) == len(set(ids)), "two panels with one id")
+
+
+# The recorded session.
+
+
+def test_the_recorded_session_is_of_the_script_that_is_here(world):
+    """Not recorded anew: that takes a minute, and two ports that somebody may have. What was typed has to be what would be."""
+    typed = re.search(r'^SESSION = """\n(.*?)^"""', (TOP / "docs/record").read_text(), re.MULTILINE | re.DOTALL)[1].splitlines()
+    header, *events = [json.loads(line) for line in (TOP / "docs/session.cast").read_text().splitlines()]
+    check(header["version"] == 2 and header["width"] == 110, f"{header}")
+    times = [event[0] for event in events]
+    check(times == sorted(times) and all(event[1] == "o" for event in events), "events out of order")
+    said = re.sub(r"\x1b\[[0-9;]*m|\r", "", "".join(event[2] for event in events))
+    check([line[2:] for line in said.splitlines() if line.startswith("$ ") and len(line) > 2] == typed,
+          "the recording is of other commands: docs/record")
+    picture = (TOP / "docs/session.svg").read_text()
+    shown = re.sub(r"<[^>]*>", "", "\n".join(re.findall(r"<text .*</text>", picture)))
+    check(html.unescape(shown).splitlines() == said.removesuffix("\n$ ").splitlines(), "the picture shows something else")
