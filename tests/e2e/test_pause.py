@@ -25,6 +25,12 @@ def asked(node, command):
     return json.loads(said.stdout)
 
 
+def record_one_more(node, name):
+    """A user's file has been looked at and is on record: so long ago is everything that was under way before."""
+    node.write(name, "of a user")
+    until(lambda: node.p2psync("log", name).returncode == 0, f"{name} to be recorded")
+
+
 def test_a_paused_node_keeps_its_tree_and_what_its_users_do(world):
     cluster = world.cluster(3)
     one, two, three = cluster.nodes
@@ -49,9 +55,8 @@ def test_a_paused_node_keeps_its_tree_and_what_its_users_do(world):
     two.write("new", "of two")
     os.unlink(two.path("b"))
     until(lambda: three.exists("new") and not three.exists("b"), "the others to go on")
-    one.write("mine", "of one")
     one.write("b", "edited by one")
-    until(lambda: one.p2psync("log", "mine").returncode == 0, "what a user wrote to be recorded")
+    record_one_more(one, "mine")
     until(lambda: one.p2psync("verify").returncode == 0, lambda: f"verify: {one.p2psync('verify')}")
     check(not two.exists("mine"), "it told of a file")
 
@@ -80,12 +85,14 @@ def test_a_paused_node_keeps_its_tree_and_what_its_users_do(world):
         one.start()
         check(one.status()["state"] == "paused", f"after {end.__name__} it is {one.status()['state']}")
         check("paused" in one.last_words(), "the log does not say so")
+        record_one_more(one, f"after {end.__name__}")
+        check(not any(peer["connected"] for peer in one.status()["peers"]), f"connected after {end.__name__}")
     check(not one.exists("new") and one.read("a") == b"as it was", "it took something at its start")
 
     check(asked(one, "resume") == {"paused": False, "changed": True}, "resume")
     check(one.p2psync("resume").stdout == b"it was not paused\n", "a second resume is news")
     after = cluster.agree()
-    check(sorted(after) == [b"a", b"b", b"mine", b"new"], f"afterwards there are {sorted(after)}")
+    check(sorted(after) == [b"a", b"after kill", b"after stop", b"b", b"mine", b"new"], f"afterwards there are {sorted(after)}")
     check(two.read("b") == b"edited by one" and one.read("a") == b"edited by two", "an edit is lost")
     check(not two.peer("node1")["trouble"], "the reason stays")
 
@@ -100,9 +107,10 @@ def test_what_a_command_lays_waits_as_well(world):
     one.p2psync("pause")
     said = one.p2psync("resolve", "file", "--keep", "node1")
     check(said.returncode == 0 and b"as soon as" in said.stdout, f"resolve: {said}")
+    record_one_more(one, "more")
     check(one.read("file") == b"of two" and one.exists("file.conflict-node1"), "it was laid")
     one.p2psync("resume")
-    check(sorted(cluster.agree()) == [b"file"] and two.read("file") == b"of one", "it was not carried out")
+    check(sorted(cluster.agree()) == [b"file", b"more"] and two.read("file") == b"of one", "it was not carried out")
 
 
 def test_it_needs_a_running_node(world):
