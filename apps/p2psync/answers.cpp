@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <iterator>
 #include <utility>
 
 #include "apps/p2psync/recorded.h"
 #include "apps/p2psync/version_document.h"
 #include "apps/p2psync/whereabouts.h"
 #include "engine/history.h"
+#include "storage/hash.h"
 
 namespace p2psync::app {
 namespace {
@@ -26,12 +28,26 @@ Json written_by(const Version& version) {
                       {"kind", kind_name(version.kind)},
                       {"size", version.size},
                       {"mtime", directory ? Json() : time_of(version.mtime)},
-                      {"mtime_ns", directory ? Json() : Json(version.mtime)}};
+                      {"mtime_ns", directory ? Json() : Json(version.mtime)},
+                      {"content", directory ? Json() : Json(storage::to_hex(version.content))}};
+}
+
+std::vector<engine::ConflictCopy> copies_asked_for(const Json& request,
+                                                   const engine::Replica& replica) {
+  const std::string copy = path_in(request, "copy");
+  if (copy.empty()) {
+    return engine::conflict_copies(replica, path_in(request, "after"), page_max);
+  }
+  const auto place = replica.copies().find(copy);
+  if (place == replica.copies().end()) {
+    return {};
+  }
+  return engine::conflict_copies(
+      replica, place == replica.copies().begin() ? "" : std::prev(place)->first, 1);
 }
 
 Json conflicts(const Json& request, const Answering& to) {
-  const auto copies =
-      engine::conflict_copies(to.node.replica(), path_in(request, "after"), page_max);
+  const auto copies = copies_asked_for(request, to.node.replica());
   Json::Array told;
   for (const engine::ConflictCopy& copy : copies) {
     Json::Object one;
@@ -83,6 +99,13 @@ Json resolve(const Json& request, const Answering& to) {
   std::string path = path_in(request, "path");
   if (auto refused = refused_if_ignored(path, to)) {
     return std::move(*refused);
+  }
+  for (const Json& seen : request["seen"].items()) {
+    const std::string name = path_in(seen, "name");
+    const engine::Shown* shown = to.node.replica().shown(name);
+    if (shown == nullptr || storage::to_hex(shown->version.content) != seen["content"].text()) {
+      return error(fmt::format("{} has changed since: look at it again", name));
+    }
   }
   auto keep = engine::name_to_keep(to.node.replica(), path, path_in(request, "keep"));
   if (!keep) {

@@ -34,6 +34,7 @@ void describe_check_ignore(CLI::App& app, Action& action);
 void describe_confirm_deletes(CLI::App& app, Action& action);
 void describe_pause(CLI::App& app, Action& action);
 void describe_resume(CLI::App& app, Action& action);
+void describe_page(CLI::App& app, Action& action);
 void describe_check(CLI::App& app, Action& action);
 void describe_keygen(CLI::App& app, Action& action);
 void describe_id(CLI::App& app, Action& action);

@@ -27,9 +27,10 @@ constexpr auto use_result = asio::experimental::as_tuple(asio::use_awaitable);
 /// How soon it is noticed that nobody waits for an answer any more.
 constexpr auto hang_up_interval = std::chrono::seconds(1);
 
-bool hung_up(asio::local::stream_protocol::socket& socket) {
+bool hung_up(asio::local::stream_protocol::socket* socket) {
   char byte = 0;
-  return ::recv(socket.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+  return socket != nullptr &&
+         ::recv(socket->native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
 std::chrono::nanoseconds limit_in(const Json& request) {
@@ -75,6 +76,14 @@ Result<void> ControlServer::listen(int state_directory, const std::string& canon
     asio::co_spawn(context_, accept(&abstract_), asio::detached);
   }
   return {};
+}
+
+void ControlServer::ask(Json request, std::function<void(Json)> done) {
+  asio::co_spawn(context_, answer_to(std::move(done), std::move(request)), asio::detached);
+}
+
+asio::awaitable<void> ControlServer::answer_to(std::function<void(Json)> done, Json request) {
+  done(co_await answer(std::move(request), nullptr));
 }
 
 void ControlServer::changed() {
@@ -203,7 +212,7 @@ asio::awaitable<bool> ControlServer::wait_until(std::function<bool()> done,
   const auto deadline = std::chrono::steady_clock::now() + limit;
   while (!done()) {
     const auto now = std::chrono::steady_clock::now();
-    if (stopped_ || now >= deadline || hung_up(*asker)) {
+    if (stopped_ || now >= deadline || hung_up(asker)) {
       co_return false;
     }
     const auto timer =

@@ -44,6 +44,8 @@ class ControlServer {
   /// Binds both names (see control_socket.h). The caller holds the lock on the state directory, so
   /// a socket that is there is left over and replaced.
   [[nodiscard]] Result<void> listen(int state_directory, const std::string& canonical_folder);
+  /// The same question from somebody who does not ask over the socket.
+  void ask(Json request, std::function<void(Json)> done);
   /// Something happened to the node: waiting requests look again. Costs nothing when none waits.
   void changed();
   /// Takes no more questions and answers those that wait.
@@ -56,6 +58,8 @@ class ControlServer {
   Result<void> bind(Acceptor& acceptor, const std::string& name);
   asio::awaitable<void> accept(Acceptor* acceptor);
   asio::awaitable<void> serve(Socket socket);
+  asio::awaitable<void> answer_to(std::function<void(Json)> done, Json request);
+  /// `asker`: whose going ends a wait; null if that cannot be told.
   asio::awaitable<Json> answer(Json request, Socket* asker);
   asio::awaitable<Json> act(Json request, Socket* asker);
   asio::awaitable<Json> wait(Json request, Socket* asker);

@@ -12,10 +12,11 @@
 //   {"command": "status", "wait_s": 30} -> {"status": {...}, "settled": true}
 //   {"command": "confirm-deletes"}      -> {"deletions": 62}; with "undo": true they are undone
 //   {"command": "pause", "on": true}    -> {"paused": true, "changed": true}
-//   {"command": "conflicts"}            -> {"conflicts": [...], "more": false}
+//   {"command": "conflicts"}            -> {"conflicts": [...], "more": false}; with "copy": that
+//   {"command": "page"}                 -> {"url": "http://127.0.0.1:7745/", "token": "0123..."}
 //   {"command": "log", "path": "a"}     -> {"log": {...}}
 //   {"command": "resolve", "path": "a", "keep": "node2"}          -> {"kept": "a", "laid_out":
-//   true}
+//   true}; with "seen": only if the names there still show those contents
 //   {"command": "restore", "path": "a", "version": "0123..."}     -> {"laid_out": true}
 //   {"command": "recorded"}             -> {"recorded": [...], "more": true}; with "path": of that
 //   anything else, or what cannot be    -> {"error": "..."}

@@ -11,7 +11,6 @@
 #include "apps/p2psync/log.h"
 #include "apps/p2psync/options.h"
 #include "apps/p2psync/status_document.h"
-#include "apps/p2psync/web.h"
 #include "engine/brief.h"
 #include "engine/history.h"
 #include "storage/versions.h"
@@ -70,9 +69,10 @@ Daemon::Daemon(Config config, Folder folder)
             transport_->disconnect(peer, "it asks for more than it reads");
           }),
       control_(context_, control_handler()),
+      web_(context_, disk_, web_node()),
       http_(context_, own_hosts(config_),
-            [this](const HttpRequest& request) {
-              return show(request, status(), [this](const Json& asked) { return answer(asked); });
+            [this](const HttpRequest& request, HttpReply reply) {
+              web_.answer(request, std::move(reply));
             }),
       signals_(context_, SIGTERM, SIGINT),
       wake_(context_),
@@ -194,6 +194,9 @@ ControlServer::Handler Daemon::control_handler() {
 }
 
 Json Daemon::answer(const Json& request) {
+  if (request["command"].text() == "page") {
+    return page();
+  }
   if (phase_ != Phase::running) {
     return Json::Object{{"error", broken_ ? broken_->message : "the node is stopping"}};
   }
@@ -234,6 +237,9 @@ void Daemon::input(engine::Input input) {
   }
   set_wake_timer();
   control_.changed();
+  if (http_.listening()) {
+    web_.changed();
+  }
 }
 
 std::vector<engine::Output> Daemon::step(engine::Input input) {
@@ -259,6 +265,7 @@ void Daemon::disk_answered(engine::Input answer) {
   }
   if (const auto* done = std::get_if<engine::ApplyDone>(&answer)) {
     kept_bytes_ += displaced_bytes(*done);
+    web_.applied(*done);
     input(std::move(answer));
     index_.when_durable([this] { expire_versions_if_many(); });
     return;
@@ -469,6 +476,7 @@ void Daemon::stop() {
   }
   phase_ = Phase::stopping;
   control_.stop();
+  web_.stop();
   http_.stop();
   stop_deadline_ = Clock::now() + stop_limit;
   stop_when_done();

@@ -22,6 +22,7 @@
 #include "apps/p2psync/lan.h"
 #include "apps/p2psync/outbox.h"
 #include "apps/p2psync/rate.h"
+#include "apps/p2psync/web.h"
 #include "engine/node.h"
 #include "net/transport.h"
 
@@ -71,9 +72,11 @@ class Daemon {
   [[nodiscard]] IndexWriter::Events index_events();
   [[nodiscard]] DiskWatch::Events watch_events();
   [[nodiscard]] ControlServer::Handler control_handler();
+  [[nodiscard]] Web::Node web_node();
   [[nodiscard]] Json status() const;
   [[nodiscard]] Json answer(const Json& request);
   [[nodiscard]] Json pause(bool on);
+  [[nodiscard]] Json page() const;
 
   /// It cannot go on: says why, from now on, to whoever asks.
   void break_down(const std::string& why);
@@ -99,6 +102,7 @@ class Daemon {
   std::unique_ptr<net::Transport> transport_;
   std::optional<Lan> lan_;  ///< from start() on
   ControlServer control_;
+  Web web_;
   HttpServer http_;
   asio::signal_set signals_;
   asio::steady_timer wake_;

@@ -1,6 +1,5 @@
 #include "apps/p2psync/disk_work.h"
 
-#include <asio/post.hpp>
 #include <utility>
 
 #include "storage/scanner.h"

@@ -6,12 +6,16 @@
 // requests that no thread has begun by then are dropped, those in hand are finished and answered.
 // Answers that are ready together are given together: what they send then leaves in one write.
 #include <asio/io_context.hpp>
+#include <asio/post.hpp>
 #include <asio/thread_pool.hpp>
 #include <atomic>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "engine/input.h"
@@ -42,6 +46,22 @@ class DiskWork {
   /// Deletes kept versions past their time, but for the pinned ones; `done` gets their names.
   void expire(storage::Retention retention, std::set<std::string> pinned,
               std::function<void(std::vector<std::string>)> done);
+
+  /// What only reads, for people who look: `work(fs)` on a thread, `done` with its result on the
+  /// io_context's; with nothing if stop() came first.
+  template <class Work, class Done>
+  void read(Work work, Done done) {
+    ++in_hand_;
+    asio::post(look_threads_, [this, work = std::move(work), done = std::move(done)]() mutable {
+      std::optional<std::invoke_result_t<Work&, storage::Fs&>> result;
+      if (!stopping_) {
+        result = work(fs_);
+      }
+      finished([done = std::move(done), result = std::move(result)]() mutable {
+        done(std::move(result));
+      });
+    });
+  }
 
   /// As of the last apply or revisit.
   [[nodiscard]] std::size_t still_open() const { return still_open_; }

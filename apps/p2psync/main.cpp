@@ -29,6 +29,7 @@ int main(int argc, char** argv) {
     describe_confirm_deletes(app, action);
     describe_pause(app, action);
     describe_resume(app, action);
+    describe_page(app, action);
     describe_check(app, action);
     describe_keygen(app, action);
     describe_id(app, action);
