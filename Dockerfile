@@ -15,7 +15,7 @@ COPY engine engine
 COPY storage storage
 COPY net net
 COPY apps apps
-RUN cmake --preset release -DP2PSYNC_TESTS=OFF && cmake --build --preset release --target p2psync \
+RUN cmake --preset release -DP2PSYNC_TESTS=OFF -DP2PSYNC_PCH=ON && cmake --build --preset release --target p2psync \
     && strip build/release/p2psync
 
 FROM ${BASE}

@@ -31,7 +31,7 @@ engine::NodeId node_of(std::string_view key_id) {
   return node;
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   return fmt::format("\"{}\"", text);
 }
 
@@ -125,7 +125,7 @@ class Reader {
     if (parsed) {
       into = std::move(*parsed);
     } else {
-      complain(*taken, fmt::format("{} (it is {})", parsed.error(), quoted(*value)));
+      complain(*taken, fmt::format("{} (it is {})", parsed.error(), in_quotes(*value)));
     }
   }
 
@@ -177,7 +177,7 @@ class Reader {
       if (parsed) {
         into = *parsed;
       } else {
-        complain(*taken, fmt::format("{} (it is {})", parsed.error(), quoted(*text)));
+        complain(*taken, fmt::format("{} (it is {})", parsed.error(), in_quotes(*text)));
       }
     } else {
       complain(*taken, "must be a size: a string such as \"10GiB\", or a number of bytes");
@@ -305,10 +305,11 @@ void Reader::read_member(Section& section) {
     member.name = name->second;
     if (!is_member_name(member.name)) {
       complain(name->first,
-               fmt::format("must be 1 to 32 of a-z 0-9 - (it is {})", quoted(member.name)));
+               fmt::format("must be 1 to 32 of a-z 0-9 - (it is {})", in_quotes(member.name)));
     } else if (std::ranges::find(config_.members, member.name, &Member::name) !=
                config_.members.end()) {
-      complain(name->first, fmt::format("{} is the name of another member", quoted(member.name)));
+      complain(name->first,
+               fmt::format("{} is the name of another member", in_quotes(member.name)));
     }
   }
   if (const auto id = required("id")) {
@@ -324,10 +325,10 @@ void Reader::read_member(Section& section) {
       if (same != config_.members.end()) {
         complain(id->first,
                  same->key_id == text
-                     ? fmt::format("is also the id of {}", quoted(same->name))
+                     ? fmt::format("is also the id of {}", in_quotes(same->name))
                      : fmt::format("begins with the same 16 digits as the id of {}: one of the "
                                    "two needs a new key",
-                                   quoted(same->name)));
+                                   in_quotes(same->name)));
       }
     }
   }
@@ -336,7 +337,7 @@ void Reader::read_member(Section& section) {
       if (auto address = parse_address(*text)) {
         member.address = std::move(*address);
       } else {
-        complain(*taken, fmt::format("{} (it is {})", address.error(), quoted(*text)));
+        complain(*taken, fmt::format("{} (it is {})", address.error(), in_quotes(*text)));
       }
     }
   }
@@ -365,7 +366,7 @@ void Reader::read_node() {
   struct stat status{};
   if (source_.read_key_id && folder && ::stat(config_.folder.c_str(), &status) == 0 &&
       !S_ISDIR(status.st_mode)) {
-    complain(*folder, fmt::format("{} is not a directory", quoted(config_.folder)));
+    complain(*folder, fmt::format("{} is not a directory", in_quotes(config_.folder)));
   }
   const auto key = path("key", config_.key_file);
 
@@ -391,7 +392,7 @@ void Reader::read_self(const Taken& key) {
   const auto self = std::ranges::find(config_.members, *id, &Member::key_id);
   if (self == config_.members.end()) {
     complain(key, fmt::format("{} is the key {}, which belongs to no member",
-                              quoted(config_.key_file), *id));
+                              in_quotes(config_.key_file), *id));
     return;
   }
   config_.self = static_cast<std::size_t>(self - config_.members.begin());
