@@ -64,6 +64,7 @@ void Host::start() {
   disk_.restart();
   tell_time();
   lane_free_.clear();
+  lane_answered_.clear();
   jobs_ = 0;
   uncommitted_.clear();
   committing_ = false;
@@ -289,16 +290,19 @@ void Host::job(int lane, Phase phase, std::function<Input()> work) {
   ++jobs_;
   Instant& free = lane_free_[lane];
   free = std::max(free, world_.now()) + Duration(random_.below(5'000'000) + 1000);
-  world_.later(free - world_.now(), [this, life, phase, work = std::move(work)] {
+  world_.later(free - world_.now(), [this, lane, life, phase, work = std::move(work)] {
     if (life != life_ || !node_) {
       return;
     }
-    when_running([this, life, phase, work] {
+    when_running([this, lane, life, phase, work] {
       std::optional<Input> answer;
       if (!in_phase(phase, [&] { answer = work(); })) {
         return;
       }
-      world_.later(Duration(random_.below(1'000'000)), [this, life, answer = std::move(*answer)] {
+      // In the order of the work, as a thread gives them (engine/input.h).
+      Instant& answered = lane_answered_[lane];
+      answered = std::max(answered, world_.now() + Duration(random_.below(1'000'000)));
+      world_.later(answered - world_.now(), [this, life, answer = std::move(*answer)] {
         if (life == life_ && node_) {
           when_running([this, answer] {
             --jobs_;

@@ -181,6 +181,7 @@ class Host {
   Instant paused_until_{};
   const engine::Apply* applying_ = nullptr;
   std::map<int, Instant> lane_free_;
+  std::map<int, Instant> lane_answered_;
   std::uint64_t jobs_ = 0;
   std::deque<engine::Change> uncommitted_;
   bool committing_ = false;
