@@ -142,7 +142,7 @@ std::string brief(const Input& input) {
   static constexpr const char* names[] = {
       "wake",          "peer-up",         "peer-down", "received", "touched",    "rescan",
       "listed",        "looked",          "applied",   "surfaced", "block-read", "stage-opened",
-      "stage-written", "confirm-deletes", "resolve",   "restore",  "expired"};
+      "stage-written", "confirm-deletes", "resolve",   "restore",  "expired",    "bring-back"};
   static_assert(std::size(names) == std::variant_size_v<Input>);
   std::string text = names[input.index()];
   if (const auto* received = std::get_if<Received>(&input)) {
@@ -179,6 +179,9 @@ std::string brief(const Input& input) {
     text += " " + resolve->path + " keeps " + resolve->keep;
   } else if (const auto* restore = std::get_if<Restore>(&input)) {
     text += " " + restore->path + "=" + in_short(restore->version.content);
+  } else if (const auto* back = std::get_if<BringBack>(&input)) {
+    text += " " + std::to_string(back->items.size()) + " from " +
+            (back->items.empty() ? "nowhere" : back->items.front().path);
   }
   return text;
 }

@@ -71,6 +71,20 @@ std::optional<History> history(const Replica& replica, const Path& path) {
       kept.push_back({file, PastVersion::State::kept, {}, was.version});
     }
   }
+  for (const auto& [file, was] : replica.departed()) {
+    if (was.path != path) {
+      continue;
+    }
+    // What has only moved to another name, as a conflict copy, lives there.
+    const bool lives = std::ranges::any_of(told.versions, [&was](const PastVersion& now) {
+      return now.version.tag == was.version.tag && looks_like(now.version, was.version);
+    });
+    if (!lives) {
+      kept.push_back({file, PastVersion::State::kept, {}, was.version});
+      kept.back().here = replica.available(was.version);
+    }
+  }
+  std::ranges::sort(kept, {}, &PastVersion::id);
   if (record.empty() && kept.empty()) {
     return std::nullopt;
   }
@@ -167,7 +181,10 @@ std::expected<Version, std::string> version_to_restore(const Replica& replica, c
     case PastVersion::State::kept: break;
   }
   if (!found->here) {
-    return std::unexpected("its bytes are not on this node yet");
+    return std::unexpected(found->state == PastVersion::State::kept
+                               ? "its bytes are not on this node: p2psync restore --at asks the "
+                                 "other members for them"
+                               : "its bytes are not on this node yet");
   }
   const Shown* now = replica.shown(path);
   if (now != nullptr && now->version.kind == Kind::directory) {

@@ -30,11 +30,12 @@ struct PastVersion {
   enum class State : std::uint8_t {
     current,  ///< has the path's name, or will
     copy,     ///< a conflict copy
-    kept,     ///< was replaced or deleted, and is in `.p2psync/versions`
+    kept,     ///< was replaced or deleted; `here`: its bytes are in `.p2psync/versions`, or
+              ///< elsewhere on this disk
     deleted,  ///< not a version, but that there is none: the latest event was a deletion
   };
-  /// Of a version that lives, or of a deletion: its tag_of() in 16 hex digits. Of a kept file: its
-  /// name, the instant at which it left the tree (storage/versions.h).
+  /// Of a version that lives, or of a deletion: its tag_of() in 16 hex digits. Of a kept one: its
+  /// name, the instant at which it left the tree (KeptVersion::file).
   std::string id;
   State state = State::current;
   Path name;        ///< of current and copy: where it stands or will

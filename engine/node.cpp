@@ -10,6 +10,7 @@
 #include "engine/scan.h"
 #include "engine/stuck.h"
 #include "engine/transfer.h"
+#include "engine/wishes.h"
 
 namespace p2psync::engine {
 namespace {
@@ -30,6 +31,7 @@ class Node::Impl {
         reconciler_(replica_),
         scan_(replica_, options_.brake),
         transfer_(options_.self, options_.chunk_max, options_.seed, options_.fetches_max),
+        wishes_(replica_, transfer_),
         gossip_(options_, replica_),
         next_collect_(now) {
     for (const MemberName& member : options_.members) {
@@ -59,7 +61,7 @@ class Node::Impl {
       earliest = std::min(earliest, next_collect_);
     }
     for (const std::optional<Instant>& wake :
-         {reconciler_.wake_at(), scan_.wake_at(), transfer_.wake_at()}) {
+         {reconciler_.wake_at(), scan_.wake_at(), transfer_.wake_at(), wishes_.wake_at()}) {
       if (wake) {
         earliest = std::min(earliest, *wake);
       }
@@ -77,10 +79,8 @@ class Node::Impl {
                     gossip_.in_sync_by_hearsay(member.id);
            });
   }
-  [[nodiscard]] const Record* record(std::string_view path) const {
-    return replica_.index().find(path);
-  }
   [[nodiscard]] const Replica& replica() const { return replica_; }
+  [[nodiscard]] bool awaits(const Path& path) const { return wishes_.has(path); }
   [[nodiscard]] std::uint64_t arrived_bytes() const { return arrived_bytes_; }
 
  private:
@@ -97,9 +97,11 @@ class Node::Impl {
   void on(Instant, ConfirmDeletes event) { scan_.judged(event); }
   void on(Instant, const Resolve& event) { replica_.resolve(event.path, event.keep); }
   void on(Instant, const Restore& event) { replica_.restore(event.path, event.version); }
-  void on(Instant, const Expired& event) { replica_.forget_kept(event.files); }
+  void on(Instant now, BringBack event) { wishes_.on(now, std::move(event)); }
+  void on(Instant, const Expired& event) { replica_.forget_kept(event.files, event.before); }
   void on(Instant now, const Listed& event) { scan_.on(now, event); }
   void on(Instant now, const LookDone& event) {
+    replica_.note_time(event.at);
     scan_.on(now, event);
     for (const Looked& looked : event.names) {
       // What could not be read is no news: the path waits for its time, or it would spin.
@@ -145,6 +147,11 @@ class Node::Impl {
     const auto found = std::ranges::find(options_.members, member, &MemberName::id);
     return found != options_.members.end() ? found->name : "a stranger";
   }
+  /// A content that these paths needed is here.
+  void came(const std::vector<Path>& paths, const Hash& content) {
+    wishes_.use(paths, content);
+    std::ranges::for_each(paths, [this](const Path& path) { reconciler_.content_changed(path); });
+  }
   void use_appeared();
 
   void serve(NodeId peer, const Get& get);
@@ -169,6 +176,7 @@ class Node::Impl {
   Reconciler reconciler_;
   Scan scan_;
   Transfer transfer_;
+  Wishes wishes_;
   Gossip gossip_;
   bool scanning_ = true;  ///< the first scan is not over
   Stuck stuck_;
@@ -202,9 +210,7 @@ void Node::Impl::serve(NodeId peer, const Get& get) {
     return;
   }
   // Only contents that the index lists are served, by what their bytes hash to.
-  Version wanted;
-  wanted.content = get.content;
-  Source source = replica_.source(wanted);
+  Source source = replica_.source(get.content);
   if (std::holds_alternative<Nothing>(source) && transfer_.has(get)) {
     source = Unfinished{};
   }
@@ -224,15 +230,14 @@ void Node::Impl::serve(NodeId peer, const Get& get) {
 /// The bytes are not where they are remembered, or what is remembered is out of date (an error kept
 /// storage from saying how they look): unless somebody looks, no peer ever gets them.
 void Node::Impl::look_where_read(const Hash& content) {
-  Version version;
-  version.content = content;
-  const Source source = replica_.source(version);
+  const Source source = replica_.source(content);
   if (const auto* at = std::get_if<AtName>(&source)) {
     scan_.touch(at->name);
   }
 }
 
 void Node::Impl::on(Instant now, const ApplyDone& event) {
+  replica_.note_time(event.at);
   const Reconciler::Outcome outcome = reconciler_.done(now, event);
   scan_.apply_ended();
   for (const Hash& content : outcome.staged_used) {
@@ -259,9 +264,7 @@ void Node::Impl::staged(const Hash& content, bool complete, const Transfer::Outc
     stuck_.whole(content);
     in_tmp_.insert(content);
     replica_.add_staged(content);
-    for (const Path& path : outcome.paths) {
-      reconciler_.content_changed(path);
-    }
+    came(outcome.paths, content);
   }
   for (const NodeId peer : outcome.blamed) {
     out_.push_back(Note{Note::Level::warn,
@@ -272,13 +275,9 @@ void Node::Impl::staged(const Hash& content, bool complete, const Transfer::Outc
 /// What was on its way and has turned up here (a user copied it, it was displaced) need not come.
 void Node::Impl::use_appeared() {
   for (const Hash& content : replica_.take_appeared()) {
-    Version version;
-    version.content = content;
-    if (transfer_.needed_by(content) == nullptr || !replica_.available(version)) {
-      continue;  // it was here for a moment of this step: what comes is still needed
-    }
-    for (const Path& path : transfer_.abandon(content)) {
-      reconciler_.content_changed(path);
+    // Else it was here for a moment of this step: what comes is still needed.
+    if (transfer_.needed_by(content) != nullptr && replica_.available(content)) {
+      came(transfer_.abandon(content), content);
     }
   }
 }
@@ -347,6 +346,7 @@ void Node::Impl::take_back_lost() {
 
 std::vector<Output> Node::Impl::finish(Instant now) {
   take_back_lost();
+  wishes_.next(now, others_, [this](NodeId id) { return gossip_.connected(id); });
   // Each round hands on what the one before found out; a handful always suffices, since a plan only
   // waits for what comes from outside.
   for (int round = 0; round < 4; ++round) {
@@ -361,7 +361,8 @@ std::vector<Output> Node::Impl::finish(Instant now) {
     if (!scan_.reading_rules()) {
       apply = reconciler_.next(
           now, [this](const Path& name) { return scan_.holds(name); },
-          [this](const Path& path, const std::vector<Need>& needs) {
+          [this](const Path& path, std::vector<Need> needs) {
+            wishes_.add_need(path, needs);
             transfer_.set_needs(path, needs);
           },
           transfer_.coming());
@@ -479,6 +480,9 @@ Status Node::status() const {
 bool Node::looking() const {
   return impl_->looking();
 }
+bool Node::awaits(const Path& path) const {
+  return impl_->awaits(path);
+}
 bool Node::all_in_sync() const {
   return impl_->all_in_sync();
 }
@@ -486,7 +490,7 @@ std::uint64_t Node::arrived_bytes() const {
   return impl_->arrived_bytes();
 }
 const Record* Node::record(std::string_view path) const {
-  return impl_->record(path);
+  return impl_->replica().index().find(path);
 }
 const Replica& Node::replica() const {
   return impl_->replica();

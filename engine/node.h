@@ -88,6 +88,8 @@ class Node {
   [[nodiscard]] bool looking() const;
   /// Every member is connected and holds the same tree, and so does this node.
   [[nodiscard]] bool all_in_sync() const;
+  /// A user wants an older version of the path back, and its bytes may still come (BringBack).
+  [[nodiscard]] bool awaits(const Path& path) const;
   /// The record of one path, for `log` and tests; null when nothing is known.
   [[nodiscard]] const Record* record(std::string_view path) const;
   /// Everything that this node knows, to read: for tests and for what explains it to people.

@@ -339,13 +339,22 @@ void Reconciler::source_used(const Plan::Effect& effect, Outcome& outcome) {
 
 void Reconciler::laid(const Path& path, Plan::Effect& effect, const Done& done, Outcome& outcome) {
   source_used(effect, outcome);
+  bool kept = false;
   if (done.displaced) {
     const Displaced& displaced = *done.displaced;
     if (!displaced.as_expected) {
       replica_.observe_displaced(path, effect.before, effect.name, displaced.seen, displaced.file);
     } else if (effect.before && !displaced.file.empty()) {
-      replica_.keep({displaced.file, path, effect.before->version});
+      KeptVersion file{displaced.file, path, effect.before->version};
+      file.version.copy = file.version.copy || effect.name != path;
+      replica_.keep(std::move(file));
+      kept = true;
     }
+  }
+  // A directory, what moved to another name or path, and what a user had written over just then.
+  if (!kept && effect.before && effect.name == path &&
+      !(effect.after && looks_like(effect.before->version, effect.after->version))) {
+    replica_.depart(path, effect.before->version);
   }
   if (effect.after && done.signature) {
     Place& place = *effect.after;

@@ -1,7 +1,12 @@
 #include "engine/record.h"
 
+#include <algorithm>
+#include <charconv>
+
 namespace p2psync::engine {
 namespace {
+
+constexpr std::size_t time_digits = 19;
 
 /// As the disk shows the version at that inode.
 Signature signature_of(const Version& version, std::uint64_t inode, std::int64_t ctime) {
@@ -9,6 +14,27 @@ Signature signature_of(const Version& version, std::uint64_t inode, std::int64_t
 }
 
 }  // namespace
+
+std::string departure_name(std::int64_t at) {
+  const std::string digits = std::to_string(at);
+  return std::string(time_digits - std::min(digits.size(), time_digits), '0') + digits + '-';
+}
+
+bool is_departure(std::string_view name) {
+  return name.size() == time_digits + 1 && name.ends_with('-') && left_at(name) > 0;
+}
+
+std::int64_t left_at(std::string_view name) {
+  if (name.size() == time_digits + 1 && name.ends_with('-')) {
+    name.remove_suffix(1);
+  }
+  std::int64_t time = 0;
+  if (name.size() != time_digits) {
+    return 0;
+  }
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), time);
+  return error == std::errc() && end == name.data() + name.size() ? time : 0;
+}
 
 std::optional<PlainRecord> plain_record(std::string_view path, const Record& record) {
   const auto& [entry, shown, doubts] = record;

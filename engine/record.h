@@ -2,6 +2,8 @@
 // What a node remembers of one path: the entry all members share, and what its own disk shows of
 // it.
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/disk.h"
@@ -58,13 +60,21 @@ struct PlainRecord {
 [[nodiscard]] std::optional<PlainRecord> plain_record(std::string_view path, const Record& record);
 [[nodiscard]] Record record_of(std::string_view path, const PlainRecord& plain);
 
-/// A replaced or deleted file in `.p2psync/versions`.
+/// A replaced or deleted file in `.p2psync/versions`; or a note that a version left this disk of
+/// which nothing is in there (departure_name). With `version.copy` it was a conflict copy.
 struct KeptVersion {
   std::string file;  ///< its name there
   Path path;         ///< whose version it was
   Version version;
   bool operator==(const KeptVersion&) const = default;
 };
+
+/// Names in `.p2psync/versions` are the instants at which something left the tree, ns since 1970 in
+/// 19 digits (storage/versions.h). Notes have a '-' behind them, as no file has.
+[[nodiscard]] std::string departure_name(std::int64_t at);
+[[nodiscard]] bool is_departure(std::string_view name);
+/// When what has this name left the tree; 0 (long ago) for names that are neither.
+[[nodiscard]] std::int64_t left_at(std::string_view name);
 
 /// An incarnation that is over, and its place in its node's list, from 1.
 struct ListedEnding {

@@ -72,7 +72,8 @@ Replica::Replica(const NodeOptions& options, Loaded loaded)
     : self_(options.self),
       actor_{options.self, options.incarnation},
       importing_(options.fresh_index),
-      contents_seed_(options.seed) {
+      contents_seed_(options.seed),
+      keep_versions_(options.keep_versions) {
   for (const MemberName& member : options.members) {
     if (member.id == self_) {
       label_ = member.name;
@@ -216,19 +217,26 @@ Version Replica::write(const Path& path, const Path& name, const Seen& seen,
 }
 
 void Replica::remove(const Path& path, const Shown& old) {
-  const Record* record = index_.find(path);
-  Entry entry = record->entry;
+  if (old.name == path) {
+    depart(path, old.version);
+  }
+  unshow(path, old.name);
+  delete_version(path, old);
+}
+
+void Replica::delete_version(const Path& path, const Shown& old) {
+  const Record& known = record(path);
+  Entry entry = known.entry;
   const bool stands =
       std::ranges::any_of(old.dots, [&](const Dot& dot) { return entry.find(dot) != nullptr; });
   std::set<Dot> copies;
   if (old.name == path) {
-    for (const Shown& other : record->shown) {
+    for (const Shown& other : known.shown) {
       if (other.name != path) {
         copies.insert(other.dots.begin(), other.dots.end());
       }
     }
   }
-  unshow(path, old.name);
   if (!stands && copies.empty()) {
     return;  // what the user deleted was superseded already, or only implied
   }
@@ -341,6 +349,9 @@ void Replica::observe(const Path& name, const Seen& seen) {
         return;
       }
     }
+  }
+  if (old && name == path && !old->signature.is_out_of_sight()) {
+    depart(path, old->version);
   }
   write(path, name, seen, old, true);
 }

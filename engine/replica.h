@@ -25,6 +25,9 @@
 
 namespace p2psync::engine {
 
+/// Notes of what left this disk without being kept: some 400 bytes each.
+inline constexpr std::size_t departed_max = 250'000;
+
 /// A path whose layout must be looked at. `floor`: for each actor listed, events of it above that
 /// number are not on the disk before the path is laid out.
 struct Dirty {
@@ -136,14 +139,29 @@ class Replica {
   void resolve(const Path& path, const Path& keep);
   /// Writes an older version, whose bytes are here, in place of what the path's name shows.
   void restore(const Path& path, Version version);
+  /// Deletes what the path's name shows, as its user would.
+  void take_away(const Path& path);
   [[nodiscard]] const std::map<std::string, KeptVersion>& kept() const { return kept_; }
+  /// What left this disk and was not kept, by departure_name: what its own user deleted or wrote
+  /// over, whose bytes the others keep; directories; what moved. At most departed_max.
+  [[nodiscard]] const std::map<std::string, KeptVersion>& departed() const { return departed_; }
+  /// By the clock on the wall it is now so late; 0: nobody knows.
+  void note_time(std::int64_t at) { wall_ = at; }
+  /// A version has left the path's name on this disk and is not kept.
+  void depart(const Path& path, Version version);
   /// Conflict copies on this disk, by name, and the path of each.
   [[nodiscard]] const std::map<Path, Path>& copies() const { return copies_; }
 
   // --- contents ---
-  [[nodiscard]] bool available(const Version& version) const;
+  [[nodiscard]] bool available(const Version& version) const {
+    return version.kind != Kind::file || available(version.content);
+  }
+  [[nodiscard]] bool available(const Hash& content) const;
   /// Where the bytes are, best first: found, staged, at a name, kept. Nothing{} if nowhere.
-  [[nodiscard]] Source source(const Version& version) const;
+  [[nodiscard]] Source source(const Version& version) const {
+    return version.kind == Kind::file ? source(version.content) : Nothing{};
+  }
+  [[nodiscard]] Source source(const Hash& content) const;
   /// Contents of more than one chunk that are here and most likely have chunks in common with the
   /// next version of the path, of that size: what stands there, its copies, what stood there
   /// before. Who saves a file anew may have shown half of it in between, so the one of the most
@@ -165,9 +183,8 @@ class Replica {
   [[nodiscard]] std::vector<Hash> take_appeared() { return std::exchange(appeared_, {}); }
   void keep(KeptVersion kept);
   void forget_kept(const std::string& file);
-  void forget_kept(const std::vector<std::string>& files) {
-    std::ranges::for_each(files, [this](const std::string& file) { forget_kept(file); });
-  }
+  /// These, and the notes of what left before an instant.
+  void forget_kept(const std::vector<std::string>& files, std::int64_t before);
   /// It does not hold what is on record for it: no source any more. On record it stays, since what
   /// a process has written to it was written over that.
   void drop_kept_source(const std::string& file);
@@ -266,6 +283,7 @@ class Replica {
   Version write(const Path& path, const Path& name, const Seen& seen,
                 const std::optional<Shown>& old, bool visible, const Version* over = nullptr);
   void remove(const Path& path, const Shown& old);
+  void delete_version(const Path& path, const Shown& old);
   void write_anew(const Path& path, Version version, const std::vector<Shown>& over);
   bool adopt(const Path& path, const Path& name, const Version& version,
              const Signature& signature);
@@ -351,6 +369,10 @@ class Replica {
   SortedBlocks<DirectoryAt> directories_;
   std::map<std::string, KeptVersion> kept_;
   std::unordered_map<Hash, std::vector<std::string>, HashOfHash> kept_by_content_;
+  bool keep_versions_;
+  std::map<std::string, KeptVersion> departed_;
+  std::int64_t wall_ = 0;
+  std::int64_t last_departure_ = 0;  ///< each is later than all before it, whatever the clock does
   std::unordered_set<Hash, HashOfHash> staged_;
   std::map<Hash, std::string> found_;
   std::set<Path> missing_;

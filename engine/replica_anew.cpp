@@ -76,4 +76,10 @@ void Replica::restore(const Path& path, Version version) {
   write_anew(path, std::move(version), own ? std::vector{*now} : std::vector<Shown>());
 }
 
+void Replica::take_away(const Path& path) {
+  if (const Shown* now = shown(path); now != nullptr && owner(path) == path) {
+    delete_version(path, Shown(*now));
+  }
+}
+
 }  // namespace p2psync::engine

@@ -111,26 +111,22 @@ void Replica::set_braked(bool on) {
   }
 }
 
-bool Replica::available(const Version& version) const {
-  return version.kind != Kind::file || found_.contains(version.content) ||
-         staged_.contains(version.content) || showing(version.content) != nullptr ||
-         kept_by_content_.contains(version.content);
+bool Replica::available(const Hash& content) const {
+  return found_.contains(content) || staged_.contains(content) || showing(content) != nullptr ||
+         kept_by_content_.contains(content);
 }
 
-Source Replica::source(const Version& version) const {
-  if (version.kind != Kind::file) {
-    return Nothing{};
-  }
-  if (const auto found = found_.find(version.content); found != found_.end()) {
+Source Replica::source(const Hash& content) const {
+  if (const auto found = found_.find(content); found != found_.end()) {
     return Kept{found->second, true};
   }
-  if (staged_.contains(version.content)) {
+  if (staged_.contains(content)) {
     return Staged{};
   }
-  if (const Shown* shown = showing(version.content)) {
+  if (const Shown* shown = showing(content)) {
     return AtName{shown->name};
   }
-  if (const auto kept = kept_by_content_.find(version.content); kept != kept_by_content_.end()) {
+  if (const auto kept = kept_by_content_.find(content); kept != kept_by_content_.end()) {
     return Kept{kept->second.back(), false};
   }
   return Nothing{};
@@ -193,6 +189,33 @@ void Replica::drop_kept_source(const std::string& file) {
 void Replica::keep(KeptVersion kept) {
   new_kept_.push_back(kept);
   add_kept(std::move(kept));
+}
+
+void Replica::depart(const Path& path, Version version) {
+  if (!keep_versions_ || wall_ == 0) {
+    return;
+  }
+  // Of what it had replaced itself, only whether there was anything.
+  version.superseded.resize(std::min<std::size_t>(version.superseded.size(), 1));
+  last_departure_ = std::max(last_departure_ + 1, wall_);
+  KeptVersion note{departure_name(last_departure_), path, std::move(version)};
+  new_kept_.push_back(note);
+  std::string name = note.file;
+  departed_.emplace_hint(departed_.end(), std::move(name), std::move(note));
+  while (departed_.size() > departed_max) {
+    forgotten_.push_back(departed_.begin()->first);
+    departed_.erase(departed_.begin());
+  }
+}
+
+void Replica::forget_kept(const std::vector<std::string>& files, std::int64_t before) {
+  for (const std::string& file : files) {
+    forget_kept(file);
+  }
+  while (!departed_.empty() && left_at(departed_.begin()->first) < before) {
+    forgotten_.push_back(departed_.begin()->first);
+    departed_.erase(departed_.begin());
+  }
 }
 
 void Replica::forget_kept(const std::string& file) {

@@ -29,7 +29,12 @@ void Replica::load(Loaded loaded) {
     rows_[row.member] = std::move(row);
   }
   for (KeptVersion& kept : loaded.kept) {
-    add_kept(std::move(kept));
+    if (is_departure(kept.file)) {
+      last_departure_ = std::max(last_departure_, left_at(kept.file));
+      departed_.emplace(kept.file, std::move(kept));
+    } else {
+      add_kept(std::move(kept));
+    }
   }
   index_ = std::move(loaded.index);
   std::vector<Path> doubtful;

@@ -3,26 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "engine/path.h"
+#include "engine/record.h"
 #include "storage/staging.h"
 
 namespace p2psync::storage {
 
-namespace {
-
-constexpr std::size_t time_digits = 19;
-
-}  // namespace
-
-std::int64_t left_at(std::string_view file) {
-  std::int64_t time = 0;
-  if (file.size() == time_digits) {
-    std::from_chars(file.data(), file.data() + time_digits, time);
-  }
-  return time;
-}
+using engine::left_at;
 
 std::string kept_path(std::string_view file) {
   return engine::child_of(versions_directory, file);

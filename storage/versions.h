@@ -4,7 +4,8 @@
 // A name there is the instant at which the file left the tree: nanoseconds since 1970 in 19 digits.
 // Byte order is age. Example:
 //   1767322984000000000
-// The engine's index knows which version of which path a file is; the file itself tells nothing.
+// The engine's index knows which version of which path a file is; the file itself tells nothing. It
+// reads the instant off the name (engine/record.h).
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -17,8 +18,6 @@
 namespace p2psync::storage {
 
 [[nodiscard]] std::string kept_path(std::string_view file);
-/// When the file left the tree, ns since 1970; 0 (long ago) for names that nobody here gave.
-[[nodiscard]] std::int64_t left_at(std::string_view file);
 
 /// Gives out names for `.p2psync/versions`, each later than all before it, whatever the clock does.
 class VersionNames {

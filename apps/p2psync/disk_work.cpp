@@ -51,9 +51,8 @@ void DiskWork::answer_all() {
 
 void DiskWork::perform(engine::Look look) {
   run(look_threads_, [this, look = std::move(look)] {
-    return [this, done = engine::LookDone{storage::look_all(fs_, look)}]() mutable {
-      answer_(std::move(done));
-    };
+    return [this, done = engine::LookDone{storage::look_all(fs_, look),
+                                          fs_.wall_time()}]() mutable { answer_(std::move(done)); };
   });
 }
 
@@ -69,7 +68,7 @@ void DiskWork::perform(engine::List list) {
 void DiskWork::perform(engine::Apply apply) {
   ++applying_;
   run(apply_thread_, [this, apply = std::move(apply)] {
-    engine::ApplyDone done{applier_.apply(apply)};
+    engine::ApplyDone done{applier_.apply(apply), fs_.wall_time()};
     // What was displaced unexpectedly after a job had failed comes out here.
     auto surfaced = applier_.revisit();
     return [this, done = std::move(done), surfaced = std::move(surfaced),

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "apps/p2psync/status_document.h"
-#include "storage/versions.h"
 
 namespace p2psync::app {
 
@@ -37,7 +36,7 @@ std::string_view state_name(PastVersion::State state) {
 
 std::optional<std::int64_t> left_at(const PastVersion& version) {
   const std::int64_t at =
-      version.state == PastVersion::State::kept ? storage::left_at(version.id) : 0;
+      version.state == PastVersion::State::kept ? engine::left_at(version.id) : 0;
   return at > 0 ? std::optional(at) : std::nullopt;
 }
 

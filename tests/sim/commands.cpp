@@ -78,8 +78,9 @@ void World::user_restores(Host& host, const std::string& name) {
   if (!known) {
     return;
   }
-  const auto kept =
-      std::ranges::find(known->versions, PastVersion::State::kept, &PastVersion::state);
+  const auto kept = std::ranges::find_if(known->versions, [](const PastVersion& past) {
+    return past.state == PastVersion::State::kept && !is_departure(past.id);
+  });
   if (kept == known->versions.end()) {
     return;
   }

@@ -258,15 +258,16 @@ void Host::perform(Output output) {
   } else if (auto* gone = std::get_if<Disconnect>(&output)) {
     world_.disconnect(id(), gone->peer, gone->reason);
   } else if (auto* look = std::get_if<Look>(&output)) {
-    job(lane_look, Phase::hash,
-        [this, work = std::move(*look)] { return LookDone{storage::look_all(disk_, work)}; });
+    job(lane_look, Phase::hash, [this, work = std::move(*look)] {
+      return LookDone{storage::look_all(disk_, work), disk_.wall_time()};
+    });
   } else if (auto* list = std::get_if<List>(&output)) {
     job(lane_list, Phase::scan,
         [this, work = std::move(*list)] { return storage::list(disk_, work); });
   } else if (auto* apply = std::get_if<Apply>(&output)) {
     job(lane_apply, Phase::apply, [this, work = std::move(*apply)] {
       applying_ = &work;
-      ApplyDone done{applier_->apply(work)};
+      ApplyDone done{applier_->apply(work), disk_.wall_time()};
       applying_ = nullptr;
       return done;
     });

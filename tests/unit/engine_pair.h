@@ -134,6 +134,8 @@ class Pair {
   };
   std::vector<std::string> disconnects;
   BrakeOptions brake;  ///< of the next start
+  /// What the clocks on both walls show, in ns; 0: they have none, and kept files odd names.
+  std::int64_t wall = 0;
 
  private:
   static const Signature& stand(Host& host, const Path& name, Seen seen) {
@@ -179,7 +181,7 @@ class Pair {
     answer(id, Listed{list.directory, std::move(items), std::move(rules)});
   }
   void perform(NodeId id, Host& host, const Look& look) {
-    LookDone done;
+    LookDone done{{}, wall};
     for (const LookAt& at : look.names) {
       const auto place = host.disk.find(at.name);
       Sight sight = place == host.disk.end() ? Sight(Absent()) : Sight(place->second);
@@ -193,7 +195,8 @@ class Pair {
   }
   void perform(NodeId id, Host& host, const Apply& apply) {
     ++host.applies;
-    ApplyDone done;
+    ApplyDone done{{}, wall};
+    now_kept_ = std::max(now_kept_, wall);
     for (const ApplyJob& job : apply.jobs) {
       Applied& applied = done.jobs.emplace_back(Applied{job.path, {}});
       for (const Step& step : job.steps) {
@@ -237,12 +240,17 @@ class Pair {
     const auto place = host.disk.find(name);
     return place == host.disk.end() ? std::nullopt : std::optional(place->second.signature);
   }
-  static std::optional<Displaced> displace(const Host& host, const Path& name) {
+  std::optional<Displaced> displace(const Host& host, const Path& name) {
     const auto place = host.disk.find(name);
     if (place == host.disk.end() || place->second.signature.kind != Kind::file) {
       return std::nullopt;
     }
-    return Displaced{"kept-" + std::to_string(place->second.signature.inode), place->second};
+    if (wall == 0) {
+      return Displaced{"kept-" + std::to_string(place->second.signature.inode), place->second};
+    }
+    std::string file = departure_name(++now_kept_);
+    file.pop_back();
+    return Displaced{std::move(file), place->second};
   }
   static std::optional<Signature> move(Host& host, const Path& name,
                                        const std::optional<Moved>& to) {
@@ -256,7 +264,7 @@ class Pair {
     return parent_of(name).empty() ||
            (parent != host.disk.end() && parent->second.signature.kind == Kind::directory);
   }
-  static StepResult carry_out(Host& host, const Put& put) {
+  StepResult carry_out(Host& host, const Put& put) {
     if (at(host, put.name) != put.expected || !can_hold(host, put.name) ||
         put.name == host.refused) {
       return Obstructed{};
@@ -273,7 +281,7 @@ class Pair {
                     false};
     return Done{stand(host, put.name, seen), std::move(displaced), std::move(moved)};
   }
-  static StepResult carry_out(Host& host, const Remove& remove) {
+  StepResult carry_out(Host& host, const Remove& remove) {
     if (at(host, remove.name) != remove.expected) {
       return Obstructed{};
     }
@@ -294,6 +302,7 @@ class Pair {
   }
 
   Instant now_{std::chrono::hours(1)};
+  std::int64_t now_kept_ = 0;
   std::map<NodeId, Host> hosts_;
   std::deque<std::pair<NodeId, Input>> under_way_;
 };
