@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "apps/p2psync/recorded.h"
+#include "apps/p2psync/restore_at.h"
 #include "apps/p2psync/version_document.h"
 #include "apps/p2psync/whereabouts.h"
 #include "engine/history.h"
@@ -175,13 +176,14 @@ Json check_ignore(const Json& request, const Answering& to) {
 
 Json answer(const Json& request, const Answering& to) {
   static constexpr std::array<std::pair<std::string_view, Json (*)(const Json&, const Answering&)>,
-                              8>
+                              9>
       commands{{{"check-ignore", check_ignore},
                 {"conflicts", conflicts},
                 {"explain", explain},
                 {"log", log},
                 {"resolve", resolve},
                 {"restore", restore},
+                {"restore-at", restore_at},
                 {"recorded", recorded},
                 {"wait", wait}}};
   for (const auto& [name, run] : commands) {

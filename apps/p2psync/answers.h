@@ -1,7 +1,7 @@
 #pragma once
 // What the control socket answers of a node's knowledge of versions, and does on somebody's behalf:
 // the documents of `conflicts --json` and `log --json` (interface.md), `resolve` and `restore`, and
-// what `verify` compares with. Pure but for `act`.
+// what `verify` compares with. Pure but for `act` and `keeps`.
 #include <functional>
 
 #include "apps/p2psync/config.h"
@@ -17,6 +17,8 @@ struct Answering {
   const Config& config;
   const engine::Node& node;
   std::function<void(engine::Input)> act;
+  /// Whether this kept file is there; if not, the node knows from then on.
+  std::function<bool(const std::string& file)> keeps;
 };
 
 /// As control_socket.h describes it; {"error": "..."} for what cannot be answered or done.

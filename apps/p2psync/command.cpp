@@ -90,6 +90,12 @@ void add_path_argument(CLI::App& command, std::string& path) {
       ->transform(synchronised_path());
 }
 
+void add_optional_path_argument(CLI::App& command, std::string& path, const std::string& without) {
+  command.add_option("PATH", path, "relative to the synchronised directory; " + without)
+      ->type_name("")
+      ->transform(synchronised_path());
+}
+
 void add_path_arguments(CLI::App& command, std::vector<std::string>& paths) {
   command
       .add_option("PATH", paths, "relative to the synchronised directory; none: all that is in it")

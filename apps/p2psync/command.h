@@ -54,6 +54,8 @@ enum class KeyUse : std::uint8_t { judge, ignore };
 /// PATH, relative to the folder: "./" before it and "/" behind it go; anything else that no
 /// synchronised path can be is a wrong command line.
 void add_path_argument(CLI::App& command, std::string& path);
+/// The same, if it is given.
+void add_optional_path_argument(CLI::App& command, std::string& path, const std::string& without);
 /// Any number of them.
 void add_path_arguments(CLI::App& command, std::vector<std::string>& paths);
 

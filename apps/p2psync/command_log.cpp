@@ -39,7 +39,8 @@ void show(const Json& log) {
       remark = "left the tree " + version["replaced"].text();
     }
     if (!version["here"].is_null() && !version["here"].boolean()) {
-      remark += remark.empty() ? "not here yet" : ", not here yet";
+      remark += remark.empty() ? "" : ", ";
+      remark += state == "kept" ? "its bytes are not here" : "not here yet";
     }
     const bool none = state == "deleted" || version["kind"].text() == "directory";
     rows.push_back({{text_or_dash(version["id"]), Colour::bold},

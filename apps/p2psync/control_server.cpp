@@ -145,6 +145,10 @@ asio::awaitable<Json> ControlServer::answer(Json request, Socket* asker) {
   if (command == "resolve" || command == "restore") {
     co_return co_await act(std::move(request), asker);
   }
+  if (request["look"].boolean()) {  // what stands on the disk just now counts
+    handler_.look();
+    co_await wait_until(handler_.looked, act_wait_max, asker);
+  }
   if (command == "wait") {
     co_return co_await wait(std::move(request), asker);
   }

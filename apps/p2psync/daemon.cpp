@@ -211,19 +211,21 @@ Json Daemon::answer(const Json& request) {
   if (request["command"].text() == "pause") {
     return pause(request["on"].boolean());
   }
-  if (request["command"].text() == "restore") {
-    if (expiring_ > 0) {
-      return Json::Object{{"error", "old versions are being deleted just now: try again"}};
-    }
-    const std::string& file = request["version"].text();
-    if (node_.replica().kept().contains(file) && !folder_.fs->stat(storage::kept_path(file))) {
-      input(engine::Expired{{file}});  // somebody has emptied the directory
-    }
+  const auto keeps = [this](const std::string& file) {
+    const bool there = folder_.fs->stat(storage::kept_path(file)).has_value();
+    return there || (input(engine::Expired{{file}}), false);  // somebody has emptied the directory
+  };
+  if (expiring_ > 0 && (request["command"].text() == "restore" || request["act"].boolean())) {
+    return Json::Object{{"error", "old versions are being deleted just now: try again"}};
   }
-  return app::answer(request, {config_, node_, [this](engine::Input asked) {
-                                 log_note(Level::info, "asked for: " + engine::brief(asked));
-                                 input(std::move(asked));
-                               }});
+  if (const std::string& file = request["version"].text(); node_.replica().kept().contains(file)) {
+    std::ignore = keeps(file);
+  }
+  const auto act = [this](engine::Input asked) {
+    log_note(Level::info, "asked for: " + engine::brief(asked));
+    input(std::move(asked));
+  };
+  return app::answer(request, {config_, node_, act, keeps});
 }
 
 void Daemon::input(engine::Input input) {
@@ -365,9 +367,8 @@ void Daemon::expire_versions() {
   disk_.expire({config_.keep_versions, config_.versions_bytes_max - added_max},
                node_.replica().pinned(), [this](std::vector<std::string> gone) {
                  --expiring_;
-                 if (!gone.empty()) {
-                   input(engine::Expired{std::move(gone)});
-                 }
+                 const std::int64_t now = folder_.fs->wall_time();
+                 input(engine::Expired{std::move(gone), now - config_.keep_versions.count()});
                });
   expire_.expires_after(expire_interval);
   expire_.async_wait([this](asio::error_code error) {
