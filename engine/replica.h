@@ -25,8 +25,8 @@
 
 namespace p2psync::engine {
 
-/// Notes of what left this disk without being kept: some 400 bytes each.
-inline constexpr std::size_t departed_max = 250'000;
+/// Notes of what left this disk without being kept: some 400 bytes each, in memory.
+inline constexpr std::size_t departed_max = 65'536;
 
 /// A path whose layout must be looked at. `floor`: for each actor listed, events of it above that
 /// number are not on the disk before the path is laid out.
