@@ -223,18 +223,22 @@ void Transfer::open_stage(Want& want, const Bases& bases, std::vector<Output>& o
   to_disk(OpenStage{want.need.content, want.need.size, want.fetch->bases, nullptr, {}}, out);
 }
 
-Transfer::Want& Transfer::begin_anew(Want& want) {
+Transfer::Want& Transfer::wait_anew(Want& want) {
   const Need need = want.need;
   const std::set<Path> paths = std::move(want.paths);
-  auto fetch = std::make_unique<Fetch>();
-  fetch->lacking = std::move(want.fetch->lacking);
-  fetch->denied = std::move(want.fetch->denied);
-  const bool troubled = troubled_.contains(want.key);
   drop(want);
   for (const Path& path : paths) {
     add(need, path);
   }
-  Want& fresh = *find(need.content);
+  return *find(need.content);
+}
+
+Transfer::Want& Transfer::begin_anew(Want& want) {
+  auto fetch = std::make_unique<Fetch>();
+  fetch->lacking = std::move(want.fetch->lacking);
+  fetch->denied = std::move(want.fetch->denied);
+  const bool troubled = troubled_.contains(want.key);
+  Want& fresh = wait_anew(want);
   fresh.fetch = std::move(fetch);
   if (troubled) {
     troubled_[fresh.key] = &fresh;

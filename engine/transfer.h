@@ -192,10 +192,10 @@ class Transfer {
   /// For one of this round. False: all in progress can go on, or have their turn.
   bool make_room(Instant now, bool large, std::uint32_t round);
   [[nodiscard]] bool is_stuck(const Want& want) const;
-  void step_back(Want& want, std::uint32_t round);
   void look_through(Instant now, const Likely& likely);
-  [[nodiscard]] bool any_waits_again() const;
   void open(Want& want, const Bases& bases, std::vector<Output>& out);
+  /// As if it had just come to be needed.
+  Want& wait_anew(Want& want);
   /// From the beginning, with what is on the disk by then.
   Want& begin_anew(Want& want);
   /// By the disk.

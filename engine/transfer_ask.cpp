@@ -159,7 +159,7 @@ std::optional<Instant> Transfer::wake_at() const {
   for (const auto& [key, want] : refused_) {
     sooner(want->fetch->again_at);
   }
-  if (any_grew_ && any_waits_again()) {
+  if (any_grew_) {
     sooner(look_through_at_);
   }
   for (const auto& [key, want] : troubled_) {

@@ -47,7 +47,8 @@ bool Transfer::make_room(Instant now, bool large, std::uint32_t round) {
     }
   }
   for (Want* want : stuck) {
-    step_back(*want, std::max(want->key.round, round) + 1);
+    const std::uint32_t last = std::max(want->key.round, round);
+    set_round(wait_anew(*want), last + 1);
   }
   if (!stuck.empty()) {
     turn_ends = now + (large ? turn_large : turn_small);
@@ -64,16 +65,6 @@ bool Transfer::is_stuck(const Want& want) const {
          want.fetch->asked.empty() && want.fetch->writing.empty() && !peers_.empty() &&
          std::ranges::all_of(
              peers_, [&](const auto& peer) { return want.fetch->lacking.contains(peer.first); });
-}
-
-void Transfer::step_back(Want& want, std::uint32_t round) {
-  const Need need = want.need;
-  const std::set<Path> paths = std::move(want.paths);
-  drop(want);
-  for (const Path& path : paths) {
-    add(need, path);
-  }
-  set_round(*find(need.content), round);
 }
 
 void Transfer::set_round(Want& want, std::uint32_t round) {
@@ -106,14 +97,6 @@ void Transfer::try_refused(Instant now, const Bases& bases, std::vector<Output>&
       open_stage(want, bases, out);
     }
   }
-}
-
-/// Is there any among the waiting that was tried before?
-bool Transfer::any_waits_again() const {
-  return std::ranges::any_of(std::array{false, true}, [this](bool large) {
-    const auto place = waiting_.lower_bound(Key{large, 1});
-    return place != waiting_.end() && place->first.large == large;
-  });
 }
 
 /// Those that a peer has now, as far as is known, need not await their turn.

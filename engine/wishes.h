@@ -33,7 +33,6 @@ class Wishes {
   /// Gives up what cannot be had.
   void next(Instant now, const std::set<NodeId>& others,
             const std::function<bool(NodeId)>& connected);
-  [[nodiscard]] bool empty() const { return wishes_.empty(); }
   [[nodiscard]] std::optional<Instant> wake_at() const {
     return wishes_.empty() ? std::nullopt : std::optional(until_);
   }

@@ -90,9 +90,9 @@ std::vector<bool> check(const Batch& batch) {
 class Copying {
  public:
   /// `longest`: no chunk is longer.
-  Copying(Fs& fs, const engine::OpenStage& request, File& file, const OldVersions& old,
+  Copying(Reserve& reserve, const engine::OpenStage& request, File& file, const OldVersions& old,
           std::size_t longest, std::vector<bool>& there)
-      : reserve_(fs),
+      : reserve_(reserve),
         path_(unfinished_path(request.content)),
         file_(file),
         old_(old),
@@ -166,7 +166,7 @@ class Copying {
     return {};
   }
 
-  Reserve reserve_;
+  Reserve& reserve_;
   std::string path_;
   File& file_;
   const OldVersions& old_;
@@ -212,8 +212,9 @@ Result<std::vector<bool>> gather(Fs& fs, const engine::OpenStage& request,
     return std::unexpected(extents.error());
   }
   // What is too large for the disk is not begun: it would take all the room that others need.
-  if (auto left = Reserve(fs).leave(unfinished_path(request.content),
-                                    bytes_to_write(manifest, *extents, fs.chunk_sizes));
+  Reserve reserve(fs);
+  if (auto left = reserve.leave(unfinished_path(request.content),
+                                bytes_to_write(manifest, *extents, fs.chunk_sizes));
       !left) {
     return std::unexpected(left.error());
   }
@@ -223,7 +224,8 @@ Result<std::vector<bool>> gather(Fs& fs, const engine::OpenStage& request,
   const OldVersions old(fs, request.bases);
   std::vector<bool> there(manifest.size(), false);
   const auto longest = std::ranges::max_element(manifest, {}, &engine::Chunk::length);
-  Copying copying(fs, request, **file, old, longest == manifest.end() ? 0 : longest->length, there);
+  Copying copying(reserve, request, **file, old, longest == manifest.end() ? 0 : longest->length,
+                  there);
   std::vector<std::uint8_t> bytes;
   auto data = extents->begin();
   std::uint64_t offset = 0;
