@@ -19,10 +19,6 @@ namespace {
 using engine::PastVersion;
 using engine::Version;
 
-Json error(const std::string& text) {
-  return Json::Object{{"error", text}};
-}
-
 Json written_by(const Version& version) {
   const bool directory = version.kind == engine::Kind::directory;
   return Json::Object{{"node", version.label},
@@ -65,7 +61,7 @@ Json log(const Json& request, const Answering& to) {
   const std::string path = path_in(request, "path");
   const auto history = engine::history(to.node.replica(), path);
   if (!history) {
-    return error(fmt::format("nothing is known of \"{}\"", path));
+    return error_document(fmt::format("nothing is known of \"{}\"", path));
   }
   Json::Object context;
   for (const auto& [actor, sequence] : history->context.items()) {
@@ -93,7 +89,7 @@ std::optional<Json> refused_if_ignored(const std::string& path, const Answering&
   if (!replica.ignores(path, replica.record(path))) {
     return std::nullopt;
   }
-  return error(fmt::format("{} is ignored: see p2psync check-ignore", path));
+  return error_document(fmt::format("{} is ignored: see p2psync check-ignore", path));
 }
 
 Json resolve(const Json& request, const Answering& to) {
@@ -105,12 +101,12 @@ Json resolve(const Json& request, const Answering& to) {
     const std::string name = path_in(seen, "name");
     const engine::Shown* shown = to.node.replica().shown(name);
     if (shown == nullptr || storage::to_hex(shown->version.content) != seen["content"].text()) {
-      return error(fmt::format("{} has changed since: look at it again", name));
+      return error_document(fmt::format("{} has changed since: look at it again", name));
     }
   }
   auto keep = engine::name_to_keep(to.node.replica(), path, path_in(request, "keep"));
   if (!keep) {
-    return error(keep.error());
+    return error_document(keep.error());
   }
   Json::Object told;
   add_path(told, "kept", *keep);
@@ -125,7 +121,7 @@ Json restore(const Json& request, const Answering& to) {
   }
   auto version = engine::version_to_restore(to.node.replica(), path, request["version"].text());
   if (!version) {
-    return error(version.error());
+    return error_document(version.error());
   }
   to.act(engine::Restore{std::move(path), std::move(*version)});
   return Json::Object{};
@@ -174,6 +170,10 @@ Json check_ignore(const Json& request, const Answering& to) {
 
 }  // namespace
 
+Json error_document(const std::string& text) {
+  return Json::Object{{"error", text}};
+}
+
 Json answer(const Json& request, const Answering& to) {
   static constexpr std::array<std::pair<std::string_view, Json (*)(const Json&, const Answering&)>,
                               9>
@@ -191,7 +191,7 @@ Json answer(const Json& request, const Answering& to) {
       return run(request, to);
     }
   }
-  return error("unknown request");
+  return error_document("unknown request");
 }
 
 }  // namespace p2psync::app

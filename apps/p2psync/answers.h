@@ -21,6 +21,8 @@ struct Answering {
   std::function<bool(const std::string& file)> keeps;
 };
 
+/// {"error": text}, which is for people.
+[[nodiscard]] Json error_document(const std::string& text);
 /// As control_socket.h describes it; {"error": "..."} for what cannot be answered or done.
 [[nodiscard]] Json answer(const Json& request, const Answering& to);
 

@@ -16,14 +16,6 @@ struct Options {
   bool json = false;
 };
 
-std::string names_in(const Json& list) {
-  std::string names;
-  for (const Json& name : list.items()) {
-    names += (names.empty() ? "" : ", ") + name.text();
-  }
-  return names.empty() ? "nobody" : names;
-}
-
 void show(const Json& told) {
   fmt::print("{}\n", printable(told["path"].text()));
   if (const Json& why = told["why"]; !why.is_null()) {
@@ -45,7 +37,8 @@ void show(const Json& told) {
       const std::string when = version["time"].is_null() ? "" : ", of " + version["time"].text();
       fmt::print("  {}: {} by {}{}\n", printable(version["name"].text()), what, who, when);
     }
-    fmt::print("    {}: {}\n", deleted ? "known to" : "held by", names_in(version["held_by"]));
+    fmt::print("    {}: {}\n", deleted ? "known to" : "held by",
+               names_in(version["held_by"], "nobody"));
     for (const Json& one : version["lacking"].items()) {
       fmt::print("    not {} {}: {}\n", deleted ? "to" : "by", one["node"].text(),
                  one["why"].text());

@@ -139,21 +139,8 @@ void add_rows(std::vector<std::vector<Table::Cell>>& rows, const Json::Array& ch
   }
 }
 
-std::string count_of(std::size_t number, std::string_view one) {
-  return fmt::format("{} {}{}", number, one, number == 1 ? "" : "s");
-}
-
-std::size_t count(const Json::Array& changes, std::string_view which) {
-  return static_cast<std::size_t>(
-      std::ranges::count_if(changes, [which](const Json& change) { return is(change, which); }));
-}
-
-std::string names_of(const Json& members) {
-  std::string names;
-  for (const Json& name : members.items()) {
-    names += (names.empty() ? "" : ", ") + name.text();
-  }
-  return names;
+std::int64_t count(const Json::Array& changes, std::string_view which) {
+  return std::ranges::count_if(changes, [which](const Json& change) { return is(change, which); });
 }
 
 int show_plan(const Options& options, const Changes& changes, const std::string& moment) {
@@ -177,10 +164,10 @@ int show_plan(const Options& options, const Changes& changes, const std::string&
   });
   table.rows(rows);
   table.line(fmt::format("{} would come back, {} would go",
-                         count_of(count(changes.all, "restore"), "path"),
-                         count_of(count(changes.all, "remove"), "path")));
+                         counted(count(changes.all, "restore"), "path"),
+                         counted(count(changes.all, "remove"), "path")));
   if (!changes.away.items().empty()) {
-    table.line("not connected, and not asked: " + names_of(changes.away));
+    table.line("not connected, and not asked: " + names_in(changes.away));
   }
   fmt::print("{}", table.take());
   return exit_done;
@@ -197,31 +184,31 @@ int show_outcome(const Options& options, const Changes& asked, const Changes& le
       failed.emplace_back(std::move(one));
     }
   }
-  const std::size_t back = count(asked.all, "restore") - count(left.all, "restore");
-  const std::size_t gone = count(asked.all, "remove") - count(left.all, "remove");
-  const std::size_t unsure = count(left.all, "unsure");
+  const std::int64_t back = count(asked.all, "restore") - count(left.all, "restore");
+  const std::int64_t gone = count(asked.all, "remove") - count(left.all, "remove");
+  const std::int64_t unsure = count(left.all, "unsure");
   const bool done = failed.empty();
   if (options.json) {
     const Json document(Json::Object{{"at", moment},
                                      {"dry_run", false},
                                      {"changes", asked.all},
-                                     {"restored", std::uint64_t{back}},
-                                     {"removed", std::uint64_t{gone}},
+                                     {"restored", back},
+                                     {"removed", gone},
                                      {"failed", failed},
                                      {"away", left.away}});
     fmt::print("{}\n", document.dump(true));
     return done ? exit_done : exit_failed;
   }
-  fmt::print("{} came back, {} went\n", count_of(back, "path"), count_of(gone, "path"));
+  fmt::print("{} came back, {} went\n", counted(back, "path"), counted(gone, "path"));
   if (unsure > 0) {
     fmt::print("{} came or {} touched since, nobody can tell which, and stayed: see --dry-run\n",
-               count_of(unsure, "path"), unsure == 1 ? "was" : "were");
+               counted(unsure, "path"), unsure == 1 ? "was" : "were");
   }
   for (const Json& one : failed) {
     fmt::print(stderr, "p2psync: {}: {}\n", printable(one["path"].text()), one["why"].text());
   }
   if (!done && !left.away.items().empty()) {
-    fmt::print(stderr, "p2psync: not connected: {}\n", names_of(left.away));
+    fmt::print(stderr, "p2psync: not connected: {}\n", names_in(left.away));
   }
   return done ? exit_done : exit_failed;
 }
@@ -256,9 +243,7 @@ int restore(const Options& options) {
   }
   std::int64_t at = 0;
   if (!options.at.empty()) {
-    const auto now = std::chrono::system_clock::now().time_since_epoch();
-    const auto moment =
-        parse_moment(options.at, std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
+    const auto moment = parse_moment(options.at, this_moment());
     if (!moment) {
       return wrong(fmt::format("--at {}: {}", printable(options.at), moment.error()));
     }

@@ -410,4 +410,12 @@ std::string path_in(const Json& object, const std::string& key) {
   return bytes.is_null() ? object[key].text() : from_base64(bytes.text()).value_or("");
 }
 
+std::string names_in(const Json& list, std::string_view none) {
+  std::string names;
+  for (const Json& name : list.items()) {
+    names += (names.empty() ? "" : ", ") + name.text();
+  }
+  return names.empty() ? std::string(none) : names;
+}
+
 }  // namespace p2psync::app

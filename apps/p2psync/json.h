@@ -65,4 +65,7 @@ void add_path(Json::Object& object, const std::string& key, std::string_view pat
 /// The path that add_path wrote; "" if there is none.
 [[nodiscard]] std::string path_in(const Json& object, const std::string& key);
 
+/// The texts of a list with commas between; `none` if it has none.
+[[nodiscard]] std::string names_in(const Json& list, std::string_view none = "");
+
 }  // namespace p2psync::app

@@ -136,6 +136,11 @@ Parsed<std::int64_t> parse_date(std::string_view text) {
 
 }  // namespace
 
+std::int64_t this_moment() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
+}
+
 Parsed<std::int64_t> parse_moment(std::string_view text, std::int64_t now) {
   Parsed<std::int64_t> moment = parse_date(text);
   if (!moment) {

@@ -13,6 +13,7 @@
 
 namespace p2psync::app {
 
+[[nodiscard]] std::int64_t this_moment();
 /// `now`: later than that is refused.
 [[nodiscard]] Parsed<std::int64_t> parse_moment(std::string_view text, std::int64_t now);
 

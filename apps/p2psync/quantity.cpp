@@ -172,6 +172,13 @@ Parsed<Address> parse_address(std::string_view text) {
   return Address{std::string(host), static_cast<std::uint16_t>(port)};
 }
 
+std::string counted(std::int64_t number, std::string_view one, std::string_view many) {
+  if (number == 1 || many.empty()) {
+    return fmt::format("{} {}{}", number, one, number == 1 ? "" : "s");
+  }
+  return fmt::format("{} {}", number, many);
+}
+
 std::string size_text(std::uint64_t bytes) {
   static constexpr std::array<std::string_view, 5> names{"B", "KiB", "MiB", "GiB", "TiB"};
   if (bytes < 1024) {

@@ -32,6 +32,9 @@ struct Address {
 };
 [[nodiscard]] Parsed<Address> parse_address(std::string_view text);
 
+/// "1 copy", "2 copies"; without `many` an "s" makes it.
+[[nodiscard]] std::string counted(std::int64_t number, std::string_view one,
+                                  std::string_view many = {});
 /// "14 B", "3.2 MiB": a size for people.
 [[nodiscard]] std::string size_text(std::uint64_t bytes);
 /// "230 ms", "12 s", "3 h 5 m": a duration for people, at most two units.

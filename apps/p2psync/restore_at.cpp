@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "apps/p2psync/moment.h"
 #include "apps/p2psync/version_document.h"
 #include "engine/history.h"
 #include "engine/past.h"
@@ -16,10 +17,6 @@ using engine::Since;
 using engine::Version;
 
 constexpr double timeout_s_max = 86400;
-
-Json error(std::string text) {
-  return Json::Object{{"error", std::move(text)}};
-}
 
 std::string_view change_name(Since::Change change) {
   switch (change) {
@@ -109,9 +106,7 @@ std::optional<std::string> problem_with(std::int64_t at, const Answering& to) {
     return fmt::format("this node's index was made at {}: it knows nothing of before",
                        time_of(begins).text());
   }
-  const std::int64_t now = std::chrono::duration_cast<std::chrono::nanoseconds>(
-                               std::chrono::system_clock::now().time_since_epoch())
-                               .count();
+  const std::int64_t now = this_moment();
   if (at < now - to.config.keep_versions.count()) {
     return fmt::format("what left the tree before {} is not kept any more ([versions] keep)",
                        time_of(now - to.config.keep_versions.count()).text());
@@ -125,11 +120,11 @@ Json restore_at(const Json& request, const Answering& to) {
   const std::string path = path_in(request, "path");
   const std::int64_t at = request["at"].integer();
   if (auto problem = problem_with(at, to)) {
-    return error(std::move(*problem));
+    return error_document(*problem);
   }
   const engine::Replica& replica = to.node.replica();
   if (!engine::has_past(replica, path)) {
-    return error(fmt::format("nothing is known of \"{}\"", path));
+    return error_document(fmt::format("nothing is known of \"{}\"", path));
   }
   const engine::SincePage page =
       engine::changed_since(replica, path, at, path_in(request, "after"));

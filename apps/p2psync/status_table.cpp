@@ -20,10 +20,6 @@ constexpr std::size_t path_columns_max = 40;
 /// No table is the place for more.
 constexpr std::int64_t seconds_shown_max = std::int64_t{1000} * 24 * 3600;
 
-std::string counted(std::int64_t count, std::string_view one, std::string_view many) {
-  return fmt::format("{} {}", count, count == 1 ? one : many);
-}
-
 std::string milliseconds_text(const Json& value) {
   return value.is_null() ? "-"
                          : duration_text(std::chrono::nanoseconds(

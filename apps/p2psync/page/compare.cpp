@@ -6,6 +6,7 @@
 
 #include "apps/p2psync/page/html.h"
 #include "apps/p2psync/page/line_diff.h"
+#include "apps/p2psync/quantity.h"
 
 namespace p2psync::app {
 namespace {

@@ -6,6 +6,7 @@
 
 #include "apps/p2psync/page/diary.h"
 #include "apps/p2psync/page/html.h"
+#include "apps/p2psync/quantity.h"
 
 namespace p2psync::app {
 namespace {

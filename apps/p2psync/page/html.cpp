@@ -57,10 +57,6 @@ std::string size_of(const Json& bytes) {
   return size_text(static_cast<std::uint64_t>(std::max<std::int64_t>(bytes.integer(), 0)));
 }
 
-std::string counted(std::int64_t number, std::string_view one) {
-  return fmt::format("{} {}{}", number, one, number == 1 ? "" : "s");
-}
-
 std::string time_element(const Json& time) {
   return time.is_null() ? std::string()
                         : fmt::format("<time datetime=\"{0}\">{0}</time>", escaped(time.text()));

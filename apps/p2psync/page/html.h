@@ -16,8 +16,6 @@ namespace p2psync::app {
 [[nodiscard]] std::string in_query(std::string_view bytes);
 /// A size in a document.
 [[nodiscard]] std::string size_of(const Json& bytes);
-/// "1 file", "2 files".
-[[nodiscard]] std::string counted(std::int64_t number, std::string_view one);
 /// A time in a document (RFC 3339), for the script to show in local time; "" for null.
 [[nodiscard]] std::string time_element(const Json& time);
 /// A part of the page; hidden where there is nothing in it.
