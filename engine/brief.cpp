@@ -51,7 +51,7 @@ std::string brief(const Message& message) {
   } else if (const auto* get = std::get_if<Get>(&message)) {
     text += " " + in_short(get->content);
   } else if (const auto* have = std::get_if<Have>(&message)) {
-    text += " " + in_short(have->content);
+    text += " " + in_short(have->content) + " " + std::to_string(have->from);
     for (const ChunkRange& range : have->chunks) {
       text += " " + std::to_string(range.begin) + "-" + std::to_string(range.end);
     }

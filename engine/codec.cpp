@@ -321,12 +321,13 @@ void serialize(Archive& archive, Held& held) {
 
 template <class Archive>
 void serialize(Archive& archive, Get& get) {
-  auto& [request, content, offset, length, manifest_against] = get;
+  auto& [request, content, offset, length, list] = get;
   archive(request, content, offset, length);
-  bool manifest = manifest_against.has_value();
-  archive(manifest);
-  if (manifest) {
-    archive(loading<Archive> ? manifest_against.emplace() : *manifest_against);
+  bool of_list = list.has_value();
+  archive(of_list);
+  if (of_list) {
+    auto& [name, against] = loading<Archive> ? list.emplace() : *list;
+    archive(name, against);
   }
   if constexpr (loading<Archive>) {
     require(length <= block_bytes, "a block too large");
@@ -350,8 +351,8 @@ void serialize(Archive& archive, ChunkRange& range) {
 
 template <class Archive>
 void serialize(Archive& archive, Have& have) {
-  auto& [content, chunks, anew] = have;
-  archive(content, chunks, anew);
+  auto& [content, from, chunks, anew] = have;
+  archive(content, from, chunks, anew);
   if constexpr (loading<Archive>) {
     std::uint32_t after = 0;
     for (const ChunkRange& range : chunks) {

@@ -104,6 +104,13 @@ struct Chunk {
   Hash hash;  ///< SHA-256 of its bytes
   bool operator==(const Chunk&) const = default;
 };
+/// The list of a section's chunks, or of a content's sections, written as a difference.
+struct ListOf {
+  Hash name;     ///< of the section or content; it proves the list
+  Hash against;  ///< of the section whose list it is a difference to, since that one is here;
+                 ///< zeros: of none
+  bool operator==(const ListOf&) const = default;
+};
 
 struct Staged {};  ///< complete in `.p2psync/tmp` under its hash; laying it moves it: until then
                    ///< nothing else is asked of this content's staging
@@ -246,7 +253,7 @@ struct ReadBlock {
   std::optional<Signature> expected;  ///< of an AtName source: otherwise it is another file by now
   std::uint64_t offset = 0;
   std::uint32_t length = 0;
-  std::optional<Hash> manifest_against;  ///< as in Get
+  std::optional<ListOf> list;  ///< as in Get
 };
 struct BlockRead {
   NodeId peer = 0;
@@ -264,23 +271,30 @@ struct Base {
 };
 /// mismatch: the bytes are not what their hash says.
 enum class StageState : std::uint8_t { incomplete, complete, mismatch, failed };
-/// Opens (or finds again, after a restart) the unfinished file of a content of several chunks.
-/// Answered by StageOpened.
+/// Opens (or finds again, after a restart) the unfinished file of a content of several chunks, or
+/// goes on with the section of it that begins at `from`. Answered by StageOpened.
+///
+/// A content of very many chunks is fetched section by section, in order: the chunks of one have
+/// room in memory.
 struct OpenStage {
   Hash content;
   std::uint64_t size = 0;
   std::vector<Base> bases;  ///< the likeliest first
-  Bytes manifest;           ///< as a peer gave it; null: none has come yet
-  Hash against;             ///< the content against whose manifest that is; zeros: none
+  Bytes list;               ///< as a peer gave it; null: none has come yet
+  ListOf list_of;           ///< what it was asked for as
+  std::uint64_t from =
+      0;  ///< all before it was there, or has been written since it was opened at 0
 };
-/// Incomplete and no chunks: the manifest is wanted.
+/// Incomplete and no chunks: the list `wanted` is wanted.
 struct StageOpened {
   Hash content;
-  StageState state = StageState::incomplete;  ///< mismatch: the manifest is not this content's
-  std::optional<Hash> base;  ///< against which the manifest may come, since that one's is here
-  std::vector<Chunk> chunks;
-  std::vector<bool> there;     ///< the chunks that need not be fetched
+  StageState state =
+      StageState::incomplete;  ///< mismatch: the list is not what it was asked for as
+  ListOf wanted;
+  std::vector<Chunk> chunks;   ///< of one section
+  std::vector<bool> there;     ///< those that need not be fetched
   std::optional<Error> error;  ///< with `failed`
+  std::uint64_t from = 0;      ///< where the section begins; all before it is there
 };
 /// Writes one chunk, if its bytes are what its hash says; `last`: then all are there. Answered by
 /// StageWritten.

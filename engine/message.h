@@ -17,7 +17,7 @@
 
 namespace p2psync::engine {
 
-inline constexpr std::uint32_t protocol_version = 5;
+inline constexpr std::uint32_t protocol_version = 6;
 
 struct MemberName {
   NodeId id = 0;
@@ -153,9 +153,9 @@ struct Get {
   Hash content;
   std::uint64_t offset = 0;
   std::uint32_t length = 0;  ///< at most block_bytes
-  /// Set: bytes of the content's manifest are wanted, written as a difference to that of this other
-  /// one (zeros: to none). A shorter answer than asked for is the end.
-  std::optional<Hash> manifest_against;
+  /// Set: not the content's bytes are wanted but those of a list. A shorter answer than asked for
+  /// is the end.
+  std::optional<ListOf> list;
 };
 struct Block {
   std::uint64_t request = 0;
@@ -168,10 +168,11 @@ struct ChunkRange {
   std::uint32_t end = 0;
   bool operator==(const ChunkRange&) const = default;
 };
-/// What the sender has of a content that it is fetching, for those who may be fetching it too: in
-/// addition to what it said before.
+/// What the sender has of the section of a content that it is fetching, for those who may be
+/// fetching it too: in addition to what it said before of this section. All before it it has.
 struct Have {
   Hash content;
+  std::uint64_t from = 0;          ///< where the section begins
   std::vector<ChunkRange> chunks;  ///< ascending, none twice
   bool anew = false;               ///< forget what was said before, and tell what you have
 };

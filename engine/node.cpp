@@ -220,7 +220,7 @@ void Node::Impl::serve(NodeId peer, const Get& get) {
   }
   ++reads;
   ReadBlock read{peer,         get.request, get.content, source,
-                 std::nullopt, get.offset,  get.length,  get.manifest_against};
+                 std::nullopt, get.offset,  get.length,  get.list};
   if (const auto* at = std::get_if<AtName>(&source)) {
     read.expected = replica_.shown(at->name)->signature;
   }

@@ -26,13 +26,12 @@ std::vector<ChunkRange> ranges_of(std::span<const std::uint32_t> ascending) {
 
 }  // namespace
 
-Pieces::Pieces(std::span<const Chunk> chunks)
+Pieces::Pieces(std::span<const Chunk> chunks, std::uint64_t from)
     : missing_(chunks.size()), unwritten_(chunks.size()), end_(chunks.size()) {
   pieces_.reserve(chunks.size());
-  std::uint64_t offset = 0;
   for (const Chunk& chunk : chunks) {
-    pieces_.push_back({offset, chunk});
-    offset += chunk.length;
+    pieces_.push_back({from, chunk});
+    from += chunk.length;
   }
   if (chunks.size() < 2) {
     return;  // no twins

@@ -1,6 +1,6 @@
 #pragma once
-// Pieces: the chunks of a content that is on its way, who has which of them, and which is asked for
-// next.
+// Pieces: the chunks of a content that is on its way, or of one section of it, who has which of
+// them, and which is asked for next.
 //
 // Several nodes that fetch the same content tell each other what they have of it. So that whoever
 // has all sends each piece once, they share it out without a word: node `index` of `of` asks a
@@ -29,11 +29,17 @@ class Pieces {
   enum class State : std::uint8_t { missing, asked, writing, written };
 
   Pieces() = default;
-  explicit Pieces(std::span<const Chunk> chunks);
+  /// The first is at `from` in the content.
+  explicit Pieces(std::span<const Chunk> chunks, std::uint64_t from = 0);
   /// This node is number `index`, from 0, of `of` that fetch it.
   void share(std::size_t index, std::size_t of);
 
   [[nodiscard]] std::size_t size() const { return pieces_.size(); }
+  [[nodiscard]] std::uint64_t from() const { return pieces_.empty() ? 0 : pieces_.front().offset; }
+  /// Where they end in the content.
+  [[nodiscard]] std::uint64_t to() const {
+    return pieces_.empty() ? 0 : pieces_.back().offset + pieces_.back().chunk.length;
+  }
   [[nodiscard]] std::size_t missing() const { return missing_; }  ///< to be asked for
   [[nodiscard]] std::size_t unwritten() const { return unwritten_; }
   [[nodiscard]] std::uint64_t offset(std::size_t piece) const { return pieces_[piece].offset; }

@@ -6,9 +6,6 @@ namespace p2psync::engine {
 namespace {
 
 constexpr Duration lacking_for = std::chrono::seconds(2);
-constexpr Duration mismatch_for = std::chrono::seconds(10);
-/// Of 16 million chunks.
-constexpr std::size_t manifest_bytes_max = std::size_t{40} << 24;
 
 }  // namespace
 
@@ -91,12 +88,6 @@ void Transfer::drop(Want& want) {
     at_disk->second.stale = at_disk->second.all;
   }
   wants_.erase(Hash(want.need.content));
-}
-
-template <class Work>
-void Transfer::to_disk(Work work, std::vector<Output>& out) {
-  ++at_disk_[work.content].all;
-  out.push_back(std::move(work));
 }
 
 bool Transfer::is_stale(const Hash& content) {
@@ -217,12 +208,6 @@ void Transfer::open(Want& want, const Bases& bases, std::vector<Output>& out) {
   open_stage(want, bases, out);
 }
 
-void Transfer::open_stage(Want& want, const Bases& bases, std::vector<Output>& out) {
-  want.stage = Stage::opening;
-  want.fetch->bases = bases(want.need, *want.paths.begin());
-  to_disk(OpenStage{want.need.content, want.need.size, want.fetch->bases, nullptr, {}}, out);
-}
-
 Transfer::Want& Transfer::wait_anew(Want& want) {
   const Need need = want.need;
   const std::set<Path> paths = std::move(want.paths);
@@ -244,23 +229,6 @@ Transfer::Want& Transfer::begin_anew(Want& want) {
     troubled_[fresh.key] = &fresh;
   }
   return fresh;
-}
-
-void Transfer::set_pieces(Want& want, std::span<const Chunk> chunks,
-                          const std::vector<bool>& there) {
-  want.stage = Stage::fetching;
-  want.fetch->manifest = {};
-  want.fetch->pieces = Pieces(chunks);
-  for (std::size_t i = 0; i < chunks.size(); ++i) {
-    if (there[i]) {
-      written(want, i);
-    }
-  }
-  std::ignore = want.fetch->pieces.take_news();
-  if (chunks.size() > 1) {
-    swarms_[want.key] = &want;
-  }
-  to_ask(want);
 }
 
 void Transfer::written(Want& want, std::size_t piece) {
@@ -346,7 +314,7 @@ bool Transfer::on_block(Instant now, NodeId peer, Block block, std::vector<Outpu
   peers_[peer].answered(bytes_of(asked), now - asked.since);
   answered(place);
   if (!asked.piece) {
-    on_manifest(want, peer, block.bytes, out);
+    on_list(want, peer, block.bytes, out);
     return true;
   }
   done_with(want, *asked.piece);
@@ -367,65 +335,13 @@ void Transfer::write(Want& want, NodeId peer, std::size_t piece, const Bytes& by
   fetch.outstanding += chunk.length;
   outstanding_ += chunk.length;
   fetch.writing[fetch.pieces.offset(piece)] = peer;
-  const bool last = fetch.pieces.unwritten() == 1;
+  const bool last = fetch.pieces.unwritten() == 1 && fetch.pieces.to() == want.need.size;
   if (last) {
     want.stage = Stage::finishing;
   }
   to_disk(WriteBlock{want.need.content, want.need.size, fetch.pieces.offset(piece), chunk.hash,
                      bytes, last, want.need.mode},
           out);
-}
-
-void Transfer::on_manifest(Want& want, NodeId peer, const Bytes& bytes, std::vector<Output>& out) {
-  Fetch& fetch = *want.fetch;
-  fetch.naming_asked = false;
-  to_ask(want);
-  fetch.named_by.insert(peer);
-  fetch.manifest.insert(fetch.manifest.end(), bytes->begin(), bytes->end());
-  const bool whole = bytes->size() < block_bytes;
-  // More than that it cannot be, whatever it is a difference to.
-  const bool absurd = fetch.manifest.size() > manifest_bytes_max;
-  if (whole || absurd) {
-    want.stage = Stage::opening;
-    to_disk(OpenStage{want.need.content, want.need.size, fetch.bases,
-                      std::make_shared<const std::vector<std::uint8_t>>(
-                          std::exchange(fetch.manifest, {})),
-                      fetch.base},
-            out);
-  }
-}
-
-Transfer::Outcome Transfer::on(Instant now, StageOpened opened, std::vector<Output>& out) {
-  Outcome outcome;
-  outcome.stale = is_stale(opened.content);
-  Want* wanted = outcome.stale ? nullptr : find(opened.content);
-  if (wanted == nullptr || wanted->stage != Stage::opening) {
-    return outcome;
-  }
-  Want& want = *wanted;
-  Fetch& fetch = *want.fetch;
-  switch (opened.state) {
-    case StageState::failed: refused(now, want); break;
-    case StageState::complete: return complete(want, 0, out);
-    case StageState::mismatch:
-      for (const NodeId peer : std::exchange(fetch.named_by, {})) {
-        outcome.blamed.push_back(peer);
-        avoid(want, peer, now + mismatch_for);
-      }
-      fetch.base = {};  // should it be this node's copy that is wrong
-      want.stage = Stage::naming;
-      to_ask(want);
-      break;
-    case StageState::incomplete:
-      if (opened.chunks.empty()) {
-        fetch.base = opened.base.value_or(Hash{});
-        want.stage = Stage::naming;
-        to_ask(want);
-      } else {
-        set_pieces(want, opened.chunks, opened.there);
-      }
-  }
-  return outcome;
 }
 
 Transfer::Outcome Transfer::complete(Want& want, std::uint64_t offset, std::vector<Output>& out) {
@@ -471,9 +387,7 @@ Transfer::Outcome Transfer::on(Instant now, const StageWritten& written, std::ve
       this->written(want, piece);
       fetch.tell_at = fetch.tell_at.value_or(std::max(now, fetch.told_at + have_interval));
       if (fetch.pieces.unwritten() == 0) {
-        want.stage = Stage::finishing;
-        to_disk(WriteBlock{written.content, want.need.size, want.need.size, {}, nullptr, true},
-                out);
+        section_written(want, out);
       }
       break;
     case StageState::mismatch:

@@ -5,12 +5,13 @@
 // A content is wanted by its hash for as long as some path needs it, smallest contents first. One
 // of several chunks goes through these stages:
 //
-//   opening    storage looks what is here: the manifest, what was written before a cut or a restart
-//   naming     the manifest is fetched, as a difference to that of the path's old version
+//   opening    storage looks what is here: the lists of sections and of chunks, what was written
+//              before a cut or a restart
+//   naming     a list that is not here is fetched, as a difference to one of the old version's
 //   opening    storage checks it, and takes from the old version whatever chunks it can
-//   fetching   the other chunks come from every connected peer that has them, all of them or some
-//              (pieces.h); storage checks each against its hash before it writes it, so a wrong one
-//              has one culprit
+//   fetching   the other chunks of this section come from every connected peer that has them, all
+//              of them or some (pieces.h); storage checks each against its hash before it writes
+//              it, so a wrong one has one culprit. Then the next section is opened
 //   finishing  all is written
 //
 // A peer that says it has not got a content is not asked again for a while. Bounds: what is asked
@@ -54,6 +55,8 @@ inline constexpr std::size_t have_ranges_max = 16 * 1024;  ///< in one message
 /// of it.
 inline constexpr Duration turn_small = std::chrono::seconds(10);
 inline constexpr Duration turn_large = std::chrono::minutes(10);
+/// What sent bytes that are not what they should be is not asked for a content so long.
+inline constexpr Duration mismatch_for = std::chrono::seconds(10);
 /// So often those that wait for a peer to have them are looked through, if any has grown.
 inline constexpr Duration look_through_interval = std::chrono::seconds(2);
 
@@ -145,10 +148,11 @@ class Transfer {
   /// all wait.
   struct Fetch {
     std::vector<Base> bases;  ///< what is here and may be like it
-    Hash base;                ///< against which the manifest is asked for; zeros: nothing
+    ListOf wanted;            ///< while it is named
     bool naming_asked = false;
-    std::vector<std::uint8_t> manifest;
+    std::vector<std::uint8_t> list;  ///< of that, what has come
     std::set<NodeId> named_by;       ///< who served it
+    std::uint64_t from = 0;          ///< all before it is there
     Pieces pieces;                   ///< none before they are known
     bool shared = false;             ///< a part of them is this node's to fetch
     std::set<NodeId> told;           ///< who is told which pieces are here
@@ -177,7 +181,7 @@ class Transfer {
   struct Asked {
     NodeId peer = 0;
     Want* want = nullptr;
-    std::optional<std::size_t> piece;  ///< nothing: the manifest
+    std::optional<std::size_t> piece;  ///< nothing: a list
     Instant since;
   };
   /// Of one chunk: within a factor of 16.
@@ -202,12 +206,14 @@ class Transfer {
   void refused(Instant now, Want& want);
   void try_refused(Instant now, const Bases& bases, std::vector<Output>& out);
   void open_stage(Want& want, const Bases& bases, std::vector<Output>& out);
+  void open_section(Want& want, Bytes list, std::vector<Output>& out);
   void set_pieces(Want& want, std::span<const Chunk> chunks, const std::vector<bool>& there);
+  void section_written(Want& want, std::vector<Output>& out);
   void written(Want& want, std::size_t piece);
-  void on_manifest(Want& want, NodeId peer, const Bytes& bytes, std::vector<Output>& out);
+  void on_list(Want& want, NodeId peer, const Bytes& bytes, std::vector<Output>& out);
   /// False when nobody can be asked for anything more of this content.
   bool ask(Instant now, Want& want, const Likely& likely, std::vector<Output>& out);
-  bool ask_for_manifest(Instant now, Want& want, const Likely& likely, std::vector<Output>& out);
+  bool ask_for_list(Instant now, Want& want, const Likely& likely, std::vector<Output>& out);
   bool ask_for_pieces(Instant now, Want& want, const Likely& likely, std::vector<Output>& out);
   Get& send_get(Instant now, NodeId peer, Want& want, std::optional<std::size_t> piece,
                 std::vector<Output>& out);
@@ -217,7 +223,10 @@ class Transfer {
     std::size_t stale = 0;  ///< the first of them: asked for by attempts that were given up
   };
   template <class Work>
-  void to_disk(Work work, std::vector<Output>& out);
+  void to_disk(Work work, std::vector<Output>& out) {
+    ++at_disk_[work.content].all;
+    out.push_back(std::move(work));
+  }
   /// Whether the answer that has come now is one of those.
   [[nodiscard]] bool is_stale(const Hash& content);
   [[nodiscard]] Outcome complete(Want& want, std::uint64_t offset, std::vector<Output>& out);
@@ -254,7 +263,7 @@ class Transfer {
   std::map<Key, Want*> active_;    ///< exactly the others
   std::map<Key, Want*> asking_;    ///< at least those with something to ask for
   std::map<Key, Want*> troubled_;  ///< somebody is, or was, not to be asked
-  std::map<Key, Want*> swarms_;    ///< exactly those of several pieces
+  std::map<Key, Want*> swarms_;    ///< exactly the large ones whose pieces are known
   std::map<Key, Want*> refused_;   ///< exactly those of that stage
   std::size_t large_active_ = 0;
   std::unordered_map<Path, std::vector<Hash>, SecretHash> needs_;

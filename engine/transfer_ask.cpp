@@ -11,12 +11,12 @@ constexpr Duration check_interval = std::chrono::seconds(1);
 }  // namespace
 
 bool Transfer::ask(Instant now, Want& want, const Likely& likely, std::vector<Output>& out) {
-  return want.stage == Stage::naming ? ask_for_manifest(now, want, likely, out)
+  return want.stage == Stage::naming ? ask_for_list(now, want, likely, out)
                                      : ask_for_pieces(now, want, likely, out);
 }
 
-bool Transfer::ask_for_manifest(Instant now, Want& want, const Likely& likely,
-                                std::vector<Output>& out) {
+bool Transfer::ask_for_list(Instant now, Want& want, const Likely& likely,
+                            std::vector<Output>& out) {
   Fetch& fetch = *want.fetch;
   std::optional<NodeId> best;
   std::pair<bool, std::uint64_t> best_rank;
@@ -34,9 +34,9 @@ bool Transfer::ask_for_manifest(Instant now, Want& want, const Likely& likely,
   }
   fetch.naming_asked = true;
   Get& get = send_get(now, *best, want, std::nullopt, out);
-  get.offset = fetch.manifest.size();
+  get.offset = fetch.list.size();
   get.length = block_bytes;
-  get.manifest_against = fetch.base;
+  get.list = fetch.wanted;
   return true;
 }
 
@@ -225,7 +225,7 @@ void Transfer::tell(Instant now, const Likely& likely, std::vector<Output>& out)
 }
 
 void Transfer::tell_news(Want& want, std::vector<Output>& out) {
-  if (want.fetch->pieces.size() == 1) {
+  if (!large(want)) {
     return;  // it has no fellows
   }
   const std::vector<ChunkRange> news = want.fetch->pieces.take_news();
@@ -233,7 +233,8 @@ void Transfer::tell_news(Want& want, std::vector<Output>& out) {
     return;
   }
   for (const NodeId id : want.fetch->told) {
-    out.push_back(Send{id, Have{want.need.content, news}, Priority::control});
+    out.push_back(
+        Send{id, Have{want.need.content, want.fetch->pieces.from(), news}, Priority::control});
   }
 }
 
@@ -243,7 +244,10 @@ void Transfer::tell_all(Want& want, NodeId peer, bool anew, std::vector<Output>&
   do {
     const auto count = std::min<std::ptrdiff_t>(have_ranges_max, all.end() - from);
     out.push_back(Send{peer,
-                       Have{want.need.content, {from, from + count}, std::exchange(anew, false)},
+                       Have{want.need.content,
+                            want.fetch->pieces.from(),
+                            {from, from + count},
+                            std::exchange(anew, false)},
                        Priority::control});
     from += count;
   } while (from != all.end());
@@ -254,13 +258,25 @@ void Transfer::on_have(NodeId peer, const Have& have, std::vector<Output>& out) 
   if (want == nullptr || !swarms_.contains(want->key) || !peers_.contains(peer)) {
     return;  // it is asked again when this node begins to fetch it
   }
+  static const std::vector<ChunkRange> all_chunks{{0, ~std::uint32_t{0}}};
+  Pieces& pieces = want->fetch->pieces;
+  const bool behind = have.from < pieces.from();
+  if (behind && have.anew) {
+    out.push_back(Send{peer, Have{have.content, have.from, all_chunks}, Priority::control});
+  }
+  if (behind) {
+    return;
+  }
   if (have.anew) {
-    want->fetch->pieces.forget(peer);
+    pieces.forget(peer);
     if (want->fetch->told.contains(peer)) {
       tell_all(*want, peer, false, out);
     }
   }
-  want->fetch->pieces.has(peer, have.chunks);
+  const bool ahead = have.from > pieces.from();
+  if (!ahead || have.anew) {
+    pieces.has(peer, ahead ? all_chunks : have.chunks);
+  }
   if (!have.chunks.empty() && want->fetch->denied.erase(peer) > 0) {
     want->fetch->lacking.erase(peer);
   }
@@ -272,9 +288,11 @@ bool Transfer::has(const Get& get) const {
   if (want == nullptr || !swarms_.contains(want->key)) {
     return false;
   }
-  const std::optional<std::size_t> piece = want->fetch->pieces.at(get.offset);
-  return get.manifest_against || (piece && want->fetch->pieces.chunk(*piece).length == get.length &&
-                                  want->fetch->pieces.state(*piece) == Pieces::State::written);
+  const Pieces& pieces = want->fetch->pieces;
+  const std::optional<std::size_t> piece = pieces.at(get.offset);
+  return get.list || get.offset < pieces.from() ||
+         (piece && pieces.chunk(*piece).length == get.length &&
+          pieces.state(*piece) == Pieces::State::written);
 }
 
 }  // namespace p2psync::engine

@@ -7,6 +7,7 @@
 #include "engine/path.h"
 #include "storage/apply_batch.h"
 #include "storage/carried_out.h"
+#include "storage/manifest.h"
 #include "storage/naming.h"
 #include "storage/scanner.h"
 #include "storage/staging.h"
@@ -23,6 +24,7 @@ std::vector<engine::Applied> Applier::apply(const engine::Apply& batch) {
 
 std::vector<std::string> Applier::expire(const Retention& retention,
                                          const std::set<std::string>& pinned) {
+  expire_lists(fs_);
   return storage::expire(fs_, retention, [&](const std::string& file) {
     return limbo_.holds(file) || pinned.contains(file);
   });

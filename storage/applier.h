@@ -78,8 +78,8 @@ class Applier {
   /// Displaced files that a process may still write to.
   [[nodiscard]] std::size_t still_open() const { return limbo_.still_open(); }
 
-  /// Deletes kept versions past their time, never what is in limbo or `pinned`. Returns their
-  /// names.
+  /// Deletes kept versions past their time, never what is in limbo or `pinned`, and lists of chunks
+  /// that have no room. Returns the names of the versions.
   [[nodiscard]] std::vector<std::string> expire(const Retention& retention,
                                                 const std::set<std::string>& pinned = {});
 

@@ -21,7 +21,14 @@ struct ChunkSizes {
   std::uint32_t min = 16 * 1024;
   std::uint32_t average = 64 * 1024;  ///< a power of two
   std::uint32_t max = 256 * 1024;     ///< min * 2^k
+  /// Chunks that a section (content.h) has at least, a power of two; one has four times as many at
+  /// most. About 1 GiB to 4 GiB.
+  std::uint32_t section = 16 * 1024;
 };
+
+[[nodiscard]] constexpr std::size_t section_chunks_max(const ChunkSizes& sizes) {
+  return 4 * std::size_t{sizes.section};
+}
 
 /// The length of the first chunk. `bytes` reach to the end of the file, or are `max` at least.
 [[nodiscard]] std::size_t first_chunk(std::span<const std::uint8_t> bytes, const ChunkSizes& sizes);

@@ -1,6 +1,7 @@
 #include "storage/content.h"
 
 #include <algorithm>
+#include <concepts>
 #include <deque>
 #include <future>
 #include <memory>
@@ -64,10 +65,69 @@ class Window {
   Bytes bytes_;
 };
 
+/// Longest first.
+const Manifest& zero_chunks(const ChunkSizes& sizes) {
+  static thread_local Manifest chunks;
+  static thread_local ChunkSizes of{0, 0, 0};
+  if (of.min != sizes.min || of.max != sizes.max) {
+    of = sizes;
+    chunks.clear();
+    const std::vector<std::uint8_t> bytes(sizes.max);
+    for (std::uint32_t length = sizes.max; length >= sizes.min; length /= 2) {
+      chunks.push_back({length, sha256(std::span(bytes).first(length))});
+    }
+  }
+  return chunks;
+}
+
+/// Parts chunks into sections, as they come.
+class Sections {
+ public:
+  Sections(const ChunkSizes& sizes, const TakeManifest& take) : sizes_(sizes), take_(take) {}
+
+  void add(const engine::Chunk& chunk) {
+    manifest_.push_back(chunk);
+    if (manifest_.size() >= sizes_.section &&
+        (ends_section(chunk) || manifest_.size() == section_chunks_max(sizes_))) {
+      close();
+    }
+  }
+  Content finish() {
+    if (!manifest_.empty()) {
+      close();
+    }
+    return {outline_.size() == 1 ? outline_.front().name : name_of(outline_), std::move(outline_)};
+  }
+
+ private:
+  /// One in `section` does; a zero chunk, of which there may be any number, does not.
+  [[nodiscard]] bool ends_section(const engine::Chunk& chunk) const {
+    std::uint32_t bits = 0;
+    for (unsigned i = 0; i < sizeof(bits); ++i) {
+      bits |= std::uint32_t{chunk.hash.bytes[i]} << (8 * i);
+    }
+    return bits % sizes_.section == 0 && !is_zeros(chunk, sizes_);
+  }
+  void close() {
+    outline_.push_back(section_of(manifest_, sizes_));
+    if (take_) {
+      take_(outline_.back(), manifest_);
+    }
+    manifest_.clear();
+  }
+
+  const ChunkSizes& sizes_;
+  const TakeManifest& take_;
+  Manifest manifest_;
+  Outline outline_;
+};
+
 /// Hashes chunks on other threads while more are cut. The chunks of one buffer are one piece of
 /// work; where there can be no more threads it is done here.
 class Hashing {
  public:
+  explicit Hashing(Sections& sections) : sections_(sections) {}
+
   void add(Bytes chunk, const std::shared_ptr<std::uint8_t[]>& buffer) {
     if (buffer != buffer_) {
       hand_over();
@@ -78,13 +138,11 @@ class Hashing {
   void add(const engine::Chunk& known) {
     hand_over();
     take_all();
-    chunks_.push_back(known);
+    sections_.add(known);
   }
-  Manifest finish() {
+  void finish() {
     take_all();
-    const Manifest last = hash(waiting_);  // of a small file it is all
-    chunks_.insert(chunks_.end(), last.begin(), last.end());
-    return std::move(chunks_);
+    add_all(hash(waiting_));  // of a small file it is all
   }
 
  private:
@@ -111,7 +169,12 @@ class Hashing {
   void take() {
     const Manifest chunks = at_work_.front().get();
     at_work_.pop_front();
-    chunks_.insert(chunks_.end(), chunks.begin(), chunks.end());
+    add_all(chunks);
+  }
+  void add_all(const Manifest& chunks) {
+    for (const engine::Chunk& chunk : chunks) {
+      sections_.add(chunk);
+    }
   }
   void take_all() {
     while (!at_work_.empty()) {
@@ -119,7 +182,7 @@ class Hashing {
     }
   }
 
-  Manifest chunks_;
+  Sections& sections_;
   std::vector<Bytes> waiting_;
   std::shared_ptr<std::uint8_t[]> buffer_;
   std::deque<std::future<Manifest>> at_work_;
@@ -143,29 +206,16 @@ class Holes {
   std::size_t next_ = 0;
 };
 
-/// Longest first.
-const Manifest& zero_chunks(const ChunkSizes& sizes) {
-  static thread_local Manifest chunks;
-  static thread_local ChunkSizes of{0, 0, 0};
-  if (of.min != sizes.min || of.max != sizes.max) {
-    of = sizes;
-    chunks.clear();
-    const std::vector<std::uint8_t> bytes(sizes.max);
-    for (std::uint32_t length = sizes.max; length >= sizes.min; length /= 2) {
-      chunks.push_back({length, sha256(std::span(bytes).first(length))});
-    }
-  }
-  return chunks;
-}
-
-Result<Manifest> read_chunks(File& file, std::uint64_t size, const ChunkSizes& sizes) {
+Result<Content> read_chunks(File& file, std::uint64_t size, const ChunkSizes& sizes,
+                            const TakeManifest& take) {
   auto data = file.data_extents();
   if (!data) {
     return std::unexpected(data.error());
   }
   Holes holes(std::move(*data));
   Window window(file, size);
-  Hashing hashing;
+  Sections sections(sizes, take);
+  Hashing hashing(sections);
   for (std::uint64_t offset = 0; offset < size;) {
     if (size - offset >= sizes.max && holes.cover(offset, offset + sizes.max)) {
       hashing.add(zero_chunks(sizes).front());
@@ -180,54 +230,86 @@ Result<Manifest> read_chunks(File& file, std::uint64_t size, const ChunkSizes& s
     hashing.add(chunk, window.buffer());
     offset += chunk.size();
   }
-  return hashing.finish();
+  hashing.finish();
+  return sections.finish();
+}
+
+template <std::unsigned_integral Number>
+void append(std::vector<std::uint8_t>& bytes, Number number) {
+  for (unsigned shift = 0; shift < 8 * sizeof(Number); shift += 8) {
+    bytes.push_back(static_cast<std::uint8_t>(number >> shift));
+  }
+}
+
+void append(std::vector<std::uint8_t>& bytes, const engine::Hash& hash) {
+  bytes.insert(bytes.end(), hash.bytes.begin(), hash.bytes.end());
 }
 
 }  // namespace
 
-Result<Content> read_content(File& file, std::uint64_t size, const ChunkSizes& sizes) {
-  if (size <= sizes.max) {
-    Window window(file, size);
-    const auto bytes = window.at(0, sizes.max);
-    if (!bytes) {
-      return std::unexpected(bytes.error());
-    }
-    return Content{sha256(*bytes), {}};
+Result<Content> read_content(File& file, std::uint64_t size, const ChunkSizes& sizes,
+                             const TakeManifest& take) {
+  if (size > sizes.max) {
+    return read_chunks(file, size, sizes, take);
   }
-  auto chunks = read_chunks(file, size, sizes);
-  if (!chunks) {
-    return std::unexpected(chunks.error());
+  Window window(file, size);
+  const auto bytes = window.at(0, sizes.max);
+  if (!bytes) {
+    return std::unexpected(bytes.error());
   }
-  const engine::Hash name = name_of(*chunks);
-  return Content{name, std::move(*chunks)};
+  return Content{sha256(*bytes), {}};
 }
 
 engine::Hash name_of(std::span<const std::uint8_t> bytes, const ChunkSizes& sizes) {
   if (bytes.size() <= sizes.max) {
     return sha256(bytes);
   }
-  Manifest chunks;
-  for (; !bytes.empty(); bytes = bytes.subspan(chunks.back().length)) {
+  const TakeManifest none;
+  Sections sections(sizes, none);
+  while (!bytes.empty()) {
     const auto chunk = bytes.first(first_chunk(bytes, sizes));
-    chunks.push_back({static_cast<std::uint32_t>(chunk.size()), sha256(chunk)});
+    sections.add({static_cast<std::uint32_t>(chunk.size()), sha256(chunk)});
+    bytes = bytes.subspan(chunk.size());
   }
-  return name_of(chunks);
+  return sections.finish().name;
 }
 
 std::vector<std::uint8_t> bytes_of(const Manifest& manifest) {
   std::vector<std::uint8_t> bytes;
   bytes.reserve(manifest.size() * (sizeof(std::uint32_t) + sizeof(engine::Hash)));
   for (const engine::Chunk& chunk : manifest) {
-    for (unsigned shift = 0; shift < 32; shift += 8) {
-      bytes.push_back(static_cast<std::uint8_t>(chunk.length >> shift));
-    }
-    bytes.insert(bytes.end(), chunk.hash.bytes.begin(), chunk.hash.bytes.end());
+    append(bytes, chunk.length);
+    append(bytes, chunk.hash);
+  }
+  return bytes;
+}
+
+std::vector<std::uint8_t> bytes_of(const Outline& outline) {
+  std::vector<std::uint8_t> bytes;
+  append(bytes, std::uint32_t{0});
+  for (const Section& section : outline) {
+    append(bytes, section.length);
+    append(bytes, section.data);
+    append(bytes, section.name);
   }
   return bytes;
 }
 
 engine::Hash name_of(const Manifest& manifest) {
   return sha512_256(bytes_of(manifest));
+}
+
+engine::Hash name_of(const Outline& outline) {
+  return sha512_256(bytes_of(outline));
+}
+
+Section section_of(const Manifest& manifest, const ChunkSizes& sizes) {
+  Section section{0, 0, name_of(manifest)};
+  for (const engine::Chunk& chunk : manifest) {
+    section.length += chunk.length;
+    section.data += is_zeros(chunk, sizes) ? 0 : chunk.length;
+  }
+  return section;
 }
 
 bool is_zeros(const engine::Chunk& chunk, const ChunkSizes& sizes) {

@@ -18,31 +18,46 @@ namespace {
 
 constexpr std::size_t batch_bytes = 4 * 1024 * 1024;
 
-/// Where the chunks of what is here already are, by their hashes.
+bool overlap(const Place& one, const Place& other) {
+  return one.offset < other.offset + other.length && other.offset < one.offset + one.length;
+}
+
+std::vector<Place> places_of(const Outline& outline) {
+  std::vector<Place> places;
+  std::uint64_t offset = 0;
+  for (const Section& section : outline) {
+    places.push_back({section.name, offset, section.length});
+    offset += section.length;
+  }
+  return places;
+}
+
+/// Where the chunks of what is here already are, by their hashes. Of a base of many sections only
+/// those that may be like the one in hand are looked at: it itself, and what stands at its place.
 class OldVersions {
  public:
-  OldVersions(Fs& fs, const std::vector<engine::Base>& bases) {
+  OldVersions(Fs& fs, const std::vector<engine::Base>& bases, const Place& wanted) {
     for (const engine::Base& base : bases) {
-      const auto manifest = find_manifest(fs, base.content);
-      auto file = manifest ? fs.open_read(path_of(base))
-                           : std::unexpected(Error{ErrorCode::not_found, "open", "a base"});
+      const auto outline = find_outline(fs, base.content);
+      auto file = outline ? fs.open_read(path_of(base))
+                          : std::unexpected(Error{ErrorCode::not_found, "open", "a base"});
       if (!file) {
         continue;
       }
-      std::uint64_t offset = 0;
-      for (const engine::Chunk& chunk : *manifest) {
-        places_.push_back({chunk.hash, files_.size(), offset});
-        offset += chunk.length;
+      for (const Place& place : places_of(*outline)) {
+        if (place.section == wanted.section || overlap(place, wanted)) {
+          add(find_manifest(fs, place.section).value_or(Manifest{}), place.offset);
+        }
       }
       files_.push_back(std::move(*file));
     }
-    std::ranges::sort(places_);
+    std::ranges::sort(chunks_);
   }
 
   /// False: there is no such chunk, or the file is shorter by now.
   bool read(const engine::Chunk& chunk, std::span<std::uint8_t> into) const {
-    const auto place = std::ranges::lower_bound(places_, chunk.hash, {}, &Place::hash);
-    if (place == places_.end() || place->hash != chunk.hash) {
+    const auto place = std::ranges::lower_bound(chunks_, chunk.hash, {}, &Old::hash);
+    if (place == chunks_.end() || place->hash != chunk.hash) {
       return false;
     }
     const auto count = files_[place->file]->read(place->offset, into);
@@ -50,14 +65,21 @@ class OldVersions {
   }
 
  private:
-  struct Place {
+  struct Old {
     engine::Hash hash;
     std::size_t file;
     std::uint64_t offset;
-    auto operator<=>(const Place&) const = default;
+    auto operator<=>(const Old&) const = default;
   };
+  void add(const Manifest& manifest, std::uint64_t offset) {
+    for (const engine::Chunk& chunk : manifest) {
+      chunks_.push_back({chunk.hash, files_.size(), offset});
+      offset += chunk.length;
+    }
+  }
+
   std::vector<std::unique_ptr<File>> files_;
-  std::vector<Place> places_;
+  std::vector<Old> chunks_;
 };
 
 /// Chunks that follow one another in the content, as they were found.
@@ -177,12 +199,11 @@ class Copying {
 };
 
 /// All of it that has to be written, as far as is known before anything is read.
-std::uint64_t bytes_to_write(const Manifest& manifest,
-                             const std::vector<std::pair<std::uint64_t, std::uint64_t>>& extents,
-                             const ChunkSizes& sizes) {
+std::uint64_t bytes_to_write(const Outline& outline,
+                             const std::vector<std::pair<std::uint64_t, std::uint64_t>>& extents) {
   std::uint64_t bytes = 0;
-  for (const engine::Chunk& chunk : manifest) {
-    bytes += is_zeros(chunk, sizes) ? 0 : chunk.length;
+  for (const Section& section : outline) {
+    bytes += section.data;
   }
   for (const auto& [begin, end] : extents) {
     bytes -= std::min(bytes, end - begin);
@@ -190,22 +211,18 @@ std::uint64_t bytes_to_write(const Manifest& manifest,
   return bytes;
 }
 
-Result<std::unique_ptr<File>> open_unfinished(Fs& fs, const engine::Hash& content) {
-  const std::string path = unfinished_path(content);
-  auto file = fs.open_write(path);
-  if (!file && file.error().code == ErrorCode::not_found) {
-    file = fs.create(path);
-  }
-  return file;
-}
-
 }  // namespace
 
-Result<std::vector<bool>> gather(Fs& fs, const engine::OpenStage& request,
-                                 const Manifest& manifest) {
-  const auto file = open_unfinished(fs, request.content);
+Result<std::unique_ptr<File>> open_unfinished(Fs& fs, const engine::OpenStage& request,
+                                              const Outline& outline) {
+  const std::string path = unfinished_path(request.content);
+  auto file = fs.open_write(path);
+  // Behind the beginning it has what came before: a new one would have holes there.
+  if (!file && file.error().code == ErrorCode::not_found && request.from == 0) {
+    file = fs.create(path);
+  }
   if (!file) {
-    return std::unexpected(file.error());
+    return file;
   }
   const auto extents = (*file)->data_extents();
   if (!extents) {
@@ -213,22 +230,30 @@ Result<std::vector<bool>> gather(Fs& fs, const engine::OpenStage& request,
   }
   // What is too large for the disk is not begun: it would take all the room that others need.
   Reserve reserve(fs);
-  if (auto left = reserve.leave(unfinished_path(request.content),
-                                bytes_to_write(manifest, *extents, fs.chunk_sizes));
-      !left) {
+  if (auto left = reserve.leave(path, bytes_to_write(outline, *extents)); !left) {
     return std::unexpected(left.error());
   }
   if (auto resized = (*file)->resize(request.size); !resized) {
     return std::unexpected(resized.error());
   }
-  const OldVersions old(fs, request.bases);
+  return file;
+}
+
+Result<std::vector<bool>> gather(Fs& fs, File& file, const engine::OpenStage& request,
+                                 const Place& place, const Manifest& manifest) {
+  const auto extents = file.data_extents();
+  if (!extents) {
+    return std::unexpected(extents.error());
+  }
+  const OldVersions old(fs, request.bases, place);
   std::vector<bool> there(manifest.size(), false);
   const auto longest = std::ranges::max_element(manifest, {}, &engine::Chunk::length);
-  Copying copying(reserve, request, **file, old, longest == manifest.end() ? 0 : longest->length,
+  Reserve reserve(fs);
+  Copying copying(reserve, request, file, old, longest == manifest.end() ? 0 : longest->length,
                   there);
   std::vector<std::uint8_t> bytes;
   auto data = extents->begin();
-  std::uint64_t offset = 0;
+  std::uint64_t offset = place.offset;
   for (std::size_t i = 0; i < manifest.size(); offset += manifest[i++].length) {
     const engine::Chunk& chunk = manifest[i];
     while (data != extents->end() && data->second <= offset) {
@@ -239,7 +264,7 @@ Result<std::vector<bool>> gather(Fs& fs, const engine::OpenStage& request,
       there[i] = is_zeros(chunk, fs.chunk_sizes);
     } else {
       bytes.resize(chunk.length);
-      const auto count = (*file)->read(offset, bytes);
+      const auto count = file.read(offset, bytes);
       there[i] = count && *count == bytes.size() && sha256(bytes) == chunk.hash;
     }
     if (!there[i]) {
@@ -252,6 +277,23 @@ Result<std::vector<bool>> gather(Fs& fs, const engine::OpenStage& request,
     return std::unexpected(copied.error());
   }
   return there;
+}
+
+std::optional<engine::Hash> alike(const Outline& base, const Place& wanted) {
+  std::optional<engine::Hash> found;
+  std::uint64_t most = 0;
+  for (const Place& place : places_of(base)) {
+    if (overlap(place, wanted)) {
+      const std::uint64_t common =
+          std::min(place.offset + place.length, wanted.offset + wanted.length) -
+          std::max(place.offset, wanted.offset);
+      if (common > most) {
+        most = common;
+        found = place.section;
+      }
+    }
+  }
+  return found;
 }
 
 }  // namespace p2psync::storage

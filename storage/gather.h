@@ -8,9 +8,24 @@
 
 namespace p2psync::storage {
 
-/// Makes the unfinished file, of full length, and have all chunks that can be had here; says which
-/// those are. no_space, and nothing is read or written, where all that it lacks has no room.
-[[nodiscard]] Result<std::vector<bool>> gather(Fs& fs, const engine::OpenStage& request,
-                                               const Manifest& manifest);
+/// Makes the unfinished file, of full length, or finds it. no_space, and nothing is made, where all
+/// that it lacks has no room.
+[[nodiscard]] Result<std::unique_ptr<File>> open_unfinished(Fs& fs,
+                                                            const engine::OpenStage& request,
+                                                            const Outline& outline);
+
+/// A section, where it is in the content.
+struct Place {
+  engine::Hash section;
+  std::uint64_t offset = 0;
+  std::uint64_t length = 0;
+};
+
+/// Makes the file have all chunks of the section that can be had here; says which those are.
+[[nodiscard]] Result<std::vector<bool>> gather(Fs& fs, File& file, const engine::OpenStage& request,
+                                               const Place& place, const Manifest& manifest);
+
+/// The section of a content that has most in common with that place. Nothing: it ends before.
+[[nodiscard]] std::optional<engine::Hash> alike(const Outline& base, const Place& wanted);
 
 }  // namespace p2psync::storage

@@ -83,7 +83,8 @@ Inspection read_file(Fs& fs, std::string_view path, const Stat& shown) {
   if (!*before) {
     return {Unstable{}, nullptr};
   }
-  const auto content = read_content(**file, shown.signature.size, fs.chunk_sizes);
+  // Peers will ask for its lists.
+  const auto content = read_content(**file, shown.signature.size, fs.chunk_sizes, storing_in(fs));
   if (!content) {
     return {moved_on(content.error()) ? Sight(Unstable{}) : Sight(content.error()), nullptr};
   }
@@ -94,9 +95,7 @@ Inspection read_file(Fs& fs, std::string_view path, const Stat& shown) {
   if (!*after) {
     return {Unstable{}, nullptr};
   }
-  if (!content->chunks.empty()) {
-    store_manifest(fs, content->name, content->chunks);  // peers will ask for it
-  }
+  std::ignore = store_outline(fs, content->name, content->sections);
   return {Seen{shown.signature, content->name, {}, false}, std::move(*file)};
 }
 

@@ -135,59 +135,129 @@ Result<engine::StageOpened> Staging::find(const engine::OpenStage& request) {
   if (auto removed = unlink_if_there(fs_, complete); !removed) {
     return std::unexpected(removed.error());
   }
-  auto manifest = find_manifest(fs_, request.content);
-  if (!manifest) {
-    if (!request.manifest) {
-      answer.state = StageState::incomplete;
-      const auto known = std::ranges::find_if(request.bases, [this](const engine::Base& base) {
-        return manifest_of(base).has_value();
-      });
-      if (known != request.bases.end()) {
-        answer.base = known->content;
-      }
-      return answer;
+  Lists lists{find_outline(fs_, request.content), {}, {}};
+  if (lists.outline && length_of(*lists.outline) != request.size) {
+    lists.outline.reset();  // whoever told the size lied
+  }
+  // What the content consists of may be known by now, or no longer, other than when a list was asked
+  // for. Then that says nothing, and what is wanted now is asked for.
+  const bool of_content = request.list_of.name == request.content;
+  if (request.list && of_content == !lists.outline) {
+    const auto right = take(request, lists);
+    if (!right) {
+      return std::unexpected(right.error());
     }
-    const auto base = find_manifest(fs_, request.against);
-    manifest = apply_difference(base.value_or(Manifest{}), *request.manifest, request.size,
-                                fs_.chunk_sizes);
-    if (!manifest || name_of(*manifest) != request.content) {
+    if (!*right) {
       answer.state = StageState::mismatch;
       return answer;
     }
-    store_manifest(fs_, request.content, *manifest);
-  }
-  auto there = gather(fs_, request, *manifest);
-  if (!there) {
-    return std::unexpected(there.error());
-  }
-  if (std::ranges::all_of(*there, std::identity{})) {
-    if (auto finished = finish(request.content); !finished) {
-      return std::unexpected(finished.error());
-    }
-    return answer;
   }
   answer.state = StageState::incomplete;
-  answer.chunks = std::move(*manifest);
-  answer.there = std::move(*there);
+  if (!lists.outline) {
+    make_lists_of_one(request.bases);
+    answer.wanted = list_of({request.content, 0, request.size}, request.bases);
+    return answer;
+  }
+  const auto file = open_unfinished(fs_, request, *lists.outline);
+  if (!file) {
+    return std::unexpected(file.error());
+  }
+  Place place;
+  for (const Section& section : *lists.outline) {
+    place = {section.name, place.offset + place.length, section.length};
+    if (place.offset < request.from) {
+      continue;
+    }
+    answer.from = place.offset;
+    auto manifest = lists.manifest_of == section.name ? std::move(lists.manifest)
+                                                      : find_manifest(fs_, section.name);
+    if (!manifest) {
+      answer.wanted = list_of(place, request.bases);
+      return answer;
+    }
+    auto there = gather(fs_, **file, request, place, *manifest);
+    if (!there) {
+      return std::unexpected(there.error());
+    }
+    if (!std::ranges::all_of(*there, std::identity{})) {
+      answer.chunks = std::move(*manifest);
+      answer.there = std::move(*there);
+      return answer;
+    }
+  }
+  if (auto finished = finish(request.content); !finished) {
+    return std::unexpected(finished.error());
+  }
+  answer.state = StageState::complete;
   return answer;
 }
 
-/// Of a content that stands in the tree: as it was kept, or made from the file.
-std::optional<Manifest> Staging::manifest_of(const engine::Base& base) {
-  auto manifest = find_manifest(fs_, base.content);
-  if (manifest) {
-    return manifest;
+/// What a peer gave, if it is what it was asked for; it is kept for later. An outline has to be:
+/// each of its sections is opened with it.
+Result<bool> Staging::take(const engine::OpenStage& request, Lists& lists) {
+  const std::span<const std::uint8_t> bytes(*request.list);
+  const engine::Hash& name = request.list_of.name;
+  if (!lists.outline && is_outline(bytes)) {
+    lists.outline = read_outline(bytes);
+    if (!lists.outline || name_of(*lists.outline) != request.content ||
+        length_of(*lists.outline) != request.size) {
+      return false;
+    }
+    if (auto stored = store_outline(fs_, request.content, *lists.outline); !stored) {
+      return std::unexpected(stored.error());
+    }
+    return true;
   }
-  const auto file = fs_.open_read(path_of(base));
-  if (!file) {
+  std::uint64_t length = request.size;
+  if (lists.outline) {
+    const auto section = std::ranges::find(*lists.outline, name, &Section::name);
+    length = section == lists.outline->end() ? 0 : section->length;
+  }
+  const auto base = find_manifest(fs_, request.list_of.against);
+  lists.manifest = apply_difference(base.value_or(Manifest{}), bytes, length, fs_.chunk_sizes);
+  if (!lists.manifest || name_of(*lists.manifest) != name) {
+    return false;
+  }
+  lists.manifest_of = name;
+  store_manifest(fs_, name, *lists.manifest);
+  if (!lists.outline) {
+    lists.outline = Outline{section_of(*lists.manifest, fs_.chunk_sizes)};
+  }
+  return true;
+}
+
+/// As a difference to that of what stands at its place in the likeliest base.
+engine::ListOf Staging::list_of(const Place& place, const std::vector<engine::Base>& bases) {
+  for (const engine::Base& base : bases) {
+    const auto outline = find_outline(fs_, base.content);
+    const auto section = outline ? alike(*outline, place) : std::nullopt;
+    if (section && find_manifest(fs_, *section)) {
+      return {place.section, *section};
+    }
+  }
+  return {place.section, {}};
+}
+
+/// Of the likeliest base that can be read, where they were not kept.
+void Staging::make_lists_of_one(const std::vector<engine::Base>& bases) {
+  std::ignore = std::ranges::any_of(bases, [this](const engine::Base& base) {
+    if (find_outline(fs_, base.content)) {
+      return true;
+    }
+    const auto file = fs_.open_read(path_of(base));
+    return file && make_lists(**file, base.size, base.content).has_value();
+  });
+}
+
+/// Nothing: those are not the bytes of this content.
+std::optional<Outline> Staging::make_lists(File& file, std::uint64_t size,
+                                           const engine::Hash& content) {
+  auto made = read_content(file, size, fs_.chunk_sizes, storing_in(fs_));
+  if (!made || made->name != content || made->sections.empty()) {
     return std::nullopt;
   }
-  auto content = read_content(**file, base.size, fs_.chunk_sizes);
-  if (!content || content->name != base.content) {
-    return std::nullopt;
-  }
-  store_manifest(fs_, base.content, content->chunks);
-  return std::move(content->chunks);
+  std::ignore = store_outline(fs_, content, made->sections);
+  return std::move(made->sections);
 }
 
 engine::StageWritten Staging::write(const engine::WriteBlock& request) {
@@ -302,8 +372,8 @@ engine::BlockRead Staging::read(const engine::ReadBlock& request) {
   if (!before || !described_by(request.expected, before->signature)) {
     return answer;
   }
-  auto bytes = request.manifest_against ? manifest_part(request, **file, before->signature.size)
-                                        : part(request, **file, before->signature.size);
+  auto bytes = request.list ? list_part(request, **file, before->signature.size)
+                            : part(request, **file, before->signature.size);
   const auto after = (*file)->stat();
   // Changed while it was read: the receiver would find out, but only after fetching it. An
   // unfinished one changes all the time; a chunk that is in it does not.
@@ -323,25 +393,44 @@ std::optional<std::vector<std::uint8_t>> Staging::part(const engine::ReadBlock& 
   return count && *count == bytes.size() ? std::optional(std::move(bytes)) : std::nullopt;
 }
 
-std::optional<std::vector<std::uint8_t>> Staging::manifest_part(const engine::ReadBlock& request,
-                                                                File& file, std::uint64_t size) {
-  auto manifest = find_manifest(fs_, request.content);
-  if (!manifest) {
-    auto content = read_content(file, size, fs_.chunk_sizes);
-    if (!content || content->name != request.content || content->chunks.empty()) {
+std::optional<std::vector<std::uint8_t>> Staging::list_part(const engine::ReadBlock& request,
+                                                            File& file, std::uint64_t size) {
+  const engine::Hash& name = request.list->name;
+  const auto made = [&] { return make_lists(file, size, request.content); };
+  // Of an unfinished one there is nothing to make a list from.
+  const bool whole = !std::holds_alternative<engine::Unfinished>(request.source);
+  if (name != request.content) {
+    auto outline = find_outline(fs_, request.content);
+    if (!outline && whole) {
+      outline = made();
+    }
+    // Else a peer could have the whole file read as often as it likes.
+    if (!outline || std::ranges::find(*outline, name, &Section::name) == outline->end()) {
       return std::nullopt;
     }
-    manifest = std::move(content->chunks);
-    store_manifest(fs_, request.content, *manifest);
   }
-  const auto base = *request.manifest_against == engine::Hash{}
-                        ? std::nullopt
-                        : find_manifest(fs_, *request.manifest_against);
-  // A difference to nothing can be read whatever the base is.
-  const auto all = difference(base.value_or(Manifest{}), *manifest);
-  const auto rest = std::span(all).subspan(std::min<std::uint64_t>(request.offset, all.size()));
+  auto list = list_bytes(*request.list);
+  if (!list && whole && made()) {
+    list = list_bytes(*request.list);
+  }
+  if (!list) {
+    return std::nullopt;
+  }
+  const auto rest = std::span(*list).subspan(std::min<std::uint64_t>(request.offset, list->size()));
   const auto slice = rest.first(std::min<std::size_t>(rest.size(), request.length));
   return std::vector<std::uint8_t>(slice.begin(), slice.end());
+}
+
+/// As it is told to a peer. Nothing: it is not here.
+std::optional<std::vector<std::uint8_t>> Staging::list_bytes(const engine::ListOf& wanted) {
+  if (const auto manifest = find_manifest(fs_, wanted.name)) {
+    const auto base =
+        wanted.against == engine::Hash{} ? std::nullopt : find_manifest(fs_, wanted.against);
+    // A difference to nothing can be read whatever the base is.
+    return difference(base.value_or(Manifest{}), *manifest);
+  }
+  const auto outline = find_outline(fs_, wanted.name);
+  return outline ? std::optional(bytes_of(*outline)) : std::nullopt;
 }
 
 }  // namespace p2psync::storage

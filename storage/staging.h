@@ -19,7 +19,7 @@
 #include <string>
 #include <vector>
 
-#include "storage/content.h"
+#include "storage/gather.h"
 #include "storage/reserve.h"
 
 namespace p2psync::storage {
@@ -47,8 +47,9 @@ class Staging {
  public:
   explicit Staging(Fs& fs) : fs_(fs), reserve_(fs) {}
 
-  /// Takes from the base, and from what an earlier run left, whatever chunks are there. Once no
-  /// more is wanted the content is complete under staged_path. Reads all that it takes.
+  /// Takes from the bases, and from what an earlier run left, whatever chunks of the next section
+  /// are there. Once no more is wanted the content is complete under staged_path. Reads all that it
+  /// takes.
   [[nodiscard]] engine::StageOpened open(const engine::OpenStage& request);
   /// On failure (no_space above all) what was written before stays. With `last` and no bytes
   /// nothing is written.
@@ -59,13 +60,23 @@ class Staging {
 
  private:
   Result<engine::StageOpened> find(const engine::OpenStage& request);
-  std::optional<Manifest> manifest_of(const engine::Base& base);
+  /// What is known of a content's chunks.
+  struct Lists {
+    std::optional<Outline> outline;
+    std::optional<Manifest> manifest;  ///< as a peer gave it just now
+    engine::Hash manifest_of;
+  };
+  Result<bool> take(const engine::OpenStage& request, Lists& lists);
+  engine::ListOf list_of(const Place& place, const std::vector<engine::Base>& bases);
+  void make_lists_of_one(const std::vector<engine::Base>& bases);
+  std::optional<Outline> make_lists(File& file, std::uint64_t size, const engine::Hash& content);
   Result<engine::StageState> put(const engine::WriteBlock& request);
   Result<void> finish(const engine::Hash& content);
   std::optional<std::vector<std::uint8_t>> part(const engine::ReadBlock& request, File& file,
                                                 std::uint64_t size);
-  std::optional<std::vector<std::uint8_t>> manifest_part(const engine::ReadBlock& request,
-                                                         File& file, std::uint64_t size);
+  std::optional<std::vector<std::uint8_t>> list_part(const engine::ReadBlock& request, File& file,
+                                                     std::uint64_t size);
+  std::optional<std::vector<std::uint8_t>> list_bytes(const engine::ListOf& wanted);
   Result<bool> holds(const std::string& path, const engine::Hash& content, std::uint64_t size);
 
   Fs& fs_;

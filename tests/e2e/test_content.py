@@ -55,3 +55,36 @@ def test_holes_stay_holes(world):
     cluster.agree()
     check(os.stat(cluster[2].path("sparse")).st_blocks * 512 < 4 * MIB, "the holes are filled")
     check(cluster[2].status()["received_bytes"] < 4 * MIB, "holes crossed the wire")
+
+
+def test_a_file_of_a_tebibyte_takes_no_memory_to_speak_of(world):
+    """Its chunks are four million. A list of all of them would take half a GiB on each node."""
+    cluster = world.cluster(2).start()
+    cluster.agree()
+    idle = [peak_bytes(node) for node in cluster.nodes]
+    path = cluster[1].path("sparse")
+    data = {place << 30: os.urandom(MIB) for place in (0, 17, 500, 1023)}
+    with open(path + b".new", "wb") as file:
+        file.truncate(1 << 40)
+        for offset, some in data.items():
+            file.seek(offset)
+            file.write(some)
+    os.rename(path + b".new", path)
+    until(lambda: cluster[2].exists("sparse"), "the file to come", 120)
+    until(lambda: all(node.status()["state"] == "in_sync" for node in cluster.nodes), "the nodes to be in sync")
+    got = cluster[2].path("sparse")
+    check(os.stat(got).st_size == 1 << 40, "the file is of another length")
+    check(os.stat(got).st_blocks * 512 < 16 * MIB, "the holes are filled")
+    with open(got, "rb") as file:
+        for offset, some in data.items():
+            file.seek(offset)
+            check(file.read(MIB) == some, f"other bytes at {offset}")
+    check(cluster[2].status()["received_bytes"] < 16 * MIB, "holes crossed the wire")
+    more = [peak_bytes(node) - before for node, before in zip(cluster.nodes, idle)]
+    world.note(f"took {more[0] / MIB:.0f} and {more[1] / MIB:.0f} MiB more than at rest")
+    check(max(more) < 64 * MIB, f"took {more} bytes more than at rest")
+
+
+def peak_bytes(node):
+    with open(f"/proc/{node.process.pid}/status") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM:"))

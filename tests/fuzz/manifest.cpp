@@ -1,5 +1,5 @@
-// Manifests: as a peer sends one, a difference to one that is here; and as a file, which anybody
-// may have written to.
+// Manifests and outlines: as a peer sends one, a difference to one that is here; and as a file,
+// which anybody may have written to.
 //
 // First byte: how many chunks the base has, squared; from 16 on it is a file, of which that byte
 // says how its name comes about and which call fails. Of a difference: two bytes, the size that is
@@ -20,6 +20,10 @@ void of_a_peer(const Manifest& base, View bytes) {
   const storage::ChunkSizes sizes;
   const std::uint64_t low = take_byte(bytes);
   const std::uint64_t claimed = (low | std::uint64_t{take_byte(bytes)} << 8) * 4096;
+  if (const auto outline = storage::read_outline(bytes)) {
+    require(std::ranges::equal(storage::bytes_of(*outline), bytes), "an outline is what it was");
+    require(outline->size() <= storage::sections_max, "and has no more sections than any may");
+  }
   const auto manifest = storage::apply_difference(base, bytes, claimed, sizes);
   if (manifest) {
     std::uint64_t sum = 0;
@@ -42,6 +46,7 @@ void on_disk(std::uint8_t how, View bytes) {
   disk.write_file(path, text(bytes));
   fail_at(disk, how % 4 - (true_name ? 1U : 0U));
   const auto found = storage::find_manifest(disk, name);
+  const auto outline = storage::find_outline(disk, name);
   disk.fault = nullptr;
   if (!true_name) {
     require(!disk.exists(path), "what is not what it is called goes");
@@ -49,6 +54,13 @@ void on_disk(std::uint8_t how, View bytes) {
   require(!found || (true_name && storage::name_of(*found) == name), "what is found has its name");
   require(!found || std::ranges::equal(storage::bytes_of(*found), bytes),
           "and is what stood there");
+  require(!found || !outline || outline->size() == 1, "a manifest is of one section");
+  if (outline && outline->size() > 1) {
+    require(storage::name_of(*outline) == name, "an outline that is found has its name");
+    disk.remove(path);
+    std::ignore = storage::store_outline(disk, name, *outline);
+    require(storage::find_outline(disk, name) == outline, "and is found again");
+  }
   if (found) {
     disk.remove(path);
     fail_at(disk, how / 4 % 4);

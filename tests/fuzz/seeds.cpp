@@ -132,6 +132,11 @@ void manifests(Seeds& seeds) {
   const Written large_claimed{15, static_cast<std::uint8_t>(claims),
                               static_cast<std::uint8_t>(claims >> 8)};
   seeds.add("manifest", joined(large_claimed, storage::difference(large, large)));
+  const auto outline = storage::bytes_of(storage::Outline{{4096, 10, {}}, {8192, 8192, {}}});
+  seeds.add("manifest", joined(Written{0, 3, 0}, outline));
+  for (const int how : {16, 17, 18, 19, 21, 25}) {
+    seeds.add("manifest", static_cast<std::uint8_t>(how), outline);
+  }
   for (const storage::Manifest& manifest : {base, next}) {
     const std::uint64_t steps = base.size() * storage::ChunkSizes{}.min / 4096;
     const Written claimed{2, static_cast<std::uint8_t>(steps),

@@ -58,8 +58,8 @@ class Surroundings {
   virtual void violation(const std::string& invariant, const std::string& text) = 0;
 };
 
-/// Small, so that small files have many.
-inline constexpr storage::ChunkSizes chunk_sizes{32, 64, 256};
+/// Small, so that small files have many, and of many sections too.
+inline constexpr storage::ChunkSizes chunk_sizes{32, 64, 256, 8};
 /// What a file with these bytes is called.
 inline engine::Hash content_of(std::string_view bytes) {
   return storage::name_of({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()},

@@ -33,6 +33,7 @@ constexpr std::array<std::string_view, point_count> names{
     "a stream of entries",
     "a block was refused",
     "a transfer resumed",
+    "a transfer went on with another section",
     "a content did not match its hash",
     "bytes came from a kept version",
     "bytes came from another name",
@@ -84,6 +85,7 @@ void Sometimes::observe(const Input& input) {
     hit(Point::block_refused, block != nullptr && !block->bytes ? 1 : 0);
   } else if (const auto* opened = std::get_if<StageOpened>(&input)) {
     hit(Point::stage_resumed, std::ranges::count(opened->there, true) > 0 ? 1 : 0);
+    hit(Point::next_section, opened->from > 0 ? 1 : 0);
   } else if (const auto* written = std::get_if<StageWritten>(&input)) {
     hit(Point::stage_mismatch, written->state == StageState::mismatch ? 1 : 0);
   }

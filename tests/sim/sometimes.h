@@ -42,6 +42,7 @@ enum class Point : std::uint8_t {
   stream_of_entries,
   block_refused,
   stage_resumed,
+  next_section,
   stage_mismatch,
   kept_source,
   local_source,

@@ -13,7 +13,9 @@ void Thrift::stepped(NodeId host, std::uint64_t life, const Node& node, const In
   }
   auto& written = written_[host].offsets;
   if (const auto* opened = std::get_if<StageOpened>(&input)) {
-    written.erase(opened->content);
+    // What is before the section in hand is there; of the section storage says what is.
+    auto& offsets = written[opened->content];
+    offsets.erase(offsets.lower_bound(opened->from), offsets.end());
   } else if (const auto* done = std::get_if<StageWritten>(&input)) {
     if (done->state != StageState::incomplete) {
       written.erase(done->content);
@@ -27,7 +29,7 @@ void Thrift::stepped(NodeId host, std::uint64_t life, const Node& node, const In
     }
     const auto* send = std::get_if<Send>(&output);
     const auto* get = send == nullptr ? nullptr : std::get_if<Get>(&send->message);
-    if (get == nullptr || get->manifest_against) {
+    if (get == nullptr || get->list) {
       continue;
     }
     Version wanted;

@@ -154,7 +154,7 @@ class Maker {
   void fill(Taken& taken) { taken = {number(), number()}; }
   void fill(Have& have) {
     std::uint32_t at = 0;
-    have = {make<Hash>(),
+    have = {make<Hash>(), number(),
             list(4,
                  [&] {
                    const std::uint32_t begin = at + static_cast<std::uint32_t>(below(300));
@@ -195,7 +195,7 @@ class Maker {
     get = {
         number(), make<Hash>(), number(), static_cast<std::uint32_t>(below(block_bytes + 1)), {}};
     if (below(2) == 0) {
-      get.manifest_against = make<Hash>();
+      get.list = {make<Hash>(), make<Hash>()};
     }
   }
   void fill(Block& block) {
@@ -251,14 +251,14 @@ bool same(const Taken& a, const Taken& b) {
   return a.stream == b.stream && a.count == b.count;
 }
 bool same(const Have& a, const Have& b) {
-  return a.content == b.content && a.chunks == b.chunks && a.anew == b.anew;
+  return a.content == b.content && a.from == b.from && a.chunks == b.chunks && a.anew == b.anew;
 }
 bool same(const Held& a, const Held& b) {
   return a.row == b.row;
 }
 bool same(const Get& a, const Get& b) {
   return a.request == b.request && a.content == b.content && a.offset == b.offset &&
-         a.length == b.length && a.manifest_against == b.manifest_against;
+         a.length == b.length && a.list == b.list;
 }
 bool same(const Block& a, const Block& b) {
   return a.request == b.request && (a.bytes == nullptr) == (b.bytes == nullptr) &&

@@ -15,11 +15,11 @@ constexpr Duration tick = std::chrono::milliseconds(10);
 constexpr NodeId source = 1;
 const Path path = "f";
 
-std::vector<Chunk> chunks(std::size_t count) {
+std::vector<Chunk> chunks(std::size_t count, std::size_t from = 0) {
   std::vector<Chunk> chunks(count, Chunk{chunk_bytes, {}});
   for (std::size_t i = 0; i < count; ++i) {
-    chunks[i].hash.bytes[0] = static_cast<std::uint8_t>(i);
-    chunks[i].hash.bytes[1] = static_cast<std::uint8_t>(i / 256);
+    chunks[i].hash.bytes[0] = static_cast<std::uint8_t>(from + i);
+    chunks[i].hash.bytes[1] = static_cast<std::uint8_t>((from + i) / 256);
   }
   return chunks;
 }
@@ -28,7 +28,9 @@ std::vector<Chunk> chunks(std::size_t count) {
 /// the order asked for; what is sent arrives in the next tick and is written at once.
 class Swarm {
  public:
-  Swarm(std::size_t fetchers, std::size_t count) : count_(count) {
+  /// `section`: chunks of each.
+  Swarm(std::size_t fetchers, std::size_t count, std::size_t section = 1U << 14U)
+      : count_(count), section_(section) {
     need_.content.bytes[0] = 1;
     need_.size = std::uint64_t{count} * chunk_bytes;
     for (NodeId id = 2; id < 2 + fetchers; ++id) {
@@ -62,7 +64,7 @@ class Swarm {
   void lie(NodeId id) {
     for (auto& [other, it] : fetchers_) {
       it.transfer.peer_up(id);
-      it.transfer.on_have(id, {need_.content, {{0, static_cast<std::uint32_t>(count_)}}, false},
+      it.transfer.on_have(id, {need_.content, 0, {{0, static_cast<std::uint32_t>(count_)}}, false},
                           it.out);
     }
   }
@@ -107,8 +109,10 @@ class Swarm {
           }
         } else if (auto* open = std::get_if<OpenStage>(&output)) {
           StageOpened opened{open->content};
-          opened.chunks = chunks(count_);
-          opened.there.assign(count_, false);
+          const std::size_t from = open->from / chunk_bytes;
+          opened.from = open->from;
+          opened.chunks = chunks(std::min(section_, count_ - from), from);
+          opened.there.assign(opened.chunks.size(), false);
           std::ignore = fetcher.transfer.on(now_, std::move(opened), fetcher.out);
         } else if (auto* write = std::get_if<WriteBlock>(&output)) {
           const auto state = write->last ? StageState::complete : StageState::incomplete;
@@ -147,6 +151,7 @@ class Swarm {
   }
 
   std::size_t count_;
+  std::size_t section_;
   Need need_;
   Instant now_{};
   std::map<NodeId, Fetcher> fetchers_;
@@ -165,6 +170,26 @@ TEST_CASE("swarm: the source sends each chunk little more than once, and the las
   const std::size_t ideal = 1024 / 8;
   CHECK(swarm.ticks() <= ideal * 5 / 4);
   CHECK(swarm.sent(source) <= 1024 * 5 / 4);
+}
+
+TEST_CASE("swarm: where a section ends little is lost") {
+  // Of a quarter of the chunks that one has at least. Who is ready first with a section goes on
+  // with the next, and for as long as it is alone there it shares with nobody.
+  Swarm whole(7, 8192);
+  REQUIRE(whole.run(3000));
+  Swarm parted(7, 8192, 4096);
+  REQUIRE(parted.run(3000));
+  CHECK(parted.ticks() <= whole.ticks() * 11 / 10);
+  CHECK(parted.sent(source) <= whole.sent(source) * 11 / 10);
+}
+
+TEST_CASE("swarm: who is a section behind gets it from those who are ahead") {
+  Swarm swarm(3, 4096, 1024);
+  REQUIRE(!swarm.run(320));
+  const std::size_t before = swarm.sent(source);
+  swarm.add(9);
+  REQUIRE(swarm.run(5000));
+  CHECK(swarm.sent(source) - before <= 4096);
 }
 
 TEST_CASE("swarm: alone with the source, each chunk is sent once") {

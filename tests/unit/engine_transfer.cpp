@@ -77,7 +77,7 @@ struct Away {
           any = true;
           const Get& get = std::get<Get>(send->message);
           ids.push_back(get.content.bytes[0]);
-          const bool has = here == get.content.bytes[0] && !get.manifest_against;
+          const bool has = here == get.content.bytes[0] && !get.list;
           REQUIRE(transfer.on_block(
               now, 2,
               {get.request, has ? std::make_shared<std::vector<std::uint8_t>>(size) : nullptr},

@@ -80,14 +80,15 @@ TEST_CASE("transfer: first what is here, then the manifest, then the chunks that
   auto out = fetch.next();
   REQUIRE(out.size() == 1);
   CHECK(std::get<OpenStage>(out[0]).bases.at(0).content == fetch.old[0].content);
-  CHECK(std::get<OpenStage>(out[0]).manifest == nullptr);
+  CHECK(std::get<OpenStage>(out[0]).list == nullptr);
   CHECK(fetch.next().empty());
 
-  std::ignore = fetch.opened({{}, StageState::incomplete, fetch.old[0].content, {}, {}, {}});
+  const ListOf wanted{fetch.need.content, fetch.old[0].content};
+  std::ignore = fetch.opened({{}, StageState::incomplete, wanted, {}, {}, {}});
   auto gets = fetch.gets();
   REQUIRE(gets.size() == 1);
   CHECK(gets[0].first == 2);
-  CHECK(gets[0].second.manifest_against == fetch.old[0].content);
+  CHECK(gets[0].second.list == wanted);
   CHECK(gets[0].second.offset == 0);
   fetch.block(gets[0], bytes(block_bytes));  // there is more
   gets = fetch.gets();
@@ -96,8 +97,8 @@ TEST_CASE("transfer: first what is here, then the manifest, then the chunks that
   fetch.block(gets[0], bytes(10));
   out = fetch.next();
   REQUIRE(out.size() == 1);
-  CHECK(std::get<OpenStage>(out[0]).manifest->size() == block_bytes + 10);
-  CHECK(std::get<OpenStage>(out[0]).against == fetch.old[0].content);
+  CHECK(std::get<OpenStage>(out[0]).list->size() == block_bytes + 10);
+  CHECK(std::get<OpenStage>(out[0]).list_of == wanted);
 
   std::ignore = fetch.chunks_wanted({false, true, false});
   CHECK(fetch.transfer.pending_bytes() == 200);
@@ -105,7 +106,7 @@ TEST_CASE("transfer: first what is here, then the manifest, then the chunks that
   REQUIRE(gets.size() == 2);
   CHECK(gets[0].second.offset == 0);
   CHECK(gets[1].second.offset == 200);
-  CHECK(!gets[1].second.manifest_against);
+  CHECK(!gets[1].second.list);
   CHECK(fetch.transfer.has({1, fetch.need.content, 100, 100}));
   CHECK(!fetch.transfer.has({1, fetch.need.content, 100, 99}));
   CHECK(!fetch.transfer.has({1, fetch.need.content, 0, 100}));
@@ -128,6 +129,113 @@ TEST_CASE("transfer: first what is here, then the manifest, then the chunks that
   CHECK(fetch.written(0, StageState::complete).paths == std::vector{path});
   CHECK(fetch.transfer.pending_files() == 0);
   CHECK(fetch.transfer.pending_bytes() == 0);
+}
+
+TEST_CASE("transfer: a content of several sections is fetched one after the other") {
+  Fetch fetch;
+  fetch.transfer.set_needs(path, {});
+  fetch.need.content.bytes[0] = 8;
+  fetch.need.size = 500;
+  fetch.transfer.set_needs(path, {fetch.need});
+  std::ignore = fetch.next();
+  std::ignore = fetch.chunks_wanted({false, true, false});
+  auto gets = fetch.gets();
+  REQUIRE(gets.size() == 2);
+  fetch.block(gets[0], bytes(100));
+  fetch.block(gets[1], bytes(100));
+  CHECK(!std::get<WriteBlock>(fetch.made.back()).last);
+  std::ignore = fetch.written(gets[0].second.offset, StageState::incomplete);
+  fetch.made.clear();
+  std::ignore = fetch.written(gets[1].second.offset, StageState::incomplete);
+  CHECK(fetch.transfer.pending_bytes() == 200);
+
+  // Peer 3, who may be fetching it too, hears what came of the first before the second is looked
+  // for.
+  auto out = fetch.next();
+  REQUIRE(out.size() == 2);
+  CHECK(std::get<Have>(std::get<Send>(out[0]).message).from == 0);
+  CHECK(std::get<OpenStage>(out[1]).from == 300);
+  const ListOf second{{}, fetch.need.content};
+  SUBCASE("whose list is not here") {
+    std::ignore = fetch.opened({{}, StageState::incomplete, second, {}, {}, {}, 300});
+    gets = fetch.gets();
+    REQUIRE(gets.size() == 1);
+    CHECK(gets[0].second.list == second);
+    fetch.block(gets[0], bytes(10));
+    out = fetch.next();
+    CHECK(std::get<OpenStage>(out.at(0)).list_of == second);
+    CHECK(std::get<OpenStage>(out.at(0)).from == 300);
+  }
+  SUBCASE("whose list is here") {}
+  fetch.need.size = 500;
+  StageOpened answer{{}, StageState::incomplete, {}, {{150, {}}, {50, {}}}, {false, true}, {}, 300};
+  answer.chunks[1].hash.bytes[0] = 1;
+  std::ignore = fetch.opened(std::move(answer));
+  CHECK(fetch.transfer.pending_bytes() == 150);
+  out = fetch.next();
+  REQUIRE(out.size() == 2);
+  const auto& told = std::get<Have>(std::get<Send>(out[0]).message);
+  CHECK(told.from == 300);
+  CHECK(told.anew);
+  CHECK(told.chunks == std::vector<ChunkRange>{{1, 2}});
+  const Get get = std::get<Get>(std::get<Send>(out[1]).message);
+  CHECK(get.offset == 300);
+  // All that is before it can be had here.
+  CHECK(fetch.transfer.has({1, fetch.need.content, 100, 100}));
+  CHECK(fetch.transfer.has({1, fetch.need.content, 450, 50}));
+  CHECK(!fetch.transfer.has({1, fetch.need.content, 300, 150}));
+  fetch.block({2, get}, bytes(150));
+  CHECK(std::get<WriteBlock>(fetch.made.back()).last);
+  CHECK(fetch.written(300, StageState::complete).paths == std::vector{path});
+  CHECK(fetch.transfer.pending_bytes() == 0);
+}
+
+TEST_CASE("transfer: a fellow is behind, ahead, or at the same section") {
+  Fetch fetch;
+  fetch.transfer.set_needs(path, {});
+  fetch.need.content.bytes[0] = 8;
+  fetch.need.size = 900;
+  fetch.likely = 0;
+  fetch.transfer.set_needs(path, {fetch.need});
+  std::ignore = fetch.next();
+  StageOpened answer{
+      {}, StageState::incomplete, {}, {{100, {}}, {100, {}}, {100, {}}}, {false, false, false}, {},
+      300};
+  answer.chunks[1].hash.bytes[0] = 1;
+  answer.chunks[2].hash.bytes[0] = 2;
+  std::ignore = fetch.opened(std::move(answer));
+  std::ignore = fetch.next();
+  const auto offsets_asked_of_3 = [&](const Have& have) {
+    fetch.transfer.peer_down(3);
+    fetch.transfer.peer_up(3);
+    std::ignore = fetch.next();  // the first is asked for on the chance
+    fetch.transfer.on_have(3, have, fetch.made);
+    std::vector<std::uint64_t> offsets;
+    for (const auto& [peer, get] : fetch.gets()) {
+      if (peer == 3) {
+        offsets.push_back(get.offset);
+      }
+    }
+    return offsets;
+  };
+  using Offsets = std::vector<std::uint64_t>;
+  fetch.transfer.peer_down(2);
+  const Hash& content = fetch.need.content;
+  SUBCASE("at the same") {
+    CHECK(offsets_asked_of_3({content, 300, {{1, 2}}, true}) == Offsets{400});
+  }
+  SUBCASE("ahead: it has all of this one") {
+    CHECK(offsets_asked_of_3({content, 600, {{1, 2}}, true}) == Offsets{400, 500});
+  }
+  SUBCASE("behind: it has nothing of this one, and is told that all of that one is here") {
+    fetch.transfer.on_have(3, {content, 0, {{1, 2}}, true}, fetch.made);
+    REQUIRE(fetch.made.size() == 1);
+    const Have& told = std::get<Have>(std::get<Send>(fetch.made[0]).message);
+    CHECK(told.from == 0);
+    CHECK(told.chunks == std::vector<ChunkRange>{{0, ~std::uint32_t{0}}});
+    fetch.transfer.on_have(3, {content, 0, {{2, 3}}, false}, fetch.made);
+    CHECK(fetch.made.size() == 1);
+  }
 }
 
 TEST_CASE("transfer: a wrong chunk costs one chunk, and the peer that sent it waits") {
@@ -153,7 +261,8 @@ TEST_CASE("transfer: a wrong manifest is asked for elsewhere, and not against wh
   std::ignore = fetch.next();
   Hash base;
   base.bytes[0] = 9;
-  std::ignore = fetch.opened({{}, StageState::incomplete, base, {}, {}, {}});
+  const ListOf wanted{fetch.need.content, base};
+  std::ignore = fetch.opened({{}, StageState::incomplete, wanted, {}, {}, {}});
   auto gets = fetch.gets();
   REQUIRE(gets.size() == 1);
   fetch.block(gets[0], bytes(10));
@@ -162,7 +271,7 @@ TEST_CASE("transfer: a wrong manifest is asked for elsewhere, and not against wh
   gets = fetch.gets();
   REQUIRE(gets.size() == 1);
   CHECK(gets[0].first == 3);
-  CHECK(gets[0].second.manifest_against == Hash{});
+  CHECK(gets[0].second.list == ListOf{fetch.need.content, {}});
   CHECK(gets[0].second.offset == 0);
 }
 

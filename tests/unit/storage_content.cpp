@@ -9,6 +9,7 @@
 #include "storage/hash.h"
 #include "storage/manifest.h"
 #include "storage_folder.h"
+#include "storage_spy_fs.h"
 
 using namespace p2psync;
 using namespace p2psync::storage;
@@ -28,14 +29,23 @@ std::string noise(std::size_t size, std::uint64_t seed = 1) {
   return bytes;
 }
 
+/// All of them, over all sections.
 Manifest chunks_of(std::string_view bytes, const ChunkSizes& sizes = small) {
   const Folder folder;
   folder.write("f", bytes);
   const auto file = folder.fs->open_read("f");
-  auto content = read_content(**file, bytes.size(), sizes);
+  Manifest all;
+  Outline sections;
+  auto content = read_content(**file, bytes.size(), sizes,
+                              [&](const Section& section, const Manifest& chunks) {
+                                CHECK(section_of(chunks, sizes) == section);
+                                sections.push_back(section);
+                                all.insert(all.end(), chunks.begin(), chunks.end());
+                              });
   REQUIRE(content);
   CHECK(content->name == name_of(bytes_of(bytes), sizes));
-  return content->chunks;
+  CHECK(content->sections == sections);
+  return all;
 }
 
 std::size_t in_common(const Manifest& one, const Manifest& other) {
@@ -99,6 +109,77 @@ TEST_CASE("content: what is one chunk is called by its bytes, what is more by it
   // A file with the bytes of a manifest is not the content that the manifest is of.
   const auto manifest = bytes_of(several);
   CHECK(sha256(manifest) != name_of(several));
+}
+
+TEST_CASE("content: what has many chunks is called by its outline, which is of sections") {
+  constexpr ChunkSizes sizes{32, 64, 256, 8};
+  const auto outline_of = [&](std::string_view bytes) {
+    const Folder folder;
+    folder.write("f", bytes);
+    const auto file = folder.fs->open_read("f");
+    return read_content(**file, bytes.size(), sizes)->sections;
+  };
+  const std::string bytes = noise(50'000);
+  const Outline outline = outline_of(bytes);
+  CHECK(outline.size() > 20);
+  CHECK(length_of(outline) == bytes.size());
+  CHECK(name_of(outline) == name_of(bytes_of(bytes), sizes));
+  CHECK(read_outline(bytes_of(outline)) == outline);
+  // As large as they may be, and the first has more chunks than any has at least.
+  const std::uint64_t most = section_chunks_max(sizes) * sizes.max;
+  for (const Section& section : outline) {
+    CHECK(section.length <= most);
+    CHECK(section.data == section.length);
+  }
+  SUBCASE("an insertion changes the section it is in, and few behind it") {
+    const Outline after = outline_of(bytes.substr(0, 10'000) + "x" + bytes.substr(10'000));
+    const auto kept = std::ranges::count_if(after, [&](const Section& section) {
+      return std::ranges::find(outline, section) != outline.end();
+    });
+    CHECK(kept + 4 >= static_cast<std::ptrdiff_t>(outline.size()));
+  }
+  SUBCASE("one section is called as its manifest is") {
+    const std::string some = noise(400);
+    const Outline one = outline_of(some);
+    REQUIRE(one.size() == 1);
+    CHECK(one[0].name == name_of(bytes_of(some), sizes));
+    CHECK(!read_outline(bytes_of(one)));
+  }
+  SUBCASE("zeros end no section, and are known to take no room") {
+    const Outline zeros = outline_of(std::string(100 * sizes.max, '\0'));
+    REQUIRE(zeros.size() == 4);
+    CHECK(zeros[0].length == most);
+    CHECK(zeros[0].data == 0);
+    CHECK(zeros[1] == zeros[0]);
+  }
+}
+
+TEST_CASE("manifest: whatever a peer sends as an outline is refused or is one") {
+  Outline outline(5, Section{1000, 500, {}});
+  const auto good = bytes_of(outline);
+  CHECK(is_outline(good));
+  CHECK(read_outline(good) == outline);
+  // What it begins with, no difference can begin with.
+  CHECK(!apply_difference({}, good, length_of(outline), small));
+  engine::Random random(11);
+  for (int round = 0; round < 20'000; ++round) {
+    auto bytes = good;
+    bytes[random.below(bytes.size())] ^= static_cast<std::uint8_t>(1U << random.below(8));
+    bytes.resize(random.chance(20) ? random.below(bytes.size()) : bytes.size());
+    if (const auto read = read_outline(bytes)) {
+      CHECK(bytes_of(*read) == bytes);
+      CHECK(length_of(*read) <= std::uint64_t{1} << 63);
+    }
+  }
+  outline[1].length = 0;
+  outline[1].data = 0;
+  CHECK(!read_outline(bytes_of(outline)));
+  outline[1] = {10, 11, {}};
+  CHECK(!read_outline(bytes_of(outline)));
+  outline.assign(4, Section{std::uint64_t{1} << 62, 0, {}});  // together they come to nothing
+  CHECK(!read_outline(bytes_of(outline)));
+  outline.assign(sections_max + 1, Section{1, 1, {}});
+  CHECK(!read_outline(bytes_of(outline)));
 }
 
 TEST_CASE("content: holes are zeros that are not read") {
@@ -233,4 +314,31 @@ TEST_CASE("manifest: one that was damaged on the disk is one that is not there")
     store_manifest(*folder.fs, name, manifest);
     CHECK(find_manifest(*folder.fs, name) == manifest);
   }
+}
+
+TEST_CASE("manifest: all together take a small part of the disk, and what was used last stays") {
+  tests::Folder folder;
+  REQUIRE(folder.fs->make_directory(".p2psync", 0700));
+  REQUIRE(folder.fs->make_directory(std::string(manifests_directory), 0700));
+  tests::SpyFs spy{*folder.fs};
+  std::vector<engine::Hash> names;
+  std::uint64_t bytes = 0;
+  for (std::uint64_t i = 0; i < 4; ++i) {
+    const Manifest manifest = chunks_of(noise(5000, i));
+    names.push_back(name_of(manifest));
+    store_manifest(spy, names.back(), manifest);
+    bytes = std::max(bytes, bytes_of(manifest).size());
+    const std::int64_t days = static_cast<std::int64_t>(10 - i) * 24 * 3600 * 1'000'000'000;
+    REQUIRE(spy.set_mtime(std::string(manifests_directory) + "/" + to_hex(names.back()),
+                          spy.wall_time() - days));
+  }
+  spy.free_space.all_bytes = UINT64_MAX;
+  expire_lists(spy);
+  CHECK(find_manifest(spy, names[0]));  // which is a use of it
+  spy.free_space.all_bytes = 2 * bytes * lists_part;
+  expire_lists(spy);
+  CHECK(find_manifest(spy, names[0]));
+  CHECK(!find_manifest(spy, names[1]));
+  CHECK(!find_manifest(spy, names[2]));
+  CHECK(find_manifest(spy, names[3]));
 }

@@ -56,7 +56,8 @@ struct Made {
     return {hash,
             bytes.size(),
             {},
-            std::make_shared<const std::vector<std::uint8_t>>(difference(base, chunks))};
+            std::make_shared<const std::vector<std::uint8_t>>(difference(base, chunks)),
+            {hash, base.empty() ? engine::Hash{} : storage::name_of(base)}};
   }
 
   std::string bytes;

@@ -37,11 +37,11 @@ TEST_CASE("staging: without a manifest one is wanted, and with one the chunks") 
   Stage stage;
   const Made content(50'000);
   auto opening = content.opening();
-  opening.manifest = nullptr;
+  opening.list = nullptr;
   auto opened = stage.staging.open(opening);
   CHECK(opened.state == StageState::incomplete);
   CHECK(opened.chunks.empty());
-  CHECK(!opened.base);
+  CHECK(opened.wanted == engine::ListOf{content.hash, {}});
   CHECK(stage.nothing_left());
 
   opened = stage.staging.open(content.opening());
@@ -56,13 +56,13 @@ TEST_CASE("staging: a manifest of something else is refused") {
   Stage stage;
   auto opening = Made(50'000).opening();
   SUBCASE("of another content") {
-    opening.manifest = Made(50'000, 7).opening().manifest;
+    opening.list = Made(50'000, 7).opening().list;
   }
   SUBCASE("of nothing") {
-    opening.manifest = Made(0).opening().manifest;
+    opening.list = Made(0).opening().list;
   }
   SUBCASE("garbage") {
-    opening.manifest = std::make_shared<const std::vector<std::uint8_t>>(100, 0xFF);
+    opening.list = std::make_shared<const std::vector<std::uint8_t>>(100, 0xFF);
   }
   CHECK(stage.staging.open(opening).state == StageState::mismatch);
   CHECK(stage.nothing_left());
@@ -133,11 +133,10 @@ TEST_CASE("staging: chunks of the old version are taken from there, if it is wha
   auto opening = edited.opening(old.chunks);
   opening.bases = {stage.base("none", Made(30'000, 9)), stage.base("name", old)};
   REQUIRE(stage.fs->unlink("none"));
-  const auto manifest = std::exchange(opening.manifest, nullptr);
-  CHECK(stage.staging.open(opening).base == old.hash);
-  opening.manifest = manifest;
+  const auto manifest = std::exchange(opening.list, nullptr);
+  CHECK(stage.staging.open(opening).wanted == engine::ListOf{edited.hash, old.hash});
+  opening.list = manifest;
   CHECK(manifest->size() < 100);
-  opening.against = old.hash;
   SUBCASE("it is") {
     SUBCASE("at its name") {}
     SUBCASE("among the kept versions") {
@@ -179,7 +178,6 @@ TEST_CASE("staging: of a large old version all is taken but what was changed in 
   auto opening = edited.opening(old.chunks);
   opening.bases = {stage.base("name", old)};
   store_manifest(*stage.fs, old.hash, old.chunks);
-  opening.against = old.hash;
   const std::string rotten = "rotten";
   REQUIRE(stage.fs->open_write("name").value()->write(8'000'000, tests::bytes_of(rotten)));
   const auto opened = stage.staging.open(opening);
@@ -313,7 +311,14 @@ TEST_CASE("staging: a manifest is served as it was kept, or made from the file")
   const Made edited("in front " + old.bytes);
   stage.write("name", edited.bytes);
   const auto ask = [&](const engine::Hash& content, const engine::Hash& against) {
-    return stage.staging.read({1, 1, content, engine::AtName{"name"}, {}, 0, block_bytes, against});
+    return stage.staging.read({1,
+                               1,
+                               content,
+                               engine::AtName{"name"},
+                               {},
+                               0,
+                               block_bytes,
+                               engine::ListOf{content, against}});
   };
   const auto alone = ask(edited.hash, {});
   REQUIRE(alone.bytes);
