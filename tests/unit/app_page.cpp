@@ -98,6 +98,18 @@ TEST_CASE("page: the overview says who holds how much, what moves and what is to
   }
 }
 
+TEST_CASE("page: a node that is paused does not say that the others do not answer") {
+  Overview shown = overview();
+  Json::Object status = shown.status.members();
+  for (auto& [key, value] : status) {
+    value = key == "state" ? Json("paused") : value;
+  }
+  shown.status = std::move(status);
+  CHECK(part(shown, "members").find("no answer") == std::string::npos);
+  CHECK(part(shown, "members").find("not asked") != std::string::npos);
+  CHECK(picture(shown.status).find("\"bad\"") == std::string::npos);
+}
+
 TEST_CASE("page: the picture has a line for each member, and names while there is room") {
   Json::Array few;
   Json::Array many;

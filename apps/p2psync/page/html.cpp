@@ -85,18 +85,26 @@ std::string_view mark_of_state(std::string_view state) {
   return state == "in_sync" ? "good" : state == "error" ? "bad" : "busy";
 }
 
-std::string_view mark_of_peer(const Json& peer) {
-  return !peer["connected"].boolean() ? "bad" : peer["in_sync"].boolean() ? "good" : "busy";
+bool is_paused(const Json& status) {
+  return status["state"].text() == "paused";
+}
+
+std::string_view mark_of_peer(const Json& peer, const Json& status) {
+  return is_paused(status)              ? "busy"
+         : !peer["connected"].boolean() ? "bad"
+         : peer["in_sync"].boolean()    ? "good"
+                                        : "busy";
 }
 
 std::string words_of_state(std::string_view state) {
   return state == "in_sync" ? "in sync" : std::string(state);
 }
 
-std::string_view words_of_peer(const Json& peer) {
-  return !peer["connected"].boolean() ? "no answer"
-         : peer["in_sync"].boolean()  ? "in sync"
-                                      : "syncing";
+std::string_view words_of_peer(const Json& peer, const Json& status) {
+  return is_paused(status)              ? "not asked"
+         : !peer["connected"].boolean() ? "no answer"
+         : peer["in_sync"].boolean()    ? "in sync"
+                                        : "syncing";
 }
 
 std::string document(std::string_view title, std::string_view page, std::string_view body) {

@@ -24,11 +24,13 @@ namespace p2psync::app {
 /// `name="PATH"`, and `name-bytes="..."` in base64 where it is not UTF-8: see add_path().
 [[nodiscard]] std::string path_attribute(std::string_view name, std::string_view path);
 
+[[nodiscard]] bool is_paused(const Json& status);
 /// good, busy or bad: how a member, or this node, is marked.
 [[nodiscard]] std::string_view mark_of_state(std::string_view state);
-[[nodiscard]] std::string_view mark_of_peer(const Json& peer);
+/// `status`: the node's. One that is paused has asked nobody for an answer.
+[[nodiscard]] std::string_view mark_of_peer(const Json& peer, const Json& status);
 [[nodiscard]] std::string words_of_state(std::string_view state);
-[[nodiscard]] std::string_view words_of_peer(const Json& peer);
+[[nodiscard]] std::string_view words_of_peer(const Json& peer, const Json& status);
 
 /// The whole document; `page` names what the script is to do with it ("live" or "compare").
 [[nodiscard]] std::string document(std::string_view title, std::string_view page,

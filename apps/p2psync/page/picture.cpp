@@ -41,7 +41,7 @@ std::string picture(const Json& status) {
         std::numbers::pi / 2;
     const double x = middle_x + around_x * std::cos(angle);
     const double y = middle_y + around_y * std::sin(angle);
-    const std::string_view mark = mark_of_peer(peers[i]);
+    const std::string_view mark = mark_of_peer(peers[i], status);
     connected += peers[i]["connected"].boolean() ? 1 : 0;
     lines +=
         fmt::format("<line class=\"{}\" x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\"/>",

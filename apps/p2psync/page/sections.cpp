@@ -18,7 +18,7 @@ namespace {
 std::string summary(const Json& status) {
   std::vector<std::string> said;
   std::vector<std::string> silent;
-  const bool paused = status["state"].text() == "paused";
+  const bool paused = is_paused(status);
   if (paused) {
     said.emplace_back("Paused: nothing is exchanged until p2psync resume.");
   }
@@ -188,7 +188,7 @@ std::string holding(std::string_view name, const Json& lacks, std::int64_t all) 
       lacks["more"].boolean() ? "more than " : "", counted(paths, "path"), size_of(lacks["bytes"]));
 }
 
-std::string member(const Json& peer, const Json& lacks, std::int64_t all) {
+std::string member(const Json& peer, const Json& status, const Json& lacks, std::int64_t all) {
   std::string about;
   if (peer["connected"].boolean() && !peer["rtt_ms"].is_null()) {
     about = fmt::format(", {:.1f} ms away", peer["rtt_ms"].number());
@@ -196,7 +196,7 @@ std::string member(const Json& peer, const Json& lacks, std::int64_t all) {
   std::string card = fmt::format(
       "<li data-key=\"{0}\" data-member=\"{0}\" data-state=\"{1}\"><h3>{0} <span class=\"state "
       "{1}\">{2}</span></h3>{3}<p class=\"faint\">{4}{5}</p>",
-      escaped(peer["name"].text()), mark_of_peer(peer), words_of_peer(peer),
+      escaped(peer["name"].text()), mark_of_peer(peer, status), words_of_peer(peer, status),
       holding(escaped(peer["name"].text()), lacks, all),
       peer["address"].text().empty() ? "no address: found on the LAN"
                                      : escaped(peer["address"].text()),
@@ -224,7 +224,7 @@ std::string members(const Overview& overview) {
       escaped(status["node"].text()), mark_of_state(state), words_of_state(state),
       holding(escaped(status["node"].text()), lacks_here, all), escaped(status["version"].text()));
   for (const Json& peer : status["peers"].items()) {
-    cards += member(peer, overview.lacking[peer["name"].text()], all);
+    cards += member(peer, status, overview.lacking[peer["name"].text()], all);
   }
   return section("members", "Members", "<ul class=\"cards members\">" + cards + "</ul>");
 }
