@@ -19,6 +19,9 @@ struct Answering {
   std::function<void(engine::Input)> act;
   /// Whether this kept file is there; if not, the node knows from then on.
   std::function<bool(const std::string& file)> keeps;
+  /// Why there is no connection to this member, as `status` has it; empty: that is not known.
+  std::function<std::string(engine::NodeId member)> trouble;
+  bool paused = false;
 };
 
 /// {"error": text}, which is for people.

@@ -10,7 +10,6 @@
 #include "apps/p2psync/answers.h"
 #include "apps/p2psync/log.h"
 #include "apps/p2psync/options.h"
-#include "apps/p2psync/status_document.h"
 #include "engine/brief.h"
 #include "engine/history.h"
 #include "storage/versions.h"
@@ -225,7 +224,8 @@ Json Daemon::answer(const Json& request) {
     log_note(Level::info, "asked for: " + engine::brief(asked));
     input(std::move(asked));
   };
-  return app::answer(request, {config_, node_, act, keeps});
+  const auto trouble = [this](engine::NodeId peer) { return transport_->trouble_with(peer); };
+  return app::answer(request, {config_, node_, act, keeps, trouble, folder_.paused});
 }
 
 void Daemon::input(engine::Input input) {
@@ -364,8 +364,8 @@ void Daemon::expire_versions() {
   ++expiring_;
   kept_bytes_ = 0;
   const std::uint64_t added_max = config_.versions_bytes_max / expire_part;
-  disk_.expire({config_.keep_versions, config_.versions_bytes_max - added_max},
-               node_.replica().pinned(), [this](std::vector<std::string> gone) {
+  disk_.expire({config_.keep_versions, config_.versions_bytes_max - added_max}, node_.replica().pinned(),
+               [this](std::vector<std::string> gone) {
                  --expiring_;
                  const std::int64_t now = folder_.fs->wall_time();
                  input(engine::Expired{std::move(gone), now - config_.keep_versions.count()});
@@ -395,54 +395,6 @@ void Daemon::give_memory_back() {
     ::malloc_trim(0);
 #endif
   });
-}
-
-Json Daemon::status() const {
-  const engine::Instant now = Clock::now();
-  engine::Status status = node_.status();
-  status.still_open = disk_.still_open();
-  DaemonStatus daemon{.folder = folder_.path,
-                      .started = started_,
-                      .now = now,
-                      .wall_now = std::chrono::system_clock::now(),
-                      .sent_bytes = transport_->sent_bytes() + lan_->sent_bytes(),
-                      .received_bytes = transport_->received_bytes() + lan_->received_bytes(),
-                      .bytes_per_s = rate_.bytes_per_s(now),
-                      .seconds_left = rate_.seconds_left(now, status.pending_bytes),
-                      .paused = folder_.paused,
-                      .broken = phase_ == Phase::broken || index_.problem().has_value(),
-                      .problems = transport_->problems(),
-                      .found_at = lan_->places(),
-                      .troubles = {}};
-  for (const Member& member : config_.members) {
-    if (std::string text = transport_->trouble_with(member.node); !text.empty()) {
-      daemon.troubles.emplace(member.node, std::move(text));
-    }
-  }
-  if (broken_) {
-    daemon.problems.push_back(*broken_);
-  }
-  if (auto problem = lan_->problem()) {
-    daemon.problems.push_back(std::move(*problem));
-  }
-  if (const std::optional<Error>& problem = index_.problem()) {
-    daemon.problems.push_back({"",
-                               problem->code == ErrorCode::no_space
-                                   ? "the disk is full, and there is no room for the index: "
-                                     "nothing is synchronised until there is, and then this goes "
-                                     "on by itself"
-                                   : problem->message(),
-                               index_.problem_since()});
-  }
-  if (!watch_.uncovered().empty()) {
-    daemon.problems.push_back({"", watch_.uncovered(), watch_.uncovered_since()});
-  }
-  if (phase_ == Phase::broken) {
-    for (engine::PeerStatus& peer : status.peers) {
-      peer.connected = peer.in_sync = false;
-    }
-  }
-  return status_document(config_, status, daemon);
 }
 
 void Daemon::break_down(const std::string& why) {

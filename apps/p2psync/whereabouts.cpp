@@ -35,11 +35,13 @@ void add_holders(Json::Object& document, const Answering& to, const Holds& holds
     }
     const auto peer = std::ranges::find(status.peers, member.node, &engine::PeerStatus::peer);
     const bool connected = peer != status.peers.end() && peer->connected;
+    const std::string trouble = connected ? "" : to.trouble(member.node);
     lacking.emplace_back(
         Json::Object{{"node", member.name},
                      {"why", member.node == self ? "this node: see why"
                              : connected         ? "connected, and has not said that it has it"
-                                                 : "not connected"}});
+                             : trouble.empty()   ? "not connected"
+                                                 : "not connected: " + trouble}});
   }
   document.emplace_back("held_by", std::move(having));
   document.emplace_back("lacking", std::move(lacking));
@@ -54,6 +56,9 @@ std::optional<std::string> why_not_shown(const Answering& to, const std::string&
   }
   if (engine::laid_out(replica, path)) {
     return std::nullopt;
+  }
+  if (to.paused) {
+    return "this node is paused";
   }
   const engine::Status status = to.node.status();
   for (const engine::Problem& problem : status.problems) {

@@ -19,8 +19,8 @@ def get(port, path):
         connection.close()
 
 
-def asked(node, command):
-    said = node.p2psync(command, "--json")
+def asked(node, *command):
+    said = node.p2psync(*command, "--json")
     check(said.returncode == 0, f"{command}: {said}")
     return json.loads(said.stdout)
 
@@ -51,7 +51,11 @@ def test_a_paused_node_keeps_its_tree_and_what_its_users_do(world):
               lambda: f"{other.name} to know why node1 is away: {other.status()}")
         check(not other.peer("node1")["connected"], "it is connected all the same")
 
+    away = asked(two, "explain", "a")["versions"][0]["lacking"]
+    check(away == [], f"what all have is said to be lacking: {away}")
     two.write("a", "edited by two")
+    away = until(lambda: asked(two, "explain", "a")["versions"][0]["lacking"], "the edit to be known")
+    check(any(one["node"] == "node1" and "it is paused" in one["why"] for one in away), f"{away}")
     two.write("new", "of two")
     os.unlink(two.path("b"))
     until(lambda: three.exists("new") and not three.exists("b"), "the others to go on")
