@@ -328,6 +328,7 @@ class Replica {
   /// What shows this content at a name; null: nothing does.
   [[nodiscard]] const Shown* showing(const Hash& content) const;
   void add_kept(KeptVersion kept);
+  void note(KeptVersion departed);
   void drop_kept(const std::string& file);
   void settle_doubt(const Path& name, const Signature* found);
   void load_doubts(const Path& path, const std::vector<Relaid>& carried_out);

@@ -195,13 +195,17 @@ void Replica::depart(const Path& path, Version version) {
   if (!keep_versions_ || wall_ == 0) {
     return;
   }
-  // Of what it had replaced itself, only whether there was anything.
-  version.superseded.resize(std::min<std::size_t>(version.superseded.size(), 1));
   last_departure_ = std::max(last_departure_ + 1, wall_);
-  KeptVersion note{departure_name(last_departure_), path, std::move(version)};
-  new_kept_.push_back(note);
-  std::string name = note.file;
-  departed_.emplace_hint(departed_.end(), std::move(name), std::move(note));
+  note({departure_name(last_departure_), path, std::move(version)});
+}
+
+void Replica::note(KeptVersion departed) {
+  // Of what it had replaced itself, only whether there was anything.
+  auto& superseded = departed.version.superseded;
+  superseded.resize(std::min<std::size_t>(superseded.size(), 1));
+  new_kept_.push_back(departed);
+  std::string name = departed.file;
+  departed_.insert_or_assign(std::move(name), std::move(departed));
   while (departed_.size() > departed_max) {
     forgotten_.push_back(departed_.begin()->first);
     departed_.erase(departed_.begin());
@@ -210,6 +214,10 @@ void Replica::depart(const Path& path, Version version) {
 
 void Replica::forget_kept(const std::vector<std::string>& files, std::int64_t before) {
   for (const std::string& file : files) {
+    const auto kept = kept_.find(file);
+    if (kept != kept_.end() && left_at(file) >= before) {  // it went for want of room
+      note({departure_name(left_at(file)), kept->second.path, kept->second.version});
+    }
     forget_kept(file);
   }
   while (!departed_.empty() && left_at(departed_.begin()->first) < before) {

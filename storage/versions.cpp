@@ -40,8 +40,8 @@ std::vector<std::string> expire(Fs& fs, const Retention& retention,
   for (const DirItem& item : *items) {  // in byte order: the oldest first
     const bool old =
         retention.keep.count() == 0 || now - left_at(item.name) > retention.keep.count();
-    if (!old && bytes <= retention.bytes_max) {
-      break;
+    if (!old && bytes <= retention.bytes_max && !retention.thinned.contains(item.name)) {
+      continue;
     }
     if (item.stat.signature.kind == engine::Kind::directory || pinned(item.name)) {
       continue;

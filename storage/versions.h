@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,10 +36,12 @@ class VersionNames {
 struct Retention {
   std::chrono::nanoseconds keep{};  ///< zero keeps none
   std::uint64_t bytes_max = 0;      ///< of all kept files together
+  std::set<std::string> thinned;    ///< these need not be kept (engine/thinning.h)
 };
 
-/// Deletes what is too old, then the oldest until the rest fits; nothing that is `pinned`, and no
-/// directory. Returns the files that went. What cannot be deleted stays and is tried next time.
+/// Deletes what is too old or `thinned`, then the oldest until the rest fits; nothing that is
+/// `pinned`, and no directory. Returns the files that went. What cannot be deleted stays and is
+/// tried next time.
 [[nodiscard]] std::vector<std::string> expire(
     Fs& fs, const Retention& retention, const std::function<bool(const std::string& file)>& pinned);
 

@@ -121,6 +121,7 @@ key    = "/run/secrets/p2psync_key"   # this node's private key
 # [versions]
 # keep      = "30d"           # how long replaced and deleted files stay restorable; "0" keeps none
 # max_bytes = "10GiB"
+# thin      = true            # older than a day: one an hour stays; than a week: one a day
 
 # [http]
 # listen = "127.0.0.1:7745"   # status page; "" turns it off

@@ -233,6 +233,7 @@ class Reader {
     size("transfer", "download_limit", config_.download_limit);
     text("versions", "keep", parse_duration, config_.keep_versions);
     size("versions", "max_bytes", config_.versions_bytes_max);
+    boolean("versions", "thin", config_.thin_versions);
   }
 
   void read_output() {

@@ -50,6 +50,7 @@ struct Config {
   std::uint64_t download_limit = 0;                                ///< bytes a second, 0 = none
   std::chrono::nanoseconds keep_versions = std::chrono::days(30);  ///< 0 keeps none
   std::uint64_t versions_bytes_max = std::uint64_t{10} << 30;
+  bool thin_versions = true;
   std::optional<Address> http = Address{"127.0.0.1", 7745};
   LogLevel log_level = LogLevel::info;
   LogFormat log_format = LogFormat::text;

@@ -12,6 +12,7 @@
 #include "apps/p2psync/options.h"
 #include "engine/brief.h"
 #include "engine/history.h"
+#include "engine/thinning.h"
 #include "storage/versions.h"
 
 namespace p2psync::app {
@@ -364,7 +365,11 @@ void Daemon::expire_versions() {
   ++expiring_;
   kept_bytes_ = 0;
   const std::uint64_t added_max = config_.versions_bytes_max / expire_part;
-  disk_.expire({config_.keep_versions, config_.versions_bytes_max - added_max}, node_.replica().pinned(),
+  storage::Retention retention{config_.keep_versions, config_.versions_bytes_max - added_max, {}};
+  if (config_.thin_versions) {
+    retention.thinned = engine::thinned(node_.replica().kept(), folder_.fs->wall_time());
+  }
+  disk_.expire(std::move(retention), node_.replica().pinned(),
                [this](std::vector<std::string> gone) {
                  --expiring_;
                  const std::int64_t now = folder_.fs->wall_time();

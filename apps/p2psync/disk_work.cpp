@@ -97,7 +97,8 @@ void DiskWork::revisit() {
 
 void DiskWork::expire(storage::Retention retention, std::set<std::string> pinned,
                       std::function<void(std::vector<std::string>)> done) {
-  run(apply_thread_, [this, retention, pinned = std::move(pinned), done = std::move(done)] {
+  run(apply_thread_, [this, retention = std::move(retention), pinned = std::move(pinned),
+                      done = std::move(done)] {
     return [done, gone = applier_.expire(retention, pinned)]() mutable { done(std::move(gone)); };
   });
 }

@@ -6,6 +6,7 @@ what a user saves gets the time that his clock shows.
 
 import glob
 import itertools
+import json
 import os
 import tempfile
 import time
@@ -176,3 +177,37 @@ def other_years(made, clock):
         check(made.agree().keys() == {b"file"}, f"{days}: there are copies")
         check(not two.status()["errors"], f"{days}: {two.status()}")
     showed(two, years)
+
+
+def test_of_versions_that_are_days_old_the_last_of_each_hour_stays(world):
+    on_clocks(world, thinned)
+
+
+def thinned(made, clock):
+    one, two, three = made.nodes
+    made.start()
+    hours = set()
+    def edit(number):
+        hours.add(clock.now() // 3600)  # of the one that leaves
+        one.write("f", f"edit {number}")
+        reads(made.nodes, "f", f"edit {number}")
+        hours.add(clock.now() // 3600)
+    def kept(node):
+        return sorted(os.listdir(node.path(".p2psync/versions")))
+    clock.jump(-3)
+    for number in range(6):
+        edit(number)
+    clock.jump(0)
+    for number in range(6, 9):
+        edit(number)
+    until(lambda: len(kept(two)) == len(kept(three)) == 8, lambda: f"8 kept versions: {kept(two)}, {kept(three)}")
+    for node in (two, three):
+        node.stop()
+        node.start()
+    # Of five that left three days ago by the clock of node2, one; or two, if that hour ended meanwhile.
+    until(lambda: 4 <= len(kept(two)) <= 5, lambda: f"node2 to have fewer: {kept(two)}")
+    check(len(kept(two)) == 4 or len(hours) > 2, f"too many stay: {kept(two)}")
+    check(len(kept(three)) == 8, f"what is of today was thinned: {kept(three)}")
+    # What went is still known of, and can be had of node3.
+    said = json.loads(two.p2psync("log", "f", "--json").stdout)
+    check(len([v for v in said["versions"] if v["state"] == "kept"]) == 8, f"node2 has forgotten some: {said}")

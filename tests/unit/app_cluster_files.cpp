@@ -81,6 +81,7 @@ TEST_CASE("init-cluster: every default that it explains is the default") {
   CHECK(full->download_limit == plain->download_limit);
   CHECK(full->keep_versions == plain->keep_versions);
   CHECK(full->versions_bytes_max == plain->versions_bytes_max);
+  CHECK(full->thin_versions == plain->thin_versions);
   CHECK(full->http == plain->http);
   CHECK(full->log_level == plain->log_level);
   CHECK(full->log_format == plain->log_format);

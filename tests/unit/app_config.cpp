@@ -77,6 +77,7 @@ TEST_CASE("config: what is left out has the documented default") {
   CHECK(config->upload_limit == 0);
   CHECK(config->keep_versions == 720h);
   CHECK(config->versions_bytes_max == std::uint64_t{10} << 30);
+  CHECK(config->thin_versions);
   CHECK(config->http == Address{"127.0.0.1", 7745});
   CHECK(config->log_level == LogLevel::info);
   CHECK(config->log_format == LogFormat::text);
@@ -95,6 +96,7 @@ TEST_CASE("config: every key is read") {
   CHECK(config->download_limit == 4096);
   CHECK(config->keep_versions == 0s);
   CHECK(config->versions_bytes_max == 1024);
+  CHECK(!config->thin_versions);
   CHECK(!config->http.has_value());
   CHECK(config->log_level == LogLevel::debug);
   CHECK(config->log_format == LogFormat::json);

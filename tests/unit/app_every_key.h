@@ -19,6 +19,7 @@ download_limit = 4096
 [versions]
 keep = "0"
 max_bytes = "1KiB"
+thin = false
 [http]
 listen = ""
 [log]

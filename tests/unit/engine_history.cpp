@@ -306,7 +306,7 @@ TEST_CASE("restore: of kept files that have expired nothing is promised") {
     }
   }
   REQUIRE_FALSE(files.empty());
-  pair.hear(1, Expired{files});
+  pair.hear(1, Expired{files, left_at(*std::ranges::max_element(files)) + 1});
   CHECK(pair.states(1, "a") == std::vector{Past::current});
   CHECK_FALSE(version_to_restore(pair.replica(1), "a", files[0]).has_value());
 }

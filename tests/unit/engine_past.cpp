@@ -316,6 +316,25 @@ TEST_CASE("past: notes of what left have a limit of time, and none are taken whe
   CHECK(pair.changes(1).empty());
 }
 
+TEST_CASE("past: of a kept version that went before its time there is a note") {
+  Past pair;
+  pair.make(1, "g", Kind::file, "edited", 1500);
+  pair.touch(1, "g");
+  pair.sync();
+  const auto changes = pair.changes(2, "g");
+  REQUIRE(changes.size() == 1);
+  REQUIRE(pair.replica(2).kept().size() == 1);
+  const std::string file = pair.replica(2).kept().begin()->first;
+  pair.hear(2, Expired{{file}, left_at(file)});
+  CHECK(pair.replica(2).kept().empty());
+  const auto after = pair.changes(2, "g");
+  REQUIRE(after.size() == 1);
+  CHECK(after[0].was == changes[0].was);
+  // Its time was over.
+  pair.hear(2, Expired{{}, left_at(file) + 1});
+  CHECK(pair.changes(2, "g").empty());
+}
+
 TEST_CASE("past: of notes there are so many and no more, and the oldest go") {
   NodeOptions options;
   options.self = 1;
