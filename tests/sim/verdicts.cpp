@@ -31,15 +31,20 @@ void World::judge_deletions(Host& host) {
   host.node().replica().index().for_each("", "", [&](const Path&, const Record& record) {
     for (const Shown& shown : record.shown) {
       const Version& version = shown.version;
-      if (tree.contains(shown.name) || version.kind == Kind::directory) {
+      if (version.kind == Kind::directory) {
         continue;
       }
       const auto bytes = written_.find(version.content);
       const bool link = version.kind == Kind::symlink;
       all_known = all_known && (link || bytes != written_.end());
-      if (all_known) {
-        gone.push_back({shown.name, TreeNode{version.kind, false, version.mode, version.mtime,
-                                             link ? version.target : bytes->second}});
+      if (!all_known) {
+        continue;
+      }
+      const TreeNode was{version.kind, false, version.mode, version.mtime,
+                         link ? version.target : bytes->second};
+      // Also where a user has written something else since, and the node has not seen that yet.
+      if (const auto there = tree.find(shown.name); there == tree.end() || there->second != was) {
+        gone.push_back({shown.name, was});
       }
     }
     return true;
