@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import os
+import pathlib
 import re
 import socket
 import ssl
@@ -12,7 +13,7 @@ import subprocess
 from cluster import PATIENCE_S, check
 
 ALPN = ["p2psync/1"]  # as members use it: a stranger may know the protocol, not the keys
-PROTOCOL = 5
+PROTOCOL = int(re.search(r"protocol_version = (\d+);", (pathlib.Path(__file__).resolve().parents[2] / "engine/message.h").read_text())[1])
 HELLO, VECTORS, ENTRIES, RANGES, BLOCK, HAVE, READY, WELCOME = 1, 3, 4, 5, 8, 10, 32, 33
 FILE, DIRECTORY, SYMLINK = range(3)
 

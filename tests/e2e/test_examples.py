@@ -195,6 +195,7 @@ def test_the_dashboard_asks_for_metrics_that_there_are(world):
     cluster.settings = cluster.settings | {"P2PSYNC_HTTP_LISTEN": f"127.0.0.1:{port}"}
     cluster.start(cluster[1])
     cluster.agree()
+    until(lambda: cluster[1].peer("node2")["rtt_ms"] is not None, "a round trip to be measured")
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     connection.request("GET", "/metrics")
     text = connection.getresponse().read().decode()

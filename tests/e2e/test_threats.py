@@ -119,7 +119,7 @@ def bombs():
         ("one vector 90,000 times", VECTORS, knowledge + rows, "too much that is held"),
         ("one long path 100,000 times", RANGES, fixed(1) + number(0) + number(0) + ranges, "too many paths"),
         ("a block of 2^62 bytes", BLOCK, number(1) + b"\1" + endless, "bytes missing"),
-        ("2^62 chunks", HAVE, bytes(32) + endless, "a count beyond the bytes"),
+        ("2^62 chunks", HAVE, bytes(32) + number(0) + endless, "a count beyond the bytes"),
     ]
 
 
