@@ -139,8 +139,8 @@ Result<engine::StageOpened> Staging::find(const engine::OpenStage& request) {
   if (lists.outline && length_of(*lists.outline) != request.size) {
     lists.outline.reset();  // whoever told the size lied
   }
-  // What the content consists of may be known by now, or no longer, other than when a list was asked
-  // for. Then that says nothing, and what is wanted now is asked for.
+  // What the content consists of may be known by now, or no longer, other than when a list was
+  // asked for. Then that says nothing, and what is wanted now is asked for.
   const bool of_content = request.list_of.name == request.content;
   if (request.list && of_content == !lists.outline) {
     const auto right = take(request, lists);
