@@ -212,7 +212,10 @@ class Pair {
   void perform(NodeId id, Host& host, const ReadBlock& read) {
     const auto place = host.contents.find(read.content);
     Bytes bytes;
-    if (place != host.contents.end() && place->second != nullptr) {
+    // As on a disk, there is nothing beyond the end; and these files have no lists.
+    if (place != host.contents.end() && place->second != nullptr && !read.list &&
+        read.offset <= place->second->size() &&
+        read.length <= place->second->size() - read.offset) {
       const auto begin = place->second->begin() + static_cast<std::ptrdiff_t>(read.offset);
       bytes = std::make_shared<const std::vector<std::uint8_t>>(begin, begin + read.length);
     }
