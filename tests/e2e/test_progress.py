@@ -82,7 +82,11 @@ def fill_and_free(world, place):
     with open(os.path.join(place, "ballast"), "wb") as file:
         file.write(bytes(12 * MIB))
     big = os.urandom(MIB) * 25
-    one.write("dir/big", big)
+    # By rename: of what is written in place, a part may be announced while the writer waits.
+    aside = os.path.join(one.cluster.directory, "big")
+    pathlib.Path(aside).write_bytes(big)
+    os.mkdir(one.path("dir"))
+    os.rename(aside, one.path("dir/big"))
     one.write("edited", big[: 2 * MIB])
 
     full = lambda: [e for e in two.status()["errors"] if e["path"] == "dir/big"]
