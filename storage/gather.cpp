@@ -22,16 +22,6 @@ bool overlap(const Place& one, const Place& other) {
   return one.offset < other.offset + other.length && other.offset < one.offset + one.length;
 }
 
-std::vector<Place> places_of(const Outline& outline) {
-  std::vector<Place> places;
-  std::uint64_t offset = 0;
-  for (const Section& section : outline) {
-    places.push_back({section.name, offset, section.length});
-    offset += section.length;
-  }
-  return places;
-}
-
 /// Where the chunks of what is here already are, by their hashes. Of a base of many sections only
 /// those that may be like the one in hand are looked at: it itself, and what stands at its place.
 class OldVersions {
@@ -212,6 +202,16 @@ std::uint64_t bytes_to_write(const Outline& outline,
 }
 
 }  // namespace
+
+std::vector<Place> places_of(const Outline& outline) {
+  std::vector<Place> places;
+  std::uint64_t offset = 0;
+  for (const Section& section : outline) {
+    places.push_back({section.name, offset, section.length});
+    offset += section.length;
+  }
+  return places;
+}
 
 Result<std::unique_ptr<File>> open_unfinished(Fs& fs, const engine::OpenStage& request,
                                               const Outline& outline) {

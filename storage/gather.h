@@ -8,18 +8,19 @@
 
 namespace p2psync::storage {
 
-/// Makes the unfinished file, of full length, or finds it. no_space, and nothing is made, where all
-/// that it lacks has no room.
-[[nodiscard]] Result<std::unique_ptr<File>> open_unfinished(Fs& fs,
-                                                            const engine::OpenStage& request,
-                                                            const Outline& outline);
-
 /// A section, where it is in the content.
 struct Place {
   engine::Hash section;
   std::uint64_t offset = 0;
   std::uint64_t length = 0;
 };
+[[nodiscard]] std::vector<Place> places_of(const Outline& outline);
+
+/// Makes the unfinished file, of full length, or finds it. no_space, and nothing is made, where all
+/// that it lacks has no room.
+[[nodiscard]] Result<std::unique_ptr<File>> open_unfinished(Fs& fs,
+                                                            const engine::OpenStage& request,
+                                                            const Outline& outline);
 
 /// Makes the file have all chunks of the section that can be had here; says which those are.
 [[nodiscard]] Result<std::vector<bool>> gather(Fs& fs, File& file, const engine::OpenStage& request,

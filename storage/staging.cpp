@@ -162,15 +162,13 @@ Result<engine::StageOpened> Staging::find(const engine::OpenStage& request) {
   if (!file) {
     return std::unexpected(file.error());
   }
-  Place place;
-  for (const Section& section : *lists.outline) {
-    place = {section.name, place.offset + place.length, section.length};
+  for (const Place& place : places_of(*lists.outline)) {
     if (place.offset < request.from) {
       continue;
     }
     answer.from = place.offset;
-    auto manifest = lists.manifest_of == section.name ? std::move(lists.manifest)
-                                                      : find_manifest(fs_, section.name);
+    auto manifest = lists.manifest_of == place.section ? std::move(lists.manifest)
+                                                       : find_manifest(fs_, place.section);
     if (!manifest) {
       answer.wanted = list_of(place, request.bases);
       return answer;
