@@ -8,22 +8,27 @@
 namespace p2psync::engine {
 namespace {
 
+using packed_bytes::read_number;
 using packed_bytes::Reader;
+using packed_bytes::string_at;
 using packed_bytes::Writer;
 
 struct Head {
-  std::uint64_t fingerprint_low;
-  std::uint64_t fingerprint_high;
-  std::uint32_t bytes;
-  std::uint32_t live;
-  std::uint16_t path_bytes;
+  Fingerprint fingerprint;
+  std::string_view path;
+  std::uint64_t live = 0;
+  std::uint64_t record_bytes = 0;
+  const std::uint8_t* record = nullptr;
 };
-/// Without what the compiler would add behind the last field.
-constexpr std::size_t head_bytes = 26;
 
 Head head_of(const std::uint8_t* packed) {
-  Head head{};
-  std::memcpy(&head, packed, head_bytes);
+  Head head;
+  std::memcpy(&head.fingerprint, packed, sizeof head.fingerprint);
+  packed += sizeof head.fingerprint;
+  head.path = string_at(packed);
+  head.live = read_number(packed);
+  head.record_bytes = read_number(packed);
+  head.record = packed;
   return head;
 }
 
@@ -105,10 +110,8 @@ bool only_seen_is(const Entry& entry) {
              VersionVector::Item{entry.versions[0].dot.actor, entry.versions[0].dot.sequence};
 }
 
-void write(Writer& to, const Entry& entry) {
-  const bool only = only_seen_is(entry);
-  to.byte(flags(only, !entry.deletions.empty()));
-  if (!only) {
+void write(Writer& to, const Entry& entry, bool only_seen) {
+  if (!only_seen) {
     to.number(entry.context.items().size());
     for (const auto& [actor, sequence] : entry.context.items()) {
       to.dot({actor, sequence});
@@ -128,9 +131,9 @@ void write(Writer& to, const Entry& entry) {
   }
 }
 
-Entry read_entry(Reader& from) {
+/// `bits`: of the record.
+Entry read_entry(Reader& from, std::uint8_t bits) {
   Entry entry;
-  const std::uint8_t bits = from.byte();
   const bool only = flag(bits, 0);
   std::vector<VersionVector::Item> seen(only ? 0 : from.number());
   for (auto& [actor, sequence] : seen) {
@@ -275,18 +278,18 @@ void read_plain_version(Reader& from, Plain& plain, std::int64_t& mtime) {
   }
 }
 
-void begin(Writer& to, std::vector<std::uint8_t>& packed, std::string_view path) {
-  packed.assign(head_bytes, 0);
-  to.raw(path.data(), path.size());
-}
-
-void finish(std::vector<std::uint8_t>& packed, std::string_view path, const Summary& summary) {
-  invariant(path.size() <= UINT16_MAX && summary.live <= UINT32_MAX && packed.size() <= UINT32_MAX,
-            "packed: a path or a record beyond all limits");
-  const Head head{
-      summary.fingerprint.low, summary.fingerprint.high, static_cast<std::uint32_t>(packed.size()),
-      static_cast<std::uint32_t>(summary.live), static_cast<std::uint16_t>(path.size())};
-  std::memcpy(packed.data(), &head, head_bytes);
+/// Lays before a record all that stands there.
+void finish(std::vector<std::uint8_t>& packed, std::string_view path, const Summary& summary,
+            Names& names) {
+  std::vector<std::uint8_t> head;
+  head.reserve(sizeof summary.fingerprint + path.size() + 3 * sizeof(std::uint64_t));
+  Writer to(head, names);
+  to.fixed(summary.fingerprint.low);
+  to.fixed(summary.fingerprint.high);
+  to.string(path);
+  to.number(summary.live);
+  to.number(packed.size());
+  packed.insert(packed.begin(), head.begin(), head.end());
 }
 
 }  // namespace
@@ -321,51 +324,58 @@ std::uint64_t Names::number(const std::string& label) {
 
 void pack(const Item& item, Names& names, std::vector<std::uint8_t>& packed) {
   const Record& record = item.record;
+  const bool only_seen = only_seen_is(record.entry);
+  const bool one_shown = record.shown.size() == 1;
+  packed.clear();
   Writer to(packed, names);
-  begin(to, packed, item.path);
-  write(to, record.entry);
-  to.number(record.shown.size());
+  to.byte(flags(only_seen, !record.entry.deletions.empty(), one_shown, !record.doubts.empty()));
+  write(to, record.entry, only_seen);
+  if (!one_shown) {
+    to.number(record.shown.size());
+  }
   for (const Shown& shown : record.shown) {
     write(to, shown, item.path, record.entry);
   }
-  to.number(record.doubts.size());
-  for (const Doubt& doubt : record.doubts) {
-    write(to, doubt, item.path, record.entry);
+  if (!record.doubts.empty()) {
+    to.number(record.doubts.size());
+    for (const Doubt& doubt : record.doubts) {
+      write(to, doubt, item.path, record.entry);
+    }
   }
-  finish(packed, item.path, summary_of(item));
+  finish(packed, item.path, summary_of(item), names);
 }
 
 void pack(std::string_view path, const PlainRecord& plain, Names& names,
           std::vector<std::uint8_t>& packed) {
   const auto& [dot, version] = plain.version;
+  packed.clear();
   Writer to(packed, names);
-  begin(to, packed, path);
-  to.byte(flags(true, false));
+  to.byte(flags(true, false, true, false));
   to.dot(dot);
   write(to, version, dot);
-  to.number(1);
   const bool unproven = plain.ctime == 0;
   to.byte(flags(true, true, true, true, unproven));
   to.number(plain.inode);
   if (!unproven) {
     to.difference(plain.ctime, version.mtime);
   }
-  to.number(0);  // doubts
-  finish(packed, path, {1, fingerprint(path, plain.version)});
+  finish(packed, path, {1, fingerprint(path, plain.version)}, names);
 }
 
 Item unpack(const std::uint8_t* packed, const Names& names) {
+  const Head head = head_of(packed);
   Item item;
-  item.path = path_of(packed);
-  item.fingerprint = summary_of(packed).fingerprint;
-  Reader from(packed + head_bytes + item.path.size(), names);
+  item.path = head.path;
+  item.fingerprint = head.fingerprint;
+  Reader from(head.record, names);
+  const std::uint8_t bits = from.byte();
   Record& record = item.record;
-  record.entry = read_entry(from);
-  record.shown.resize(from.number());
+  record.entry = read_entry(from, bits);
+  record.shown.resize(flag(bits, 2) ? 1 : from.number());
   for (Shown& shown : record.shown) {
     shown = read_shown(from, item.path, record.entry);
   }
-  record.doubts.resize(from.number());
+  record.doubts.resize(flag(bits, 3) ? from.number() : 0);
   for (Doubt& doubt : record.doubts) {
     doubt = read_doubt(from, item.path, record.entry);
   }
@@ -374,11 +384,14 @@ Item unpack(const std::uint8_t* packed, const Names& names) {
 
 std::optional<Plain> plain_of(const std::uint8_t* packed, const Names& names) {
   Plain plain;
-  Reader from(packed + head_bytes + head_of(packed).path_bytes, names);
-  const std::uint8_t entry_bits = from.byte();
-  plain.only_seen = flag(entry_bits, 0);
-  if (flag(entry_bits, 1)) {
-    return std::nullopt;  // deletions
+  Reader from(head_of(packed).record, names);
+  const std::uint8_t bits = from.byte();
+  plain.only_seen = flag(bits, 0);
+  const bool deletions = flag(bits, 1);
+  const bool one_shown = flag(bits, 2);
+  const bool doubts = flag(bits, 3);
+  if (deletions || !one_shown || doubts) {
+    return std::nullopt;
   }
   if (!plain.only_seen) {
     for (std::uint64_t seen = from.number(); seen > 0; --seen) {
@@ -391,29 +404,28 @@ std::optional<Plain> plain_of(const std::uint8_t* packed, const Names& names) {
   plain.dot = from.dot();
   Signature& signature = plain.signature;
   read_plain_version(from, plain, signature.mtime);
-  if (from.number() != 1) {
+  const std::uint8_t shown = from.byte();
+  if (!flag(shown, 0) || !flag(shown, 1) || !flag(shown, 2)) {
     return std::nullopt;
   }
-  const std::uint8_t bits = from.byte();
-  if (!flag(bits, 0) || !flag(bits, 1) || !flag(bits, 2)) {
-    return std::nullopt;
-  }
-  read_signature(from, bits, {plain.kind, plain.mode, 0, plain.size, signature.mtime, 0},
+  read_signature(from, shown, {plain.kind, plain.mode, 0, plain.size, signature.mtime, 0},
                  signature);
-  return from.number() == 0 ? std::optional(plain) : std::nullopt;
+  return plain;
 }
 
 std::size_t size_of(const std::uint8_t* packed) {
-  return head_of(packed).bytes;
+  const Head head = head_of(packed);
+  return static_cast<std::size_t>(head.record - packed) + head.record_bytes;
 }
 
 std::string_view path_of(const std::uint8_t* packed) {
-  return {reinterpret_cast<const char*>(packed) + head_bytes, head_of(packed).path_bytes};
+  packed += sizeof(Fingerprint);
+  return string_at(packed);
 }
 
 Summary summary_of(const std::uint8_t* packed) {
   const Head head = head_of(packed);
-  return {head.live, {head.fingerprint_low, head.fingerprint_high}};
+  return {head.live, head.fingerprint};
 }
 
 Summary summary_of(const Item& item) {

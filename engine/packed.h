@@ -2,14 +2,13 @@
 // Packed items: what the index holds of a path, in as few bytes as can be read back quickly.
 //
 // A tree of a million files is a million records, of which hardly any is being looked at. As
-// structs one takes a kilobyte; packed, most take the length of the path and about 90 bytes: actors
+// structs one takes a kilobyte; packed, most take the length of the path and about 80 bytes: actors
 // and labels are numbers into a table, and whatever follows from something else is one bit (the
 // version that is shown is the one of the entry, rank is mtime, the tag is that of the dot).
 //
-// Format, only ever read by the process that wrote it: fingerprint (16 bytes), size of all (4),
-// number of live siblings (4), size of the path (2), path, then the record. In there numbers are
-// LEB128, differences zigzag, times, hashes and tags as they are; flags say what is left out. See
-// packed.cpp.
+// Format, only ever read by the process that wrote it: fingerprint (16 bytes), path and its size,
+// number of live siblings, size of the record, record. Numbers are LEB128, differences zigzag,
+// times, hashes and tags as they are; flags say what is left out. See packed.cpp.
 //
 // unpack(pack(item)) is equal to the item. Both are linear. Errors: none, a broken one aborts.
 #include <cstddef>

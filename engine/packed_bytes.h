@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/packed.h"
@@ -56,6 +57,24 @@ class Writer {
   Names& names_;
 };
 
+/// Leaves `at` behind it.
+inline std::uint64_t read_number(const std::uint8_t*& at) {
+  std::uint64_t value = 0;
+  for (unsigned shift = 0;; shift += 7) {
+    const std::uint64_t next = *at++;
+    value |= (next & 0x7f) << shift;
+    if (next < 0x80) {
+      return value;
+    }
+  }
+}
+
+/// As Writer::string wrote it, where it lies.
+inline std::string_view string_at(const std::uint8_t*& at) {
+  const std::size_t size = read_number(at);
+  return {reinterpret_cast<const char*>(std::exchange(at, at + size)), size};
+}
+
 class Reader {
  public:
   Reader(const std::uint8_t* at, const Names& names) : at_(at), names_(names) {}
@@ -71,26 +90,13 @@ class Reader {
     raw(&value, sizeof value);
     return value;
   }
-  std::uint64_t number() {
-    std::uint64_t value = 0;
-    for (unsigned shift = 0;; shift += 7) {
-      const std::uint64_t next = byte();
-      value |= (next & 0x7f) << shift;
-      if (next < 0x80) {
-        return value;
-      }
-    }
-  }
+  std::uint64_t number() { return read_number(at_); }
   std::int64_t difference(std::int64_t to) {
     const std::uint64_t zigzag = number();
     const std::uint64_t by = zigzag >> 1 ^ ((zigzag & 1) != 0 ? ~std::uint64_t{0} : 0);
     return static_cast<std::int64_t>(static_cast<std::uint64_t>(to) + by);
   }
-  std::string string() {
-    std::string value(number(), '\0');
-    raw(value.data(), value.size());
-    return value;
-  }
+  std::string string() { return std::string(string_at(at_)); }
   Dot dot() {
     const Actor& actor = names_.actor(number());
     return {actor, number()};

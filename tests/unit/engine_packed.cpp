@@ -149,6 +149,23 @@ TEST_CASE("packed: any item comes back as it was") {
   }
 }
 
+TEST_CASE("packed: a usual file takes its path and 85 bytes at most, of which 48 are hashes") {
+  const std::int64_t mtime = 1'700'000'000'123'456'789;
+  Version version;
+  version.mode = 0644;
+  version.mtime = version.rank = mtime;
+  version.size = 4'000'000'000;
+  version.content.bytes.fill(7);
+  version.label = "alpha";
+  const Dot dot{{1, 0}, 1'000'000};
+  version.tag = tag_of(dot);
+  Names names;
+  std::vector<std::uint8_t> packed;
+  const std::string path(60, 'f');
+  pack(path, {{dot, version}, 2'000'000'000, mtime + 1'000'000'000}, names, packed);
+  CHECK(packed.size() <= path.size() + 85);
+}
+
 TEST_CASE("packed: what is plain is told without unpacking, and only that") {
   Names names;
   Maker maker(8);
