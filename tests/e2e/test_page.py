@@ -225,3 +225,35 @@ def test_axe_finds_nothing_wrong(world):
                     check(not found[1], f"{name} at {width} px, {scheme}: {found[1]}")
                     checked += found[0]
         world.note(f"{checked} checks passed")
+
+
+def test_deletions_that_are_held_are_undone_or_confirmed_by_clicking(world):
+    cluster, url = with_conflicts(world, settings={"P2PSYNC_SCAN_MAX_DELETE": "10%"})
+    one, four = cluster[1], cluster[4]
+    names = [f"papers/{number}" for number in range(12)]
+
+    def lose():
+        for name in names:
+            os.unlink(one.path(name))
+        page.until("document.querySelectorAll('#errors button:enabled').length === 2", "the deletions to be held")
+        check("12 deletions are held back" in page.text(), "nobody says how many")
+
+    for name in names:
+        one.write(name, name)
+    cluster.agree()
+    with Browser(world) as browser:
+        page = browser.page(address_with_token(one))
+        lose()
+        page.click("#errors button[data-undo]")
+        page.until("document.getElementById('outcome').innerText === 'Done: 12 deletions undone.'", "them to be undone")
+        cluster.agree()
+        check(all(one.exists(name) for name in names), "what was undone is not back")
+        page.until("document.getElementById('errors').hidden", "the message to go")
+
+        lose()
+        check(all(four.exists(name) for name in names), "they were told of before anybody confirmed")
+        page.click("#errors button.grave")
+        page.until("document.getElementById('outcome').innerText === 'Done: 12 deletions confirmed.'", "them to be confirmed")
+        cluster.agree()
+        check(not any(four.exists(name) for name in names), "what was confirmed is not gone elsewhere")
+        check_quiet(page)
