@@ -146,8 +146,9 @@ void Index::for_each_id(const std::function<void(Id)>& visit) const {
   });
 }
 
-void Index::for_each_child(std::string_view directory,
-                           const std::function<void(Id, std::string_view)>& visit) const {
+void Index::for_each_child(
+    std::string_view directory,
+    const std::function<void(std::optional<Id>, std::string_view)>& visit) const {
   const Path below = directory.empty() ? Path() : Path(directory) + '/';
   std::optional<Path> from = below;
   while (from) {
@@ -160,6 +161,7 @@ void Index::for_each_child(std::string_view directory,
       const std::string_view name = path.substr(below.size());
       if (const std::size_t slash = name.find('/'); slash != std::string_view::npos) {
         from = below + Path(name.substr(0, slash)) + '\0';  // behind all that is in there
+        visit(std::nullopt, name.substr(0, slash));
         return false;
       }
       visit(id, name);

@@ -80,10 +80,11 @@ class Index {
                 const std::function<bool(const Path&, const Record&)>& visit) const;
 
   /// All of them, by number, in order; for_each_child: what is in a directory, and nothing deeper
-  /// ("" is the root), with its name there. Items may be opened meanwhile.
+  /// ("" is the root), with its name there; and without a number what something deeper is below,
+  /// whether it has an item or not. Items may be opened meanwhile.
   void for_each_id(const std::function<void(Id)>& visit) const;
   void for_each_child(std::string_view directory,
-                      const std::function<void(Id, std::string_view)>& visit) const;
+                      const std::function<void(std::optional<Id>, std::string_view)>& visit) const;
 
   /// Aborts unless every invariant of the tree holds. Hashes everything: for tests.
   void check() const;

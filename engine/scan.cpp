@@ -182,15 +182,20 @@ std::vector<Scan::Compared> Scan::compare(const Listed& listed) {
   const Index& index = replica_.index();
   std::vector<Index::Id> others;
   auto item = items.begin();
-  index.for_each_child(listed.directory, [&](Index::Id id, std::string_view name) {
+  index.for_each_child(listed.directory, [&](std::optional<Index::Id> id, std::string_view name) {
     item = std::find_if(item, items.end(), [&](const Compared& at) { return name_in(at) >= name; });
-    const auto plain = index.plain(id);
-    if (!plain) {
-      others.push_back(id);
-    } else if (item != items.end() && name_in(*item) == name && !item->listing->special) {
+    const bool there = item != items.end() && name_in(*item) == name;
+    const auto plain = id ? index.plain(*id) : std::nullopt;
+    if (!id) {
+      if (!there) {  // the directory may have gone unseen, with what had been seen below it
+        touch_below(child_of(listed.directory, name));
+      }
+    } else if (!plain) {
+      others.push_back(*id);
+    } else if (there && !item->listing->special) {
       item->plain = plain->signature;
     } else {
-      touch(Path(index.path(id)));
+      touch(Path(index.path(*id)));
     }
   });
   for (const Index::Id id : others) {

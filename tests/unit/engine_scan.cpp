@@ -229,6 +229,32 @@ TEST_CASE("scan: nothing is below what is no directory, whether or not one was r
   }
 }
 
+TEST_CASE("scan: what is below a directory that nobody had seen is gone with it") {
+  // A crash came after what is below it was seen, and its user moved it away.
+  for (const bool is_known : {false, true}) {
+    Replica replica(alone(), {});
+    replica.observe("d/f", a_file());
+    if (is_known) {
+      replica.observe("d", a_directory());
+      replica.observe_absent("d");
+    }
+    REQUIRE(replica.shown("d") == nullptr);
+    Scan scan(replica);
+    std::vector<Output> out;
+    const auto list = [&] {
+      scan.on(Instant(), Listed{"", std::vector<Listing>{}, {}});
+      scan.next(Instant(), [](const Path&) { return false; }, out);
+    };
+    list();
+    REQUIRE(out.size() == 1);
+    CHECK(std::get<Look>(out[0]).names.at(0).name == "d/f");
+    scan.on(Instant(), LookDone{{{"d/f", Absent{}}}});
+    replica.observe_absent("d/f");
+    list();
+    CHECK(out.size() == 1);  // only tombstones are left
+  }
+}
+
 TEST_CASE("scan: of a listing only what differs from what is remembered is looked at") {
   Replica replica(alone(), {});
   Seen file = a_file();
