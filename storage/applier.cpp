@@ -7,6 +7,7 @@
 #include "engine/path.h"
 #include "storage/apply_batch.h"
 #include "storage/carried_out.h"
+#include "storage/hash.h"
 #include "storage/manifest.h"
 #include "storage/naming.h"
 #include "storage/scanner.h"
@@ -59,6 +60,9 @@ Result<std::vector<engine::Surfaced>> Applier::recover(const Recorded& recorded)
     } else if (const auto intent = number_in("intent-", item.name)) {
       intents.insert(*intent);
       number_ = std::max(number_, *intent);
+    } else if (from_hex(item.name) && item.stat.links > 1) {
+      // Laid without exchange, as a link. Later the scan would take the file there for another.
+      std::ignore = fs_.unlink(engine::child_of(staging_directory, item.name));
     }
   }
   bool all_whole = true;

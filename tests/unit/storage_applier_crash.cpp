@@ -107,6 +107,18 @@ TEST_CASE("apply: what a cut-off batch displaced is told of until it is on recor
   CHECK(displaced);
 }
 
+TEST_CASE("apply: what a crash left both staged and laid, as links, is laid only") {
+  OnPlainDisk disk;
+  const Put put = put_file(disk.fs, "a", "new");
+  const std::string staged =
+      engine::child_of(storage::staging_directory, storage::to_hex(put.wanted.content));
+  REQUIRE(disk.fs.link(staged, "a").has_value());
+  Applier applier(disk.fs);
+  REQUIRE(applier.recover(nothing_recorded).has_value());
+  CHECK_FALSE(exists(disk.fs, staged));
+  CHECK(content_of(disk.fs, "a") == "new");
+}
+
 TEST_CASE("apply: the intent goes when the next batch begins") {
   OnSimDisk disk;
   make_file(disk.fs, "a", "old");
