@@ -26,6 +26,10 @@ std::optional<TreeNode> as_version(const TreeNode& node, const Version& version)
   return same ? std::optional(node) : std::nullopt;
 }
 
+/// What a command makes is taken back if users overwrite the bytes before they are laid, and no
+/// other has them: an event more (Replica::retract).
+constexpr std::uint64_t taken_back_max = 1;
+
 }  // namespace
 
 /// Not in the midst of a call of its program: that one answers between its steps.
@@ -68,7 +72,7 @@ void World::user_resolves(Host& host, const std::string& keep) {
   note(host.name() + " user resolves " + path + " with " + *name);
   ++report_.user_acts["resolves a conflict"];
   report_.sometimes.hit(Point::resolved);
-  invariants_.user_acted(host.id());
+  invariants_.user_acted(host.id(), 1 + taken_back_max);
   host.input(Resolve{path, *name});
 }
 
@@ -107,7 +111,7 @@ void World::user_restores(Host& host, const std::string& name) {
   note(host.name() + " user restores " + name);
   ++report_.user_acts["restores a version"];
   report_.sometimes.hit(Point::restored);
-  invariants_.user_acted(host.id());
+  invariants_.user_acted(host.id(), 1 + taken_back_max);
   host.input(Restore{name, *version});
 }
 

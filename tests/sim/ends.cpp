@@ -72,12 +72,20 @@ void World::cut_power(Host& host, Random& random) {
       }
     }
   }
+  // A user's rename may not last: then what he wrote stands where the program had laid it.
+  std::set<InodeNumber> of_users;
+  for (const auto& [name, by_user] : about.by_user) {
+    if (const auto inode = host.disk().disk().find(name); inode && by_user) {
+      of_users.insert(*inode);
+    }
+  }
   host.disk().power_cut(random);
   host.tell_time();
-  after_disk_changed(host, before);
+  after_disk_changed(host, before, of_users);
 }
 
-void World::after_disk_changed(Host& host, const Tree& before) {
+void World::after_disk_changed(Host& host, const Tree& before,
+                               const std::set<InodeNumber>& of_users) {
   torn_in_limbo(host);
   forget_held_files(host, true);
   const Tree after = host.disk().tree();
@@ -103,10 +111,10 @@ void World::after_disk_changed(Host& host, const Tree& before) {
     // the inode tells whose it is.
     const Circumstances& about = circumstances_.at(host.id());
     const auto last = about.by_user.find(name);
+    const InodeNumber inode = host.disk().disk().find(name).value_or(0);
     const bool a_users =
-        last != about.by_user.end()
-            ? last->second
-            : about.written_by_user.contains(host.disk().disk().find(name).value_or(0));
+        of_users.contains(inode) ||
+        (last != about.by_user.end() ? last->second : about.written_by_user.contains(inode));
     if (torn && !a_users && !plan_.setup.faults.test(static_cast<std::size_t>(Fault::disk_rot))) {
       violation("#11 never half-written",
                 name + " on " + host.name() + " is torn after a power cut, and no user wrote it");

@@ -200,7 +200,9 @@ class World final : public Surroundings {
   void check_last_call(Host& host);
   void crash(Host& host);
   void cut_power(Host& host, engine::Random& random);
-  void after_disk_changed(Host& host, const Tree& before);
+  /// `of_users`: what stood at a name that a user had made or written.
+  void after_disk_changed(Host& host, const Tree& before,
+                          const std::set<InodeNumber>& of_users = {});
   void torn_in_limbo(Host& host);
   void restart_later(Host& host, engine::Random& random);
   [[nodiscard]] Oracle::Contents contents_anywhere();
