@@ -86,6 +86,9 @@ constexpr std::array<FaultInfo, fault_count> table{{
      true, on_disk},
     {Fault::user_holds_open, "user.holds-open", "a user writes in place to a file held open", true,
      static_cast<std::uint16_t>(on_disk | between)},
+    {Fault::user_pauses, "user.pauses",
+     "a user has a node exchange and lay nothing for seconds to minutes (p2psync pause)", true,
+     between},
 }};
 
 constexpr std::array<std::string_view, phase_count> phase_names{

@@ -64,6 +64,7 @@ enum class Fault : std::uint8_t {
   // Users between two system calls of the program.
   user_in_call,
   user_holds_open,
+  user_pauses,
   count
 };
 

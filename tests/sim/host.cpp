@@ -265,12 +265,7 @@ void Host::perform(Output output) {
     job(lane_list, Phase::scan,
         [this, work = std::move(*list)] { return storage::list(disk_, work); });
   } else if (auto* apply = std::get_if<Apply>(&output)) {
-    job(lane_apply, Phase::apply, [this, work = std::move(*apply)] {
-      applying_ = &work;
-      ApplyDone done{applier_->apply(work), disk_.wall_time()};
-      applying_ = nullptr;
-      return done;
-    });
+    lay(std::move(*apply));
   } else if (auto* read = std::get_if<ReadBlock>(&output)) {
     job(lane_block, Phase::serve, [this, work = std::move(*read)] { return staging_->read(work); });
   } else if (auto* open = std::get_if<OpenStage>(&output)) {
@@ -284,6 +279,28 @@ void Host::perform(Output output) {
       return Wake{};
     });
   }
+}
+
+void Host::lay(Apply work) {
+  if (held_until_ > world_.now()) {
+    const std::uint64_t life = life_;
+    ++jobs_;
+    world_.later(held_until_ - world_.now(), [this, life, work = std::move(work)] {
+      if (life == life_ && node_) {
+        when_running([this, work] {
+          --jobs_;
+          lay(work);
+        });
+      }
+    });
+    return;
+  }
+  job(lane_apply, Phase::apply, [this, work = std::move(work)] {
+    applying_ = &work;
+    ApplyDone done{applier_->apply(work), disk_.wall_time()};
+    applying_ = nullptr;
+    return done;
+  });
 }
 
 void Host::job(int lane, Phase phase, std::function<Input()> work) {

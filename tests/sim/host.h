@@ -88,6 +88,9 @@ class Host {
   void tell(engine::Input event);
   void pause_until(Instant at) { paused_until_ = std::max(paused_until_, at); }
   [[nodiscard]] Instant paused_until() const { return paused_until_; }
+  /// As `p2psync pause` does: it looks and records, but lays nothing, also in another life.
+  void hold_until(Instant at) { held_until_ = std::max(held_until_, at); }
+  [[nodiscard]] Instant held_until() const { return held_until_; }
 
   [[nodiscard]] bool running() const { return node_ != nullptr; }
   [[nodiscard]] const engine::Node& node() const { return *node_; }
@@ -144,6 +147,7 @@ class Host {
   void copy_index_files(const Disk& from);
   void perform(std::vector<engine::Output> outputs);
   void perform(engine::Output output);
+  void lay(engine::Apply work);
   void release();
   void commit_later();
   void commit();
@@ -179,6 +183,7 @@ class Host {
   bool index_rotten_ = false;
   Phase phase_ = Phase::idle;
   Instant paused_until_{};
+  Instant held_until_{};
   const engine::Apply* applying_ = nullptr;
   std::map<int, Instant> lane_free_;
   std::map<int, Instant> lane_answered_;

@@ -138,6 +138,7 @@ class Draft {
     // Each causes further calls: without a bound they would feed themselves.
     add(Fault::user_in_call, 30, 40);
     add(Fault::user_holds_open, 4, 30);
+    add(Fault::user_pauses, 2, 0);
   }
 
   /// From a stream of its own: seeds without it are what they were.

@@ -260,6 +260,7 @@ class Reader {
       case Fault::crash:
       case Fault::power_cut:
       case Fault::pause:
+      case Fault::user_pauses:
       case Fault::clock_step:
       case Fault::index_lost:
       case Fault::index_old:

@@ -307,6 +307,13 @@ void World::strike_machine(const Move& move, Host& host) {
       }
       break;
     }
+    case Fault::user_pauses: {
+      count(move.fault, Phase::idle);
+      const Duration left = Instant{} + plan_.setup.safety - now_;
+      host.hold_until(now_ + std::min(some_while(random, 60s), left));
+      drop_all(host);
+      break;
+    }
     case Fault::clock_step: {
       count(move.fault, Phase::idle);
       const std::int64_t by = static_cast<std::int64_t>(random.below(200'000)) - 100'000;

@@ -53,7 +53,8 @@ void World::connect(Link& wire, NodeId a, NodeId b) {
     return until != wire.mute_until.end() && until->second > now_;
   };
   const auto ready = [&](NodeId id) {
-    return hosts_.at(id)->running() && hosts_.at(id)->paused_until() + 1ms <= now_;
+    const Host& host = *hosts_.at(id);
+    return host.running() && std::max(host.paused_until() + 1ms, host.held_until()) <= now_;
   };
   if (wire.up || wire.cut_until > now_ || muted(a) || muted(b) || !ready(a) || !ready(b)) {
     return;
