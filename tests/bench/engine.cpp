@@ -295,7 +295,8 @@ class Link {
         answers.emplace_back(std::move(done));
       } else if (const auto* list = std::get_if<List>(&output)) {
         // The root shows nothing that is a path of the index, so nothing is missing in it either.
-        answers.emplace_back(Listed{list->directory, {}});
+        // All that there is, and nobody looks into it.
+        answers.emplace_back(Listed{list->directory, std::vector{Listing{"projects", true, {}}}});
       }
     }
     for (Input& answer : answers) {
