@@ -294,8 +294,7 @@ class Link {
         }
         answers.emplace_back(std::move(done));
       } else if (const auto* list = std::get_if<List>(&output)) {
-        // The root shows nothing that is a path of the index, so nothing is missing in it either.
-        // All that there is, and nobody looks into it.
+        // The root shows all that the index has below it, as something that nobody looks into.
         answers.emplace_back(Listed{list->directory, std::vector{Listing{"projects", true, {}}}});
       }
     }
