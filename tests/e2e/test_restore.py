@@ -110,7 +110,11 @@ def test_what_was_changed_since_is_as_it_was(world):
         return os.stat(one.path("new")).st_mtime_ns > now_ns
     until(is_new, "the clock to go on")
     os.unlink(two.path("file"))
-    two.write("file/now", "a directory")
+    # Whole at once: of a file that was seen half written, and then whole, nobody can tell that it came from nothing.
+    came = world.directory("came")
+    with open(os.path.join(came, "now"), "w") as file:
+        file.write("a directory")
+    os.rename(came, two.path("file"))
     os.unlink(two.path("directory/below"))
     os.rmdir(two.path("directory"))
     two.write("directory", "a file")
