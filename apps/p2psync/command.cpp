@@ -8,13 +8,11 @@
 
 #include "apps/p2psync/control_socket.h"
 #include "apps/p2psync/key_id.h"
-#include "engine/path.h"
 #include "storage/posix_fs.h"
 
 namespace p2psync::app {
 namespace {
 
-constexpr const char* system_config = "/etc/p2psync/cluster.toml";
 /// An act waits for the disk before and after: ControlServer::act_wait_max.
 constexpr std::chrono::seconds answer_limit(30);
 
@@ -31,17 +29,6 @@ Environment read_environment() {
 }
 
 }  // namespace
-
-void add_config_options(CLI::App& command, ConfigOptions& options) {
-  command
-      .add_option("-c,--config", options.file,
-                  fmt::format("configuration file (else $P2PSYNC_CONFIG, else {})", system_config))
-      ->type_name("FILE");
-  command.add_option("--folder", options.flags.folder, "overrides [node] folder")->type_name("DIR");
-  command.add_option("--key", options.flags.key, "overrides [node] key")->type_name("FILE");
-  command.add_option("--listen", options.flags.listen, "overrides [node] listen")
-      ->type_name("HOST:PORT");
-}
 
 std::optional<Config> load(const ConfigOptions& options, KeyUse key) {
   ConfigSource source{options.file, read_environment(), options.flags, {}};
@@ -61,46 +48,6 @@ std::optional<Config> load(const ConfigOptions& options, KeyUse key) {
     return std::nullopt;
   }
   return std::move(*config);
-}
-
-namespace {
-
-CLI::Validator synchronised_path() {
-  return {[](std::string& given) -> std::string {
-            while (given.starts_with("./")) {
-              given.erase(0, 2);
-            }
-            while (given.size() > 1 && given.ends_with('/')) {
-              given.pop_back();
-            }
-            const auto problem = engine::path_problem(given);
-            return problem ? fmt::format("{} is no path in the synchronised directory: {}", given,
-                                         *problem)
-                           : std::string();
-          },
-          ""};
-}
-
-}  // namespace
-
-void add_path_argument(CLI::App& command, std::string& path) {
-  command.add_option("PATH", path, "relative to the synchronised directory")
-      ->required()
-      ->type_name("")
-      ->transform(synchronised_path());
-}
-
-void add_optional_path_argument(CLI::App& command, std::string& path, const std::string& without) {
-  command.add_option("PATH", path, "relative to the synchronised directory; " + without)
-      ->type_name("")
-      ->transform(synchronised_path());
-}
-
-void add_path_arguments(CLI::App& command, std::vector<std::string>& paths) {
-  command
-      .add_option("PATH", paths, "relative to the synchronised directory; none: all that is in it")
-      ->type_name("")
-      ->transform(synchronised_path());
 }
 
 std::optional<bool> stands_as_directory(const std::string& folder, const std::string& path) {

@@ -35,21 +35,19 @@ int check_ignore(const Options& options, const std::string& folder) {
 
 }  // namespace
 
-void describe_check_ignore(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand(
-      "check-ignore",
+void describe_check_ignore(CommandLine& line) {
+  Command command(
+      line, "check-ignore",
       "Tells which rule of which .p2pignore decides about a path; exit 0: it is ignored, 1: not");
   const auto options = std::make_shared<Options>();
-  add_config_options(*command, options->config);
-  add_path_argument(*command, options->path);
-  command->add_flag("--directory", options->directory,
-                    "where nothing stands at PATH: judge it as a directory");
-  command->add_flag("--json", options->json, "one JSON document on stdout");
-  command->callback([options, &action] {
-    action = [options] {
-      const auto config = load(options->config, KeyUse::ignore);
-      return config ? check_ignore(*options, config->folder) : exit_wrong;
-    };
+  command.config(options->config);
+  command.path(options->path);
+  command.flag("--directory", options->directory,
+               "where nothing stands at PATH: judge it as a directory");
+  command.json(options->json);
+  command.runs([options] {
+    const auto config = load(options->config, KeyUse::ignore);
+    return config ? check_ignore(*options, config->folder) : exit_wrong;
   });
 }
 

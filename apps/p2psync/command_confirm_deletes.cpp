@@ -36,19 +36,17 @@ int confirm(const Options& options, const std::string& folder) {
 
 }  // namespace
 
-void describe_confirm_deletes(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand(
-      "confirm-deletes", "Confirms the deletions that [scan] max_delete holds back just now");
+void describe_confirm_deletes(CommandLine& line) {
+  Command command(line, "confirm-deletes",
+                  "Confirms the deletions that [scan] max_delete holds back just now");
   const auto options = std::make_shared<Options>();
-  add_config_options(*command, options->config);
-  command->add_flag("--undo", options->undo,
-                    "they were not meant: brings the files back from the other members");
-  command->add_flag("--json", options->json, "one JSON document on stdout");
-  command->callback([options, &action] {
-    action = [options] {
-      const auto config = load(options->config, KeyUse::ignore);
-      return config ? confirm(*options, config->folder) : exit_wrong;
-    };
+  command.config(options->config);
+  command.flag("--undo", options->undo,
+               "they were not meant: brings the files back from the other members");
+  command.json(options->json);
+  command.runs([options] {
+    const auto config = load(options->config, KeyUse::ignore);
+    return config ? confirm(*options, config->folder) : exit_wrong;
   });
 }
 

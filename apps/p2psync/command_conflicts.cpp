@@ -87,17 +87,15 @@ int conflicts(const Options& options, const std::string& folder) {
 
 }  // namespace
 
-void describe_conflicts(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand(
-      "conflicts", "Lists the conflict copies, with the file that each belongs to");
+void describe_conflicts(CommandLine& line) {
+  Command command(line, "conflicts",
+                  "Lists the conflict copies, with the file that each belongs to");
   const auto options = std::make_shared<Options>();
-  add_config_options(*command, options->config);
-  command->add_flag("--json", options->json, "one JSON document on stdout");
-  command->callback([options, &action] {
-    action = [options] {
-      const auto config = load(options->config, KeyUse::ignore);
-      return config ? conflicts(*options, config->folder) : exit_wrong;
-    };
+  command.config(options->config);
+  command.json(options->json);
+  command.runs([options] {
+    const auto config = load(options->config, KeyUse::ignore);
+    return config ? conflicts(*options, config->folder) : exit_wrong;
   });
 }
 

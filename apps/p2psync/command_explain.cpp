@@ -55,19 +55,17 @@ int explain(const Options& options, const std::string& folder) {
 
 }  // namespace
 
-void describe_explain(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand(
-      "explain",
+void describe_explain(CommandLine& line) {
+  Command command(
+      line, "explain",
       "Tells of one path which node wrote what stands there, who has it, who lacks it, and why");
   const auto options = std::make_shared<Options>();
-  add_config_options(*command, options->config);
-  add_path_argument(*command, options->path);
-  command->add_flag("--json", options->json, "one JSON document on stdout");
-  command->callback([options, &action] {
-    action = [options] {
-      const auto config = load(options->config, KeyUse::ignore);
-      return config ? explain(*options, config->folder) : exit_wrong;
-    };
+  command.config(options->config);
+  command.path(options->path);
+  command.json(options->json);
+  command.runs([options] {
+    const auto config = load(options->config, KeyUse::ignore);
+    return config ? explain(*options, config->folder) : exit_wrong;
   });
 }
 

@@ -8,19 +8,17 @@
 
 namespace p2psync::app {
 
-void describe_id(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand("id", "Prints the id that belongs to a private key");
+void describe_id(CommandLine& line) {
+  Command command(line, "id", "Prints the id that belongs to a private key");
   const auto file = std::make_shared<std::string>();
-  command->add_option("file", *file, "the private key")->required()->type_name("FILE");
-  command->callback([file, &action] {
-    action = [file] {
-      const auto id = read_key_id(*file);
-      if (!id) {
-        return fail(id.error().message());
-      }
-      fmt::print("{}\n", *id);
-      return exit_done;
-    };
+  command.text("file", *file, "FILE", "the private key", Command::Need::required);
+  command.runs([file] {
+    const auto id = read_key_id(*file);
+    if (!id) {
+      return fail(id.error().message());
+    }
+    fmt::print("{}\n", *id);
+    return exit_done;
   });
 }
 

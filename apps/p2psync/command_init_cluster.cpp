@@ -63,25 +63,19 @@ int init_cluster(const Options& options) {
 
 }  // namespace
 
-void describe_init_cluster(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand(
-      "init-cluster",
+void describe_init_cluster(CommandLine& line) {
+  Command command(
+      line, "init-cluster",
       "Writes DIR/cluster.toml with every member, and DIR/NAME.key for each; never over a file");
   const auto options = std::make_shared<Options>();
-  command->add_option("--out", options->directory, "directory to write into; made if absent")
-      ->required()
-      ->type_name("DIR");
-  command->add_option("--name", options->cluster, "the cluster's name")
-      ->type_name("NAME")
-      ->capture_default_str();
-  command->add_flag("--if-absent", options->if_absent,
-                    "succeed, and change nothing, when the files are there already");
-  command
-      ->add_option("members", options->members,
-                   "the members; those without an address find each other on the LAN")
-      ->required()
-      ->type_name("NAME[=HOST:PORT]");
-  command->callback([options, &action] { action = [options] { return init_cluster(*options); }; });
+  command.text("--out", options->directory, "DIR", "directory to write into; made if absent",
+               Command::Need::required);
+  command.text("--name", options->cluster, "NAME", "the cluster's name");
+  command.flag("--if-absent", options->if_absent,
+               "succeed, and change nothing, when the files are there already");
+  command.texts("members", options->members, "NAME[=HOST:PORT]",
+                "the members; those without an address find each other on the LAN");
+  command.runs([options] { return init_cluster(*options); });
 }
 
 }  // namespace p2psync::app

@@ -8,23 +8,21 @@
 
 namespace p2psync::app {
 
-void describe_keygen(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand(
-      "keygen", "Writes a new private key (mode 0600, never over a file) and prints its id");
+void describe_keygen(CommandLine& line) {
+  Command command(line, "keygen",
+                  "Writes a new private key (mode 0600, never over a file) and prints its id");
   const auto file = std::make_shared<std::string>();
-  command->add_option("file", *file, "where to write the key")->required()->type_name("FILE");
-  command->callback([file, &action] {
-    action = [file] {
-      const auto key = net::PrivateKey::generate();
-      if (!key) {
-        return fail(key.error().message());
-      }
-      if (const auto written = key->write_new(*file); !written) {
-        return fail(written.error().message());
-      }
-      fmt::print("{}\n", key->id().hex());
-      return exit_done;
-    };
+  command.text("file", *file, "FILE", "where to write the key", Command::Need::required);
+  command.runs([file] {
+    const auto key = net::PrivateKey::generate();
+    if (!key) {
+      return fail(key.error().message());
+    }
+    if (const auto written = key->write_new(*file); !written) {
+      return fail(written.error().message());
+    }
+    fmt::print("{}\n", key->id().hex());
+    return exit_done;
   });
 }
 

@@ -72,18 +72,17 @@ int log(const Options& options, const std::string& folder) {
 
 }  // namespace
 
-void describe_log(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand(
-      "log", "Tells what the node knows of one path: who wrote it when, and what is kept of it");
+void describe_log(CommandLine& line) {
+  Command command(
+      line, "log",
+      "Tells what the node knows of one path: who wrote it when, and what is kept of it");
   const auto options = std::make_shared<Options>();
-  add_config_options(*command, options->config);
-  add_path_argument(*command, options->path);
-  command->add_flag("--json", options->json, "one JSON document on stdout");
-  command->callback([options, &action] {
-    action = [options] {
-      const auto config = load(options->config, KeyUse::ignore);
-      return config ? log(*options, config->folder) : exit_wrong;
-    };
+  command.config(options->config);
+  command.path(options->path);
+  command.json(options->json);
+  command.runs([options] {
+    const auto config = load(options->config, KeyUse::ignore);
+    return config ? log(*options, config->folder) : exit_wrong;
   });
 }
 

@@ -20,16 +20,14 @@ int page(const std::string& folder) {
 
 }  // namespace
 
-void describe_page(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand(
-      "page", "Prints the address of the status page, with a token that lets it end conflicts");
+void describe_page(CommandLine& line) {
+  Command command(line, "page",
+                  "Prints the address of the status page, with a token that lets it end conflicts");
   const auto options = std::make_shared<ConfigOptions>();
-  add_config_options(*command, *options);
-  command->callback([options, &action] {
-    action = [options] {
-      const auto config = load(*options, KeyUse::ignore);
-      return config ? page(config->folder) : exit_wrong;
-    };
+  command.config(*options);
+  command.runs([options] {
+    const auto config = load(*options, KeyUse::ignore);
+    return config ? page(config->folder) : exit_wrong;
   });
 }
 

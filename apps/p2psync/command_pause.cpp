@@ -33,31 +33,28 @@ int pause(const Options& options, const std::string& folder, bool on) {
   return exit_done;
 }
 
-void describe(CLI::App& app, Action& action, const std::string& name, const std::string& text,
-              bool on) {
-  CLI::App* command = app.add_subcommand(name, text);
+void describe(CommandLine& line, const std::string& name, const std::string& text, bool on) {
+  Command command(line, name, text);
   const auto options = std::make_shared<Options>();
-  add_config_options(*command, options->config);
-  command->add_flag("--json", options->json, "one JSON document on stdout");
-  command->callback([options, &action, on] {
-    action = [options, on] {
-      const auto config = load(options->config, KeyUse::ignore);
-      return config ? pause(*options, config->folder, on) : exit_wrong;
-    };
+  command.config(options->config);
+  command.json(options->json);
+  command.runs([options, on] {
+    const auto config = load(options->config, KeyUse::ignore);
+    return config ? pause(*options, config->folder, on) : exit_wrong;
   });
 }
 
 }  // namespace
 
-void describe_pause(CLI::App& app, Action& action) {
-  describe(app, action, "pause",
+void describe_pause(CommandLine& line) {
+  describe(line, "pause",
            "Exchanges nothing with others and leaves the folder to its users until resume, also "
            "over a restart",
            true);
 }
 
-void describe_resume(CLI::App& app, Action& action) {
-  describe(app, action, "resume", "Ends a pause: this node and the others catch up", false);
+void describe_resume(CommandLine& line) {
+  describe(line, "resume", "Ends a pause: this node and the others catch up", false);
 }
 
 }  // namespace p2psync::app

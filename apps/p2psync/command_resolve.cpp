@@ -31,22 +31,18 @@ int resolve(const Options& options, const std::string& folder) {
 
 }  // namespace
 
-void describe_resolve(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand(
-      "resolve", "Ends a conflict: one version gets the name, the other copies go, on every node");
+void describe_resolve(CommandLine& line) {
+  Command command(line, "resolve",
+                  "Ends a conflict: one version gets the name, the other copies go, on every node");
   const auto options = std::make_shared<Options>();
-  add_config_options(*command, options->config);
-  add_path_argument(*command, options->path);
-  command
-      ->add_option("--keep", options->keep,
-                   "the node that wrote the version to keep, or the name where that stands")
-      ->required()
-      ->type_name("NODE");
-  command->callback([options, &action] {
-    action = [options] {
-      const auto config = load(options->config, KeyUse::ignore);
-      return config ? resolve(*options, config->folder) : exit_wrong;
-    };
+  command.config(options->config);
+  command.path(options->path);
+  command.text("--keep", options->keep, "NODE",
+               "the node that wrote the version to keep, or the name where that stands",
+               Command::Need::required);
+  command.runs([options] {
+    const auto config = load(options->config, KeyUse::ignore);
+    return config ? resolve(*options, config->folder) : exit_wrong;
   });
 }
 

@@ -259,28 +259,22 @@ int restore(const Options& options) {
 
 }  // namespace
 
-void describe_restore(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand(
-      "restore",
+void describe_restore(CommandLine& line) {
+  Command command(
+      line, "restore",
       "Brings an older version of a file back, or a file, a directory or everything as it was at "
       "a time; as new edits");
   const auto options = std::make_shared<Options>();
-  add_config_options(*command, options->config);
-  add_optional_path_argument(*command, options->path, "with --at, none: all that is in it");
-  command->add_option("--version", options->version, "one that `p2psync log PATH` lists")
-      ->type_name("ID");
-  command
-      ->add_option("--at", options->at,
-                   "2026-01-02T03:04:05Z, \"2026-01-02 03:04\" in this machine's zone, or so long "
-                   "ago, as in 2h; by this node's clock")
-      ->type_name("TIME");
-  command->add_flag("--dry-run", options->dry_run, "with --at: lists what would change");
-  command->add_option("--timeout", options->limit_s, "with --at: so long bytes are waited for")
-      ->type_name("SECONDS")
-      ->capture_default_str()
-      ->check(CLI::Range(0.0, 86400.0));
-  command->add_flag("--json", options->json, "with --at: one JSON document on stdout");
-  command->callback([options, &action] { action = [options] { return restore(*options); }; });
+  command.config(options->config);
+  command.optional_path(options->path, "with --at, none: all that is in it");
+  command.text("--version", options->version, "ID", "one that `p2psync log PATH` lists");
+  command.text("--at", options->at, "TIME",
+               "2026-01-02T03:04:05Z, \"2026-01-02 03:04\" in this machine's zone, or so long "
+               "ago, as in 2h; by this node's clock");
+  command.flag("--dry-run", options->dry_run, "with --at: lists what would change");
+  command.seconds("--timeout", options->limit_s, "with --at: so long bytes are waited for");
+  command.flag("--json", options->json, "with --at: one JSON document on stdout");
+  command.runs([options] { return restore(*options); });
 }
 
 }  // namespace p2psync::app

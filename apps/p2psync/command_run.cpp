@@ -61,17 +61,14 @@ int run(Config config) {
 
 }  // namespace
 
-void describe_run(CLI::App& app, Action& action) {
-  CLI::App* command =
-      app.add_subcommand("run", "Runs a node in the foreground until SIGTERM or SIGINT");
+void describe_run(CommandLine& line) {
+  Command command(line, "run", "Runs a node in the foreground until SIGTERM or SIGINT");
   const auto options = std::make_shared<ConfigOptions>();
-  add_config_options(*command, *options);
-  command->callback([options, &action] {
-    action = [options] {
-      end_on_signals();
-      auto config = load(*options, KeyUse::judge);
-      return config ? run(std::move(*config)) : exit_wrong;
-    };
+  command.config(*options);
+  command.runs([options] {
+    end_on_signals();
+    auto config = load(*options, KeyUse::judge);
+    return config ? run(std::move(*config)) : exit_wrong;
   });
 }
 

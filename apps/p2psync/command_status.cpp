@@ -120,28 +120,23 @@ int show_always(const std::string& folder) {
 
 }  // namespace
 
-void describe_status(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand("status", "Asks the running node how it is");
+void describe_status(CommandLine& line) {
+  Command command(line, "status", "Asks the running node how it is");
   const auto options = std::make_shared<Options>();
-  add_config_options(*command, options->config);
-  CLI::Option* json = command->add_flag("--json", options->json, "one JSON document on stdout");
-  CLI::Option* watch = command->add_flag("--watch", options->watch, "refresh every second");
-  CLI::Option* wait =
-      command
-          ->add_option("--wait", options->wait_s,
-                       "look at the disk, then wait until every member is reachable and holds the "
-                       "same tree; exit 1 at the limit")
-          ->type_name("SECONDS")
-          ->check(CLI::Range(0.0, 86400.0));
-  watch->excludes(json)->excludes(wait);
-  command->callback([options, &action] {
-    action = [options] {
-      const auto config = load(options->config, KeyUse::ignore);
-      if (!config) {
-        return exit_wrong;
-      }
-      return options->watch ? show_always(config->folder) : show_once(*options, config->folder);
-    };
+  command.config(options->config);
+  command.json(options->json);
+  command.flag("--watch", options->watch, "refresh every second");
+  command.seconds("--wait", options->wait_s,
+                  "look at the disk, then wait until every member is reachable and holds the "
+                  "same tree; exit 1 at the limit");
+  command.either("--watch", "--json");
+  command.either("--watch", "--wait");
+  command.runs([options] {
+    const auto config = load(options->config, KeyUse::ignore);
+    if (!config) {
+      return exit_wrong;
+    }
+    return options->watch ? show_always(config->folder) : show_once(*options, config->folder);
   });
 }
 

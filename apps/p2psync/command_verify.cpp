@@ -327,15 +327,15 @@ int verify(const Options& options) {
 
 }  // namespace
 
-void describe_verify(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand(
-      "verify",
+void describe_verify(CommandLine& line) {
+  Command command(
+      line, "verify",
       "Reads the whole folder again and reports every file whose bytes are not those on "
       "record; also of a node that is stopped");
   const auto options = std::make_shared<Options>();
-  add_config_options(*command, options->config);
-  command->add_flag("--json", options->json, "one JSON document on stdout");
-  command->callback([options, &action] { action = [options] { return verify(*options); }; });
+  command.config(options->config);
+  command.json(options->json);
+  command.runs([options] { return verify(*options); });
 }
 
 }  // namespace p2psync::app

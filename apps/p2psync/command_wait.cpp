@@ -67,29 +67,21 @@ int wait(const Options& options, const Config& config) {
 
 }  // namespace
 
-void describe_wait(CLI::App& app, Action& action) {
-  CLI::App* command = app.add_subcommand(
-      "wait",
+void describe_wait(CommandLine& line) {
+  Command command(
+      line, "wait",
       "Returns when the members hold, committed and on disk, what this node has now; exit 1 at the "
       "limit");
   const auto options = std::make_shared<Options>();
-  add_config_options(*command, options->config);
-  add_path_arguments(*command, options->paths);
-  command
-      ->add_option("--nodes", options->nodes,
-                   "so many members, with this one, are enough; without it: all")
-      ->type_name("K")
-      ->check(CLI::PositiveNumber);
-  command->add_option("--timeout", options->limit_s, "the limit")
-      ->type_name("SECONDS")
-      ->capture_default_str()
-      ->check(CLI::Range(0.0, 86400.0));
-  command->add_flag("--json", options->json, "one JSON document on stdout");
-  command->callback([options, &action] {
-    action = [options] {
-      const auto config = load(options->config, KeyUse::ignore);
-      return config ? wait(*options, *config) : exit_wrong;
-    };
+  command.config(options->config);
+  command.paths(options->paths);
+  command.count("--nodes", options->nodes, "K",
+                "so many members, with this one, are enough; without it: all");
+  command.seconds("--timeout", options->limit_s, "the limit");
+  command.json(options->json);
+  command.runs([options] {
+    const auto config = load(options->config, KeyUse::ignore);
+    return config ? wait(*options, *config) : exit_wrong;
   });
 }
 

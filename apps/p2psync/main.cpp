@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 #include <signal.h>
 
-#include <CLI/CLI.hpp>
 #include <exception>
 
 #include "apps/p2psync/command.h"
@@ -12,34 +11,26 @@ int main(int argc, char** argv) {
   // A reader that went away is a write that fails, here and on every socket.
   ::signal(SIGPIPE, SIG_IGN);
   try {
-    CLI::App app("Keeps a directory the same on every member of a small cluster.", "p2psync");
-    app.set_version_flag("--version", "p2psync " P2PSYNC_VERSION);
-    app.require_subcommand(1);
-    Action action;
-    describe_run(app, action);
-    describe_status(app, action);
-    describe_conflicts(app, action);
-    describe_explain(app, action);
-    describe_wait(app, action);
-    describe_resolve(app, action);
-    describe_log(app, action);
-    describe_restore(app, action);
-    describe_verify(app, action);
-    describe_check_ignore(app, action);
-    describe_confirm_deletes(app, action);
-    describe_pause(app, action);
-    describe_resume(app, action);
-    describe_page(app, action);
-    describe_check(app, action);
-    describe_keygen(app, action);
-    describe_id(app, action);
-    describe_init_cluster(app, action);
-    try {
-      app.parse(argc, argv);
-    } catch (const CLI::ParseError& error) {
-      return app.exit(error) == 0 ? exit_done : exit_wrong;
-    }
-    return action();
+    CommandLine line;
+    describe_run(line);
+    describe_status(line);
+    describe_conflicts(line);
+    describe_explain(line);
+    describe_wait(line);
+    describe_resolve(line);
+    describe_log(line);
+    describe_restore(line);
+    describe_verify(line);
+    describe_check_ignore(line);
+    describe_confirm_deletes(line);
+    describe_pause(line);
+    describe_resume(line);
+    describe_page(line);
+    describe_check(line);
+    describe_keygen(line);
+    describe_id(line);
+    describe_init_cluster(line);
+    return line.run(argc, argv);
   } catch (const std::exception& error) {
     fmt::print(stderr, "p2psync: {}\n", error.what());
     return exit_failed;
