@@ -125,7 +125,7 @@ void Transport::Core::stop() {
 
 // --- What the node and the dialers ask
 
-bool Transport::Core::send(NodeId node, const engine::Message& message, Priority priority) {
+bool Transport::Core::send(NodeId node, SendQueue::Bytes& frame, Priority priority) {
   Peer* peer = find(node);
   if (stopped_ || peer == nullptr || peer->current == nullptr || peer->current->closed()) {
     return false;
@@ -136,7 +136,6 @@ bool Transport::Core::send(NodeId node, const engine::Message& message, Priority
     peer->refused_data = true;
     return false;
   }
-  auto frame = encode_message(message);
   if (!frame_within_limit(frame)) {
     log(Level::error, "a message for " + peer->name + " is too large: kind " +
                           std::to_string(frame[header_bytes - 1]) + ", " +
@@ -316,7 +315,11 @@ Result<std::unique_ptr<Transport>> Transport::start(asio::io_context& io, const 
 }
 
 bool Transport::send(NodeId peer, const engine::Message& message, Priority priority) {
-  return core_->send(peer, message, priority);
+  auto frame = encode_message(message);
+  return core_->send(peer, frame, priority);
+}
+bool Transport::send(NodeId peer, std::vector<std::uint8_t>& frame, Priority priority) {
+  return core_->send(peer, frame, priority);
 }
 void Transport::disconnect(NodeId peer, std::string reason) {
   core_->disconnect(peer, std::move(reason));

@@ -88,7 +88,7 @@ struct TransportEvents {
 };
 
 inline constexpr std::size_t data_queue_bytes_max = 8 * 1024 * 1024;
-inline constexpr std::size_t control_queue_bytes_max = 32 * 1024 * 1024;
+inline constexpr std::size_t control_queue_bytes_max = 24 * 1024 * 1024;
 /// 1 KiB a second. Who takes less keeps memory here for what others could have had.
 inline constexpr std::uint64_t progress_bytes_min = 30 * 1024;
 inline constexpr std::size_t half_open_max = 64;
@@ -112,6 +112,8 @@ class Transport {
   /// large. Of what was taken all arrives, or the connection goes: control in order, data too, but
   /// for small messages, which may overtake large ones.
   bool send(engine::NodeId peer, const engine::Message& message, engine::Priority priority);
+  /// The same, as a frame: taken out of there only if it is going to be sent.
+  bool send(engine::NodeId peer, std::vector<std::uint8_t>& frame, engine::Priority priority);
   /// Closes the connection, if there is one; `down` follows, and the member is dialled again later.
   void disconnect(engine::NodeId peer, std::string reason);
   /// Dials this member here, now and whenever it is lost: for what finds members on the LAN.

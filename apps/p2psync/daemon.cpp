@@ -62,11 +62,11 @@ Daemon::Daemon(Config config, Folder folder)
              watch_events()),
       outbox_(
           index_,
-          [this](const engine::Send& send) {
-            return transport_->send(send.peer, send.message, send.priority);
+          [this](engine::NodeId peer, Outbox::Frame& frame, engine::Priority priority) {
+            return transport_->send(peer, frame, priority);
           },
-          [this](engine::NodeId peer) {
-            transport_->disconnect(peer, "it asks for more than it reads");
+          [this](engine::NodeId peer, const std::string& reason) {
+            transport_->disconnect(peer, reason);
           }),
       control_(context_, control_handler()),
       web_(context_, disk_, web_node()),

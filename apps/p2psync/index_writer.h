@@ -35,6 +35,8 @@ class IndexWriter {
   IndexWriter(asio::io_context& context, storage::IndexStore& store, Events events);
 
   void persist(engine::Change change);
+  /// How many changes there have been.
+  [[nodiscard]] std::uint64_t given() const { return given_; }
   /// Runs `then` when everything persisted so far is durable: at once if it is. What was given
   /// earlier runs earlier.
   void when_durable(std::function<void()> then);

@@ -1,15 +1,20 @@
 #pragma once
-// Outbox: the engine's messages on their way to the transport.
+// Outbox: the engine's messages, as frames, on their way to the transport.
 //
 // A message leaves when everything that was persisted before it is durable; what a peer was told it
 // may build upon. Those that tell nothing (engine/told.h) leave at once, after the Hello. Messages
 // for a connection that is gone meanwhile are dropped with it: the engine has heard of that and
-// begins anew on the next one. Data that the transport has no room for waits here until it has, up
-// to waiting_bytes_max: a member has no more than engine::Window::bytes_max asked for at a time, so
-// for whom that much waits, that one asks on and reads nothing. On the io_context's thread.
+// begins anew on the next one.
+//
+// A disk may be slow and a peer may not read, so what waits here has a limit, and who goes on
+// asking beyond that is given up: of what is not yet on record unrecorded_bytes_max; of data that
+// the transport has no room for waiting_bytes_max, since a member has no more than
+// engine::Window::bytes_max asked for at a time. On the io_context's thread.
 #include <deque>
 #include <functional>
 #include <map>
+#include <string>
+#include <vector>
 
 #include "apps/p2psync/index_writer.h"
 #include "engine/output.h"
@@ -21,15 +26,21 @@ class Outbox {
  public:
   /// For each peer, beyond what the transport has (net::data_queue_bytes_max).
   static constexpr std::size_t waiting_bytes_max = 2 * engine::Window::bytes_max;
+  /// For each peer, in memory. A stream of entries has some 2 MiB under way.
+  static constexpr std::size_t unrecorded_bytes_max = std::size_t{16} << 20;
 
-  /// Gives a message to the transport; false if it has no room for data or no connection.
-  using Transmit = std::function<bool(const engine::Send&)>;
+  using Frame = std::vector<std::uint8_t>;
+
+  /// Gives a frame to the transport; false, and it is as before, if that has no room for data or no
+  /// connection.
+  using Transmit = std::function<bool(engine::NodeId, Frame&, engine::Priority)>;
 
   /// Ends the connection with a peer for whom too much waits.
-  using GiveUp = std::function<void(engine::NodeId)>;
+  using GiveUp = std::function<void(engine::NodeId, const std::string& reason)>;
 
   Outbox(
-      IndexWriter& index, Transmit transmit, GiveUp give_up = [](engine::NodeId) {})
+      IndexWriter& index, Transmit transmit,
+      GiveUp give_up = [](engine::NodeId, const std::string&) {})
       : index_(index), transmit_(std::move(transmit)), give_up_(std::move(give_up)) {}
 
   void send(engine::Send message);
@@ -39,14 +50,23 @@ class Outbox {
   void down(engine::NodeId peer);
 
  private:
+  struct Waiting {
+    Frame frame;
+    engine::Priority priority = engine::Priority::control;
+    bool hello = false;
+    std::uint64_t change = 0;  ///< the last that is to be durable before
+  };
   struct Connection {
     std::uint64_t number = 0;  ///< of this peer's connections; 0: none
     bool greeted = false;      ///< the Hello has left
-    std::deque<engine::Send> data;
+    std::deque<Waiting> unrecorded;
+    std::size_t unrecorded_bytes = 0;
+    std::deque<Frame> data;
     std::size_t data_bytes = 0;
   };
-  void transmit(engine::Send message, std::uint64_t connection);
-  void wait(Connection& peer, engine::Send message);
+  static std::size_t bytes_of(const Waiting& waiting);
+  void recorded(engine::NodeId id, std::uint64_t connection, std::uint64_t change);
+  void transmit(engine::NodeId id, Waiting waiting);
 
   IndexWriter& index_;
   Transmit transmit_;

@@ -72,7 +72,7 @@ def test_who_asks_what_is_known_and_reads_none(world):
 
 
 def test_who_asks_what_is_known_and_reads_a_trickle(world):
-    beside(world, "vectors", 64 * KIB, words=["cut off", "it does not read"])
+    beside(world, "vectors", 64 * KIB, words=["cut off", "too much is waiting to be sent"])
 
 
 def test_a_flood_of_ticks(world):

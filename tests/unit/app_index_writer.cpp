@@ -6,6 +6,7 @@
 
 #include "apps/p2psync/index_writer.h"
 #include "apps/p2psync/outbox.h"
+#include "net/wire.h"
 #include "storage/posix_fs.h"
 #include "tests/unit/app_scratch.h"
 
@@ -110,13 +111,25 @@ TEST_CASE("index writer: the end of the first scan is recorded after what it fou
   CHECK(!bench.store->fresh());
 }
 
+using Frame = Outbox::Frame;
+
+engine::Message message_in(const Frame& frame) {
+  auto message = net::decode_message(frame);
+  REQUIRE(message);
+  return std::move(*message);
+}
+
+std::uint64_t count_in(const Frame& frame) {
+  return std::get<engine::Taken>(message_in(frame)).count;
+}
+
 TEST_CASE("outbox: a message leaves when what was persisted before it is durable") {
   Bench bench;
   std::vector<std::uint64_t> left;
   {
     IndexWriter writer(bench.context, *bench.store, bench.events());
-    Outbox outbox(writer, [&](const engine::Send& send) {
-      left.push_back(std::get<engine::Taken>(send.message).count);
+    Outbox outbox(writer, [&](engine::NodeId, const Frame& frame, engine::Priority) {
+      left.push_back(count_in(frame));
       return true;
     });
     outbox.send({2, engine::Taken{.stream = 0, .count = 1}});
@@ -137,8 +150,8 @@ TEST_CASE("outbox: a question for bytes waits for the hello, and for nothing tha
   Bench bench;
   std::vector<std::size_t> left;
   IndexWriter writer(bench.context, *bench.store, bench.events());
-  Outbox outbox(writer, [&](const engine::Send& send) {
-    left.push_back(send.message.index());
+  Outbox outbox(writer, [&](engine::NodeId, const Frame& frame, engine::Priority) {
+    left.push_back(message_in(frame).index());
     return true;
   });
   const engine::Message hello = engine::Hello();
@@ -164,8 +177,8 @@ TEST_CASE("outbox: what was meant for a lost connection does not reach the next 
   Bench bench;
   std::vector<std::uint64_t> left;
   IndexWriter writer(bench.context, *bench.store, bench.events());
-  Outbox outbox(writer, [&](const engine::Send& send) {
-    left.push_back(std::get<engine::Taken>(send.message).count);
+  Outbox outbox(writer, [&](engine::NodeId, const Frame& frame, engine::Priority) {
+    left.push_back(count_in(frame));
     return true;
   });
   outbox.up(2);
@@ -183,11 +196,11 @@ TEST_CASE("outbox: data that the transport has no room for waits, and control pa
   std::vector<std::uint64_t> left;
   bool room = false;
   IndexWriter writer(bench.context, *bench.store, bench.events());
-  Outbox outbox(writer, [&](const engine::Send& send) {
-    if (send.priority == engine::Priority::data && !room) {
+  Outbox outbox(writer, [&](engine::NodeId, const Frame& frame, engine::Priority priority) {
+    if (priority == engine::Priority::data && !room) {
       return false;
     }
-    left.push_back(std::get<engine::Taken>(send.message).count);
+    left.push_back(count_in(frame));
     return true;
   });
   outbox.up(2);
@@ -202,14 +215,57 @@ TEST_CASE("outbox: data that the transport has no room for waits, and control pa
   CHECK(left == std::vector<std::uint64_t>{3, 1, 2, 4});
 }
 
+TEST_CASE("outbox: who asks on while the index is written to does not fill the memory") {
+  Bench bench;
+  IndexWriter writer(bench.context, *bench.store, bench.events());
+  std::size_t left = 0;
+  std::size_t left_bytes = 0;
+  std::vector<std::string> reasons;
+  Outbox outbox(
+      writer,
+      [&](engine::NodeId, const Frame& frame, engine::Priority) {
+        ++left;
+        left_bytes += frame.size();
+        return true;
+      },
+      [&](engine::NodeId, const std::string& reason) { reasons.push_back(reason); });
+  const engine::Message answer = engine::Vectors{.knowledge = {{{1, 2}, 3}}};
+  outbox.up(2);
+  writer.persist(change("a"));
+  outbox.send({2, engine::Hello{}});
+  std::size_t taken = 1;
+  for (; reasons.empty(); ++taken) {
+    REQUIRE(taken < 1'000'000);
+    outbox.send({2, answer});
+  }
+  CHECK(reasons.front().ends_with("too much is waiting to be sent"));
+  CHECK(left == 0);
+  // What waits for others has nothing to do with it, nor has what waited for an earlier connection.
+  outbox.up(3);
+  outbox.send({3, answer});
+  CHECK(reasons.size() == 1);
+  bench.run_until([&] { return left > 1; });
+  CHECK(left == taken);
+  CHECK(left_bytes < Outbox::unrecorded_bytes_max);
+  writer.persist(change("b"));
+  outbox.send({2, answer});
+  outbox.down(2);
+  outbox.up(2);
+  outbox.send({2, answer});
+  CHECK(reasons.size() == 1);
+  bench.run_until([&] { return left > taken; });
+  CHECK(left == taken + 1);
+}
+
 TEST_CASE("outbox: who asks for more than it reads is given up, and does not fill the memory") {
   Bench bench;
   IndexWriter writer(bench.context, *bench.store, bench.events());
   std::vector<engine::NodeId> given_up;
-  const Outbox::Transmit no_room = [](const engine::Send& send) {
-    return send.priority != engine::Priority::data;
+  const Outbox::Transmit no_room = [](engine::NodeId, const Frame&, engine::Priority priority) {
+    return priority != engine::Priority::data;
   };
-  Outbox outbox(writer, no_room, [&](engine::NodeId peer) { given_up.push_back(peer); });
+  Outbox outbox(writer, no_room,
+                [&](engine::NodeId peer, const std::string&) { given_up.push_back(peer); });
   outbox.up(2);
   outbox.send({2, engine::Hello{}});
   const auto bytes = std::make_shared<const std::vector<std::uint8_t>>(engine::block_bytes);
