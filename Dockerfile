@@ -15,7 +15,9 @@ COPY engine engine
 COPY storage storage
 COPY net net
 COPY apps apps
-RUN cmake --preset release -DP2PSYNC_TESTS=OFF -DP2PSYNC_PCH=ON && cmake --build --preset release --target p2psync \
+# Nothing that only a debugger reads: it would be stripped, and takes a tenth of the time.
+RUN cmake --preset release -DP2PSYNC_TESTS=OFF -DP2PSYNC_PCH=ON -DCMAKE_CXX_FLAGS_RELEASE=-O2 \
+    && cmake --build --preset release --target p2psync \
     && strip build/release/p2psync
 
 FROM ${BASE}
