@@ -125,17 +125,23 @@ void Transport::Core::stop() {
 
 // --- What the node and the dialers ask
 
-bool Transport::Core::send(NodeId node, SendQueue::Bytes& frame, Priority priority) {
+bool Transport::Core::send(NodeId node, const engine::Message& message, Priority priority) {
+  Peer* peer = find(node);
+  const bool up = peer != nullptr && peer->current != nullptr;
+  if (up && priority == Priority::data &&
+      peer->current->queue().data_bytes() >= data_queue_bytes_max) {
+    peer->refused_data = true;
+    return false;
+  }
+  return up && send(node, encode_message(message), priority);
+}
+
+bool Transport::Core::send(NodeId node, SendQueue::Bytes frame, Priority priority) {
   Peer* peer = find(node);
   if (stopped_ || peer == nullptr || peer->current == nullptr || peer->current->closed()) {
     return false;
   }
   Connection& connection = *peer->current;
-  const SendQueue& queue = connection.queue();
-  if (priority == Priority::data && queue.data_bytes() >= data_queue_bytes_max) {
-    peer->refused_data = true;
-    return false;
-  }
   if (!frame_within_limit(frame)) {
     log(Level::error, "a message for " + peer->name + " is too large: kind " +
                           std::to_string(frame[header_bytes - 1]) + ", " +
@@ -144,7 +150,7 @@ bool Transport::Core::send(NodeId node, SendQueue::Bytes& frame, Priority priori
     return false;
   }
   if (priority == Priority::control &&
-      queue.control_bytes() + frame.size() > control_queue_bytes_max) {
+      connection.queue().control_bytes() + frame.size() > control_queue_bytes_max) {
     connection.cut_off("it does not read: too much is waiting to be sent");
     return false;
   }
@@ -315,11 +321,10 @@ Result<std::unique_ptr<Transport>> Transport::start(asio::io_context& io, const 
 }
 
 bool Transport::send(NodeId peer, const engine::Message& message, Priority priority) {
-  auto frame = encode_message(message);
-  return core_->send(peer, frame, priority);
+  return core_->send(peer, message, priority);
 }
-bool Transport::send(NodeId peer, std::vector<std::uint8_t>& frame, Priority priority) {
-  return core_->send(peer, frame, priority);
+bool Transport::tell(NodeId peer, std::vector<std::uint8_t> frame) {
+  return core_->send(peer, std::move(frame), Priority::control);
 }
 void Transport::disconnect(NodeId peer, std::string reason) {
   core_->disconnect(peer, std::move(reason));

@@ -112,8 +112,8 @@ class Transport {
   /// large. Of what was taken all arrives, or the connection goes: control in order, data too, but
   /// for small messages, which may overtake large ones.
   bool send(engine::NodeId peer, const engine::Message& message, engine::Priority priority);
-  /// The same, as a frame: taken out of there only if it is going to be sent.
-  bool send(engine::NodeId peer, std::vector<std::uint8_t>& frame, engine::Priority priority);
+  /// The same for control that is a frame already.
+  bool tell(engine::NodeId peer, std::vector<std::uint8_t> frame);
   /// Closes the connection, if there is one; `down` follows, and the member is dialled again later.
   void disconnect(engine::NodeId peer, std::string reason);
   /// Dials this member here, now and whenever it is lost: for what finds members on the LAN.

@@ -43,7 +43,8 @@ class Transport::Core : public ListenerHost,
        TransportEvents events);
   Result<void> start();
 
-  bool send(engine::NodeId node, SendQueue::Bytes& frame, engine::Priority priority);
+  bool send(engine::NodeId node, const engine::Message& message, engine::Priority priority);
+  bool send(engine::NodeId node, SendQueue::Bytes frame, engine::Priority priority);
   void disconnect(engine::NodeId node, std::string reason);
   void hint(engine::NodeId node, const asio::ip::tcp::endpoint& where);
   void pause(bool on);

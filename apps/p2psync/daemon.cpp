@@ -62,8 +62,11 @@ Daemon::Daemon(Config config, Folder folder)
              watch_events()),
       outbox_(
           index_,
-          [this](engine::NodeId peer, Outbox::Frame& frame, engine::Priority priority) {
-            return transport_->send(peer, frame, priority);
+          [this](engine::NodeId peer, Outbox::Frame frame) {
+            transport_->tell(peer, std::move(frame));
+          },
+          [this](const engine::Send& send) {
+            return transport_->send(send.peer, send.message, send.priority);
           },
           [this](engine::NodeId peer, const std::string& reason) {
             transport_->disconnect(peer, reason);

@@ -1,5 +1,6 @@
 #pragma once
-// Outbox: the engine's messages, as frames, on their way to the transport.
+// Outbox: the engine's messages on their way to the transport; those that wait for the index as
+// frames, which are small and of known size.
 //
 // A message leaves when everything that was persisted before it is durable; what a peer was told it
 // may build upon. Those that tell nothing (engine/told.h) leave at once, after the Hello. Messages
@@ -13,6 +14,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,17 +33,22 @@ class Outbox {
 
   using Frame = std::vector<std::uint8_t>;
 
-  /// Gives a frame to the transport; false, and it is as before, if that has no room for data or no
-  /// connection.
-  using Transmit = std::function<bool(engine::NodeId, Frame&, engine::Priority)>;
+  /// Gives control to the transport, which always takes it, or has no connection.
+  using Tell = std::function<void(engine::NodeId, Frame)>;
+
+  /// Gives data to the transport; false if it has no room for it or no connection.
+  using Transmit = std::function<bool(const engine::Send&)>;
 
   /// Ends the connection with a peer for whom too much waits.
   using GiveUp = std::function<void(engine::NodeId, const std::string& reason)>;
 
   Outbox(
-      IndexWriter& index, Transmit transmit,
+      IndexWriter& index, Tell tell, Transmit transmit,
       GiveUp give_up = [](engine::NodeId, const std::string&) {})
-      : index_(index), transmit_(std::move(transmit)), give_up_(std::move(give_up)) {}
+      : index_(index),
+        tell_(std::move(tell)),
+        transmit_(std::move(transmit)),
+        give_up_(std::move(give_up)) {}
 
   void send(engine::Send message);
   /// The transport has room again.
@@ -51,24 +58,25 @@ class Outbox {
 
  private:
   struct Waiting {
-    Frame frame;
-    engine::Priority priority = engine::Priority::control;
-    bool hello = false;
     std::uint64_t change = 0;  ///< the last that is to be durable before
+    bool hello = false;
+    Frame frame;                         ///< of control
+    std::optional<engine::Send> data{};  ///< else
+    [[nodiscard]] std::size_t bytes() const;
   };
   struct Connection {
     std::uint64_t number = 0;  ///< of this peer's connections; 0: none
     bool greeted = false;      ///< the Hello has left
     std::deque<Waiting> unrecorded;
     std::size_t unrecorded_bytes = 0;
-    std::deque<Frame> data;
+    std::deque<engine::Send> data;
     std::size_t data_bytes = 0;
   };
-  static std::size_t bytes_of(const Waiting& waiting);
   void recorded(engine::NodeId id, std::uint64_t connection, std::uint64_t change);
-  void transmit(engine::NodeId id, Waiting waiting);
+  void leave(engine::NodeId id, Waiting waiting);
 
   IndexWriter& index_;
+  Tell tell_;
   Transmit transmit_;
   GiveUp give_up_;
   std::map<engine::NodeId, Connection> peers_;

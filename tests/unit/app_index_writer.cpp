@@ -123,15 +123,18 @@ std::uint64_t count_in(const Frame& frame) {
   return std::get<engine::Taken>(message_in(frame)).count;
 }
 
+bool no_data(const engine::Send&) {
+  return false;
+}
+
 TEST_CASE("outbox: a message leaves when what was persisted before it is durable") {
   Bench bench;
   std::vector<std::uint64_t> left;
   {
     IndexWriter writer(bench.context, *bench.store, bench.events());
-    Outbox outbox(writer, [&](engine::NodeId, const Frame& frame, engine::Priority) {
-      left.push_back(count_in(frame));
-      return true;
-    });
+    Outbox outbox(
+        writer, [&](engine::NodeId, const Frame& frame) { left.push_back(count_in(frame)); },
+        no_data);
     outbox.send({2, engine::Taken{.stream = 0, .count = 1}});
     CHECK(left.empty());  // no connection
     outbox.up(2);
@@ -150,10 +153,13 @@ TEST_CASE("outbox: a question for bytes waits for the hello, and for nothing tha
   Bench bench;
   std::vector<std::size_t> left;
   IndexWriter writer(bench.context, *bench.store, bench.events());
-  Outbox outbox(writer, [&](engine::NodeId, const Frame& frame, engine::Priority) {
-    left.push_back(message_in(frame).index());
-    return true;
-  });
+  Outbox outbox(
+      writer,
+      [&](engine::NodeId, const Frame& frame) { left.push_back(message_in(frame).index()); },
+      [&](const engine::Send& send) {
+        left.push_back(send.message.index());
+        return true;
+      });
   const engine::Message hello = engine::Hello();
   const engine::Message get = engine::Get();
   const engine::Message taken = engine::Taken();
@@ -177,10 +183,9 @@ TEST_CASE("outbox: what was meant for a lost connection does not reach the next 
   Bench bench;
   std::vector<std::uint64_t> left;
   IndexWriter writer(bench.context, *bench.store, bench.events());
-  Outbox outbox(writer, [&](engine::NodeId, const Frame& frame, engine::Priority) {
-    left.push_back(count_in(frame));
-    return true;
-  });
+  Outbox outbox(
+      writer, [&](engine::NodeId, const Frame& frame) { left.push_back(count_in(frame)); },
+      no_data);
   outbox.up(2);
   writer.persist(change("a"));
   outbox.send({2, engine::Taken{.stream = 0, .count = 1}});
@@ -196,13 +201,14 @@ TEST_CASE("outbox: data that the transport has no room for waits, and control pa
   std::vector<std::uint64_t> left;
   bool room = false;
   IndexWriter writer(bench.context, *bench.store, bench.events());
-  Outbox outbox(writer, [&](engine::NodeId, const Frame& frame, engine::Priority priority) {
-    if (priority == engine::Priority::data && !room) {
-      return false;
-    }
-    left.push_back(count_in(frame));
-    return true;
-  });
+  Outbox outbox(
+      writer, [&](engine::NodeId, const Frame& frame) { left.push_back(count_in(frame)); },
+      [&](const engine::Send& send) {
+        if (room) {
+          left.push_back(std::get<engine::Taken>(send.message).count);
+        }
+        return room;
+      });
   outbox.up(2);
   outbox.send({2, engine::Taken{.stream = 0, .count = 1}, engine::Priority::data});
   outbox.send({2, engine::Taken{.stream = 0, .count = 2}, engine::Priority::data});
@@ -223,12 +229,11 @@ TEST_CASE("outbox: who asks on while the index is written to does not fill the m
   std::vector<std::string> reasons;
   Outbox outbox(
       writer,
-      [&](engine::NodeId, const Frame& frame, engine::Priority) {
+      [&](engine::NodeId, const Frame& frame) {
         ++left;
         left_bytes += frame.size();
-        return true;
       },
-      [&](engine::NodeId, const std::string& reason) { reasons.push_back(reason); });
+      no_data, [&](engine::NodeId, const std::string& reason) { reasons.push_back(reason); });
   const engine::Message answer = engine::Vectors{.knowledge = {{{1, 2}, 3}}};
   outbox.up(2);
   writer.persist(change("a"));
@@ -261,11 +266,9 @@ TEST_CASE("outbox: who asks for more than it reads is given up, and does not fil
   Bench bench;
   IndexWriter writer(bench.context, *bench.store, bench.events());
   std::vector<engine::NodeId> given_up;
-  const Outbox::Transmit no_room = [](engine::NodeId, const Frame&, engine::Priority priority) {
-    return priority != engine::Priority::data;
-  };
-  Outbox outbox(writer, no_room,
-                [&](engine::NodeId peer, const std::string&) { given_up.push_back(peer); });
+  Outbox outbox(
+      writer, [](engine::NodeId, const Frame&) {}, no_data,
+      [&](engine::NodeId peer, const std::string&) { given_up.push_back(peer); });
   outbox.up(2);
   outbox.send({2, engine::Hello{}});
   const auto bytes = std::make_shared<const std::vector<std::uint8_t>>(engine::block_bytes);
