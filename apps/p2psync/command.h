@@ -4,7 +4,9 @@
 #include <chrono>
 #include <expected>
 #include <functional>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "apps/p2psync/command_line.h"
 #include "apps/p2psync/config.h"
@@ -34,6 +36,16 @@ void describe_init_cluster(CommandLine& line);
 enum class KeyUse : std::uint8_t { judge, ignore };
 /// Loads the configuration; its problems go to stderr, and then there is none (exit_wrong).
 [[nodiscard]] std::optional<Config> load(const ConfigOptions& options, KeyUse key);
+
+/// What most commands do: `act`, on the configuration's folder.
+template <class Options>
+void runs_in_folder(Command& command, std::shared_ptr<Options> options,
+                    int (*act)(const Options&, const std::string& folder)) {
+  command.runs([options = std::move(options), act] {
+    const auto config = load(options->config, KeyUse::ignore);
+    return config ? act(*options, config->folder) : exit_wrong;
+  });
+}
 
 /// Whether what stands there is a directory; nothing: nothing stands there, or it cannot be told.
 [[nodiscard]] std::optional<bool> stands_as_directory(const std::string& folder,

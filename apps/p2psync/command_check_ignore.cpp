@@ -45,10 +45,7 @@ void describe_check_ignore(CommandLine& line) {
   command.flag("--directory", options->directory,
                "where nothing stands at PATH: judge it as a directory");
   command.json(options->json);
-  command.runs([options] {
-    const auto config = load(options->config, KeyUse::ignore);
-    return config ? check_ignore(*options, config->folder) : exit_wrong;
-  });
+  runs_in_folder(command, options, check_ignore);
 }
 
 }  // namespace p2psync::app

@@ -44,10 +44,7 @@ void describe_confirm_deletes(CommandLine& line) {
   command.flag("--undo", options->undo,
                "they were not meant: brings the files back from the other members");
   command.json(options->json);
-  command.runs([options] {
-    const auto config = load(options->config, KeyUse::ignore);
-    return config ? confirm(*options, config->folder) : exit_wrong;
-  });
+  runs_in_folder(command, options, confirm);
 }
 
 }  // namespace p2psync::app

@@ -93,10 +93,7 @@ void describe_conflicts(CommandLine& line) {
   const auto options = std::make_shared<Options>();
   command.config(options->config);
   command.json(options->json);
-  command.runs([options] {
-    const auto config = load(options->config, KeyUse::ignore);
-    return config ? conflicts(*options, config->folder) : exit_wrong;
-  });
+  runs_in_folder(command, options, conflicts);
 }
 
 }  // namespace p2psync::app

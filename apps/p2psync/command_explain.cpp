@@ -63,10 +63,7 @@ void describe_explain(CommandLine& line) {
   command.config(options->config);
   command.path(options->path);
   command.json(options->json);
-  command.runs([options] {
-    const auto config = load(options->config, KeyUse::ignore);
-    return config ? explain(*options, config->folder) : exit_wrong;
-  });
+  runs_in_folder(command, options, explain);
 }
 
 }  // namespace p2psync::app

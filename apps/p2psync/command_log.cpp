@@ -80,10 +80,7 @@ void describe_log(CommandLine& line) {
   command.config(options->config);
   command.path(options->path);
   command.json(options->json);
-  command.runs([options] {
-    const auto config = load(options->config, KeyUse::ignore);
-    return config ? log(*options, config->folder) : exit_wrong;
-  });
+  runs_in_folder(command, options, log);
 }
 
 }  // namespace p2psync::app

@@ -40,10 +40,7 @@ void describe_resolve(CommandLine& line) {
   command.text("--keep", options->keep, "NODE",
                "the node that wrote the version to keep, or the name where that stands",
                Command::Need::required);
-  command.runs([options] {
-    const auto config = load(options->config, KeyUse::ignore);
-    return config ? resolve(*options, config->folder) : exit_wrong;
-  });
+  runs_in_folder(command, options, resolve);
 }
 
 }  // namespace p2psync::app
