@@ -125,25 +125,34 @@ void Transport::Core::stop() {
 
 // --- What the node and the dialers ask
 
-bool Transport::Core::send(NodeId node, const engine::Message& message, Priority priority) {
+Peer* Transport::Core::find_open(NodeId node) {
   Peer* peer = find(node);
-  const bool up = peer != nullptr && peer->current != nullptr;
-  if (up && priority == Priority::data &&
-      peer->current->queue().data_bytes() >= data_queue_bytes_max) {
+  const bool open =
+      !stopped_ && peer != nullptr && peer->current != nullptr && !peer->current->closed();
+  return open ? peer : nullptr;
+}
+
+bool Transport::Core::send(NodeId node, const engine::Message& message, Priority priority) {
+  Peer* peer = find_open(node);
+  if (peer == nullptr) {
+    return false;
+  }
+  if (priority == Priority::data && peer->current->queue().data_bytes() >= data_queue_bytes_max) {
     peer->refused_data = true;
     return false;
   }
-  return up && send(node, encode_message(message), priority);
+  return push(*peer, encode_message(message), priority);
 }
 
-bool Transport::Core::send(NodeId node, SendQueue::Bytes frame, Priority priority) {
-  Peer* peer = find(node);
-  if (stopped_ || peer == nullptr || peer->current == nullptr || peer->current->closed()) {
-    return false;
-  }
-  Connection& connection = *peer->current;
+bool Transport::Core::tell(NodeId node, SendQueue::Bytes frame) {
+  const Peer* peer = find_open(node);
+  return peer != nullptr && push(*peer, std::move(frame), Priority::control);
+}
+
+bool Transport::Core::push(const Peer& peer, SendQueue::Bytes frame, Priority priority) {
+  Connection& connection = *peer.current;
   if (!frame_within_limit(frame)) {
-    log(Level::error, "a message for " + peer->name + " is too large: kind " +
+    log(Level::error, "a message for " + peer.name + " is too large: kind " +
                           std::to_string(frame[header_bytes - 1]) + ", " +
                           std::to_string(frame.size()) + " bytes");
     connection.close("a message for it is too large");
@@ -324,7 +333,7 @@ bool Transport::send(NodeId peer, const engine::Message& message, Priority prior
   return core_->send(peer, message, priority);
 }
 bool Transport::tell(NodeId peer, std::vector<std::uint8_t> frame) {
-  return core_->send(peer, std::move(frame), Priority::control);
+  return core_->tell(peer, std::move(frame));
 }
 void Transport::disconnect(NodeId peer, std::string reason) {
   core_->disconnect(peer, std::move(reason));
