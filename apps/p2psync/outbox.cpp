@@ -8,6 +8,8 @@
 namespace p2psync::app {
 namespace {
 
+constexpr const char* reads_less = "it asks for more than it reads";
+
 /// Of what is in memory for it, nearly all.
 std::size_t bytes_of(const engine::Send& message) {
   const auto* block = std::get_if<engine::Block>(&message.message);
@@ -36,7 +38,9 @@ void Outbox::send(engine::Send message) {
   }
   const std::size_t bytes = waiting.bytes();
   if (peer.unrecorded_bytes + bytes > unrecorded_bytes_max) {
-    give_up_(id, "it asks for more than this disk is ready for: too much is waiting to be sent");
+    give_up_(id, waiting.data ? reads_less
+                              : "it asks for more than this disk is ready for: too much is waiting "
+                                "to be sent");
     return;
   }
   // One call for all that waits for the same change.
@@ -71,7 +75,7 @@ void Outbox::leave(engine::NodeId id, Waiting waiting) {
     tell_(id, std::move(waiting.frame));
   } else if (!peer.data.empty() || !transmit_(*waiting.data)) {
     if (peer.data_bytes > waiting_bytes_max) {
-      give_up_(id, "it asks for more than it reads");
+      give_up_(id, reads_less);
       return;
     }
     peer.data_bytes += bytes_of(*waiting.data);

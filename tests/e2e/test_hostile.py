@@ -60,11 +60,11 @@ def test_who_asks_for_blocks_as_fast_as_it_can(world):
 
 
 def test_who_asks_for_blocks_and_reads_none(world):
-    beside(world, "get:BLOCK", 0, pace=400, words=["cut off", "it asks for more than"])
+    beside(world, "get:BLOCK", 0, pace=400, words=["cut off", "it asks for more than it reads"])
 
 
 def test_who_asks_for_blocks_and_reads_a_trickle(world):
-    beside(world, "get:BLOCK", 8 * KIB, pace=400, words=["cut off", "it asks for more than"])
+    beside(world, "get:BLOCK", 8 * KIB, pace=400, words=["cut off", "it asks for more than it reads"])
 
 
 def test_who_asks_what_is_known_and_reads_none(world):
