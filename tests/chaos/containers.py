@@ -102,7 +102,8 @@ class Fate(threading.Thread):
         self.bring_up()
         self.see_that_it_runs()
         self.tell("KILLED", "kills")
-        self.node.kill()
+        while not self.node.kill():
+            self.see_that_it_runs()  # it wanted room, between the look above and this
         self.ended()
 
     def stop(self):

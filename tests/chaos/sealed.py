@@ -181,8 +181,13 @@ class Container(Node):
         self.process = Process(self.container)
 
     def kill(self):
-        docker("kill", "-s", "KILL", self.container)
+        """False: it had ended by itself just before."""
+        done = docker("kill", "-s", "KILL", self.container, must=False)
+        if done.returncode != 0:
+            check(self.process.poll() is not None, lambda: f"docker kill {self.container}: {done.stderr.decode()}")
+            return False
         self.gone()
+        return True
 
     def hears(self, number):
         """Whether it has a handler: a signal that comes before, while its libraries are loaded, the kernel keeps from a first process."""
