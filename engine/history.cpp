@@ -71,19 +71,22 @@ std::optional<History> history(const Replica& replica, const Path& path) {
       kept.push_back({file, PastVersion::State::kept, {}, was.version});
     }
   }
-  for (const auto& [file, was] : replica.departed()) {
-    if (was.path != path) {
-      continue;
+  replica.departed().for_each_from(0, [&](const Departed::Note& note) {
+    if (note.path != path) {
+      return true;
     }
+    Version was = note.version();
     // What has only moved to another name, as a conflict copy, lives there.
     const bool lives = std::ranges::any_of(told.versions, [&was](const PastVersion& now) {
-      return now.version.tag == was.version.tag && looks_like(now.version, was.version);
+      return now.version.tag == was.tag && looks_like(now.version, was);
     });
     if (!lives) {
-      kept.push_back({file, PastVersion::State::kept, {}, was.version});
-      kept.back().here = replica.available(was.version);
+      const bool here = replica.available(was);
+      kept.push_back({departure_name(note.left), PastVersion::State::kept, {}, std::move(was)});
+      kept.back().here = here;
     }
-  }
+    return true;
+  });
   std::ranges::sort(kept, {}, &PastVersion::id);
   if (record.empty() && kept.empty()) {
     return std::nullopt;

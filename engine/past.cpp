@@ -1,6 +1,7 @@
 #include "engine/past.h"
 
 #include <algorithm>
+#include <deque>
 #include <map>
 
 namespace p2psync::engine {
@@ -17,25 +18,50 @@ bool written_after(const Version& version, std::int64_t at, std::int64_t seen) {
   return version.mtime > at && version.mtime <= seen;
 }
 
-/// Of the first paths behind `after` only: the number says how many.
-void gather(const std::map<std::string, KeptVersion>& notes, const Path& whole, std::int64_t at,
-            std::string_view after, Departures& out) {
-  // The first name that is later, with or without a file.
-  std::string first = departure_name(at + 1);
-  first.pop_back();
-  for (auto note = notes.lower_bound(first); note != notes.end(); ++note) {
-    const auto& [name, left] = *note;
-    const std::int64_t when = left_at(name);
-    const bool behind = after.empty() || PathLess()(after, left.path);
-    if (when <= at || left.version.copy || !behind || !within(left.path, whole)) {
-      continue;
+/// What left the first paths behind `after`; the number of paths says how many those are.
+class Leaving {
+ public:
+  Leaving(const Replica& replica, const Path& whole, std::int64_t at, std::string_view after)
+      : whole_(whole), after_(after) {
+    std::string first = departure_name(at + 1);
+    first.pop_back();  // as the name of a file
+    for (auto kept = replica.kept().lower_bound(first); kept != replica.kept().end(); ++kept) {
+      const std::int64_t left = left_at(kept->first);
+      if (left > at && wants(kept->second.path)) {
+        add(kept->second.path, left, kept->second.version);
+      }
     }
-    out[left.path].push_back({when, &left.version});
-    if (out.size() > since_page_max) {
-      out.erase(std::prev(out.end()));
+    replica.departed().for_each_from(at + 1, [this](const Departed::Note& note) {
+      if (wants(note.path)) {
+        add(Path(note.path), note.left, unpacked_.emplace_back(note.version()));
+      }
+      return true;
+    });
+  }
+
+  Departures of;
+
+ private:
+  [[nodiscard]] bool wants(std::string_view path) const {
+    const bool behind = after_.empty() || PathLess()(after_, path);
+    const bool in_page = of.size() < since_page_max || !PathLess()(of.rbegin()->first, path);
+    return behind && in_page && within(path, whole_);
+  }
+
+  void add(const Path& path, std::int64_t left, const Version& version) {
+    if (version.copy) {
+      return;
+    }
+    of[path].push_back({left, &version});
+    if (of.size() > since_page_max) {
+      of.erase(std::prev(of.end()));
     }
   }
-}
+
+  const Path& whole_;
+  std::string_view after_;
+  std::deque<Version> unpacked_;
+};
 
 const Shown* shown_in(const Record& record, const Path& path) {
   const auto place = std::ranges::find(record.shown, path, &Shown::name);
@@ -79,9 +105,8 @@ std::optional<Since> since(const Path& path, std::span<const Departure> departur
 
 SincePage changed_since(const Replica& replica, const Path& path, std::int64_t at,
                         std::string_view after) {
-  Departures departures;
-  gather(replica.kept(), path, at, after, departures);
-  gather(replica.departed(), path, at, after, departures);
+  Leaving leaving(replica, path, at, after);
+  Departures& departures = leaving.of;
   std::optional<Path> bound;  // of this page
   if (departures.size() == since_page_max) {
     bound = departures.rbegin()->first;
@@ -129,9 +154,14 @@ bool has_past(const Replica& replica, const Path& path) {
     any = true;
     return false;
   });
-  const auto mentions = [&](const auto& note) { return within(note.second.path, path); };
-  return any || std::ranges::any_of(replica.kept(), mentions) ||
-         std::ranges::any_of(replica.departed(), mentions);
+  for (const auto& [file, kept] : replica.kept()) {
+    any = any || within(kept.path, path);
+  }
+  replica.departed().for_each_from(0, [&](const Departed::Note& note) {
+    any = any || within(note.path, path);
+    return !any;
+  });
+  return any;
 }
 
 std::int64_t past_begins(const Replica& replica) {

@@ -20,12 +20,13 @@
 #include "engine/ignore.h"
 #include "engine/index.h"
 #include "engine/layout.h"
+#include "engine/departed.h"
 #include "engine/node.h"
 #include "engine/sorted_blocks.h"
 
 namespace p2psync::engine {
 
-/// Notes of what left this disk without being kept: some 400 bytes each, in memory.
+/// Notes of what left this disk without being kept: some 100 bytes each, in memory.
 inline constexpr std::size_t departed_max = 65'536;
 
 /// A path whose layout must be looked at. `floor`: for each actor listed, events of it above that
@@ -142,9 +143,9 @@ class Replica {
   /// Deletes what the path's name shows, as its user would.
   void take_away(const Path& path);
   [[nodiscard]] const std::map<std::string, KeptVersion>& kept() const { return kept_; }
-  /// What left this disk and was not kept, by departure_name: what its own user deleted or wrote
-  /// over, whose bytes the others keep; directories; what moved. At most departed_max.
-  [[nodiscard]] const std::map<std::string, KeptVersion>& departed() const { return departed_; }
+  /// What left this disk and was not kept: what its own user deleted or wrote over, whose bytes the
+  /// others keep; directories; what moved. At most departed_max.
+  [[nodiscard]] const Departed& departed() const { return departed_; }
   /// By the clock on the wall it is now so late; 0: nobody knows.
   void note_time(std::int64_t at) { wall_ = at; }
   /// A version has left the path's name on this disk and is not kept.
@@ -328,7 +329,8 @@ class Replica {
   /// What shows this content at a name; null: nothing does.
   [[nodiscard]] const Shown* showing(const Hash& content) const;
   void add_kept(KeptVersion kept);
-  void note(KeptVersion departed);
+  void note(std::int64_t left, const Path& path, Version version);
+  void forget_first_departed();
   void drop_kept(const std::string& file);
   void settle_doubt(const Path& name, const Signature* found);
   void load_doubts(const Path& path, const std::vector<Relaid>& carried_out);
@@ -371,7 +373,7 @@ class Replica {
   std::map<std::string, KeptVersion> kept_;
   std::unordered_map<Hash, std::vector<std::string>, HashOfHash> kept_by_content_;
   bool keep_versions_;
-  std::map<std::string, KeptVersion> departed_;
+  Departed departed_;
   std::int64_t wall_ = 0;
   std::int64_t last_departure_ = 0;  ///< each is later than all before it, whatever the clock does
   std::unordered_set<Hash, HashOfHash> staged_;

@@ -196,33 +196,34 @@ void Replica::depart(const Path& path, Version version) {
     return;
   }
   last_departure_ = std::max(last_departure_ + 1, wall_);
-  note({departure_name(last_departure_), path, std::move(version)});
+  note(last_departure_, path, std::move(version));
 }
 
-void Replica::note(KeptVersion departed) {
+void Replica::note(std::int64_t left, const Path& path, Version version) {
   // Of what it had replaced itself, only whether there was anything.
-  auto& superseded = departed.version.superseded;
-  superseded.resize(std::min<std::size_t>(superseded.size(), 1));
-  new_kept_.push_back(departed);
-  std::string name = departed.file;
-  departed_.insert_or_assign(std::move(name), std::move(departed));
+  version.superseded.resize(std::min<std::size_t>(version.superseded.size(), 1));
+  departed_.put(left, path, version);
+  new_kept_.push_back({departure_name(left), path, std::move(version)});
   while (departed_.size() > departed_max) {
-    forgotten_.push_back(departed_.begin()->first);
-    departed_.erase(departed_.begin());
+    forget_first_departed();
   }
+}
+
+void Replica::forget_first_departed() {
+  forgotten_.push_back(departure_name(departed_.first()));
+  departed_.drop_first();
 }
 
 void Replica::forget_kept(const std::vector<std::string>& files, std::int64_t before) {
   for (const std::string& file : files) {
     const auto kept = kept_.find(file);
     if (kept != kept_.end() && left_at(file) >= before) {  // it went for want of room
-      note({departure_name(left_at(file)), kept->second.path, kept->second.version});
+      note(left_at(file), kept->second.path, kept->second.version);
     }
     forget_kept(file);
   }
-  while (!departed_.empty() && left_at(departed_.begin()->first) < before) {
-    forgotten_.push_back(departed_.begin()->first);
-    departed_.erase(departed_.begin());
+  while (!departed_.empty() && departed_.first() < before) {
+    forget_first_departed();
   }
 }
 

@@ -31,7 +31,7 @@ void Replica::load(Loaded loaded) {
   for (KeptVersion& kept : loaded.kept) {
     if (is_departure(kept.file)) {
       last_departure_ = std::max(last_departure_, left_at(kept.file));
-      departed_.emplace(kept.file, std::move(kept));
+      departed_.put(left_at(kept.file), kept.path, kept.version);
     } else {
       add_kept(std::move(kept));
     }
