@@ -66,12 +66,13 @@ std::optional<History> history(const Replica& replica, const Path& path) {
   const Record& record = replica.record(path);
   History told{record.entry.context, living(replica, path)};
   std::vector<PastVersion> kept;
-  for (const auto& [file, was] : replica.kept()) {
-    if (was.path == path) {
-      kept.push_back({file, PastVersion::State::kept, {}, was.version});
+  replica.kept().for_each_from("", [&](const PackedVersions::Item& item) {
+    if (item.path == path) {
+      kept.push_back({std::string(item.file), PastVersion::State::kept, {}, item.version()});
     }
-  }
-  replica.departed().for_each_from(0, [&](const Departed::Note& note) {
+    return true;
+  });
+  replica.departed().for_each_from("", [&](const PackedVersions::Item& note) {
     if (note.path != path) {
       return true;
     }
@@ -82,7 +83,7 @@ std::optional<History> history(const Replica& replica, const Path& path) {
     });
     if (!lives) {
       const bool here = replica.available(was);
-      kept.push_back({departure_name(note.left), PastVersion::State::kept, {}, std::move(was)});
+      kept.push_back({std::string(note.file), PastVersion::State::kept, {}, std::move(was)});
       kept.back().here = here;
     }
     return true;

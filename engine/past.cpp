@@ -22,21 +22,15 @@ bool written_after(const Version& version, std::int64_t at, std::int64_t seen) {
 class Leaving {
  public:
   Leaving(const Replica& replica, const Path& whole, std::int64_t at, std::string_view after)
-      : whole_(whole), after_(after) {
+      : whole_(whole), at_(at), after_(after) {
     std::string first = departure_name(at + 1);
     first.pop_back();  // as the name of a file
-    for (auto kept = replica.kept().lower_bound(first); kept != replica.kept().end(); ++kept) {
-      const std::int64_t left = left_at(kept->first);
-      if (left > at && wants(kept->second.path)) {
-        add(kept->second.path, left, kept->second.version);
-      }
+    for (const PackedVersions* left : {&replica.kept(), &replica.departed()}) {
+      left->for_each_from(first, [this](const PackedVersions::Item& item) {
+        add(item);
+        return true;
+      });
     }
-    replica.departed().for_each_from(at + 1, [this](const Departed::Note& note) {
-      if (wants(note.path)) {
-        add(Path(note.path), note.left, unpacked_.emplace_back(note.version()));
-      }
-      return true;
-    });
   }
 
   Departures of;
@@ -48,17 +42,24 @@ class Leaving {
     return behind && in_page && within(path, whole_);
   }
 
-  void add(const Path& path, std::int64_t left, const Version& version) {
-    if (version.copy) {
+  void add(const PackedVersions::Item& item) {
+    const std::int64_t left = left_at(item.file);
+    if (left <= at_ || !wants(item.path)) {
       return;
     }
-    of[path].push_back({left, &version});
+    const Version& version = unpacked_.emplace_back(item.version());
+    if (version.copy) {
+      unpacked_.pop_back();
+      return;
+    }
+    of[Path(item.path)].push_back({left, &version});
     if (of.size() > since_page_max) {
       of.erase(std::prev(of.end()));
     }
   }
 
   const Path& whole_;
+  std::int64_t at_;
   std::string_view after_;
   std::deque<Version> unpacked_;
 };
@@ -154,13 +155,12 @@ bool has_past(const Replica& replica, const Path& path) {
     any = true;
     return false;
   });
-  for (const auto& [file, kept] : replica.kept()) {
-    any = any || within(kept.path, path);
+  for (const PackedVersions* left : {&replica.kept(), &replica.departed()}) {
+    left->for_each_from("", [&](const PackedVersions::Item& item) {
+      any = any || within(item.path, path);
+      return !any;
+    });
   }
-  replica.departed().for_each_from(0, [&](const Departed::Note& note) {
-    any = any || within(note.path, path);
-    return !any;
-  });
   return any;
 }
 

@@ -377,8 +377,8 @@ void Replica::observe_displaced(const Path& path, const std::optional<Shown>& ol
   // What it held may have been replaced elsewhere long ago; should power bring that back, it is
   // known.
   const auto kept = kept_.find(file);
-  const Version* over = kept == kept_.end() ? nullptr : &kept->second.version;
-  keep({file, path, write(path, name, seen, old, false, over)});
+  const auto over = kept ? std::optional(kept->version()) : std::nullopt;
+  keep({file, path, write(path, name, seen, old, false, over ? &*over : nullptr)});
 }
 
 void Replica::show(const Path& path, Shown shown) {

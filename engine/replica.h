@@ -10,6 +10,7 @@
 // Invariants: every dot in an entry is in its context; a dot of this node's own is in the
 // knowledge; a name is shown by at most one path.
 #include <algorithm>
+#include <array>
 #include <map>
 #include <set>
 #include <span>
@@ -20,8 +21,8 @@
 #include "engine/ignore.h"
 #include "engine/index.h"
 #include "engine/layout.h"
-#include "engine/departed.h"
 #include "engine/node.h"
+#include "engine/packed_versions.h"
 #include "engine/sorted_blocks.h"
 
 namespace p2psync::engine {
@@ -142,10 +143,10 @@ class Replica {
   void restore(const Path& path, Version version);
   /// Deletes what the path's name shows, as its user would.
   void take_away(const Path& path);
-  [[nodiscard]] const std::map<std::string, KeptVersion>& kept() const { return kept_; }
-  /// What left this disk and was not kept: what its own user deleted or wrote over, whose bytes the
-  /// others keep; directories; what moved. At most departed_max.
-  [[nodiscard]] const Departed& departed() const { return departed_; }
+  [[nodiscard]] const PackedVersions& kept() const { return kept_; }
+  /// What left this disk and was not kept, by departure_name: what its own user deleted or wrote
+  /// over, whose bytes the others keep; directories; what moved. At most departed_max.
+  [[nodiscard]] const PackedVersions& departed() const { return departed_; }
   /// By the clock on the wall it is now so late; 0: nobody knows.
   void note_time(std::int64_t at) { wall_ = at; }
   /// A version has left the path's name on this disk and is not kept.
@@ -279,6 +280,17 @@ class Replica {
     auto operator<=>(const DirectoryAt& other) const { return inode <=> other.inode; }
   };
 
+  /// A file in `.p2psync/versions` that has a content, of which 64 bits stand here; the newest
+  /// first.
+  struct KeptContent {
+    std::uint64_t content = 0;
+    std::array<char, 24> file{};  ///< its name, 19 digits
+    bool operator==(const KeptContent&) const = default;
+    auto operator<=>(const KeptContent& other) const {
+      return content != other.content ? content <=> other.content : other.file <=> file;
+    }
+  };
+
   Dot mint();
   /// `over`: what a displaced file held before, shown or not.
   Version write(const Path& path, const Path& name, const Seen& seen,
@@ -328,8 +340,11 @@ class Replica {
   void unlist_content(const Path& path, Index::Id id, const Hash& content);
   /// What shows this content at a name; null: nothing does.
   [[nodiscard]] const Shown* showing(const Hash& content) const;
-  void add_kept(KeptVersion kept);
-  void note(std::int64_t left, const Path& path, Version version);
+  void add_kept(const KeptVersion& kept);
+  [[nodiscard]] KeptContent kept_content(const Hash& content, std::string_view file) const;
+  /// The newest of those that have this content.
+  [[nodiscard]] std::optional<std::string> kept_with(const Hash& content) const;
+  void note(KeptVersion departed);
   void forget_first_departed();
   void drop_kept(const std::string& file);
   void settle_doubt(const Path& name, const Signature* found);
@@ -370,10 +385,10 @@ class Replica {
   std::uint64_t contents_seed_;  ///< a secret: members choose contents
   std::vector<Hash> appeared_;
   SortedBlocks<DirectoryAt> directories_;
-  std::map<std::string, KeptVersion> kept_;
-  std::unordered_map<Hash, std::vector<std::string>, HashOfHash> kept_by_content_;
+  PackedVersions kept_;
+  SortedBlocks<KeptContent> kept_by_content_;
   bool keep_versions_;
-  Departed departed_;
+  PackedVersions departed_;
   std::int64_t wall_ = 0;
   std::int64_t last_departure_ = 0;  ///< each is later than all before it, whatever the clock does
   std::unordered_set<Hash, HashOfHash> staged_;

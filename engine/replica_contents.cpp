@@ -113,7 +113,7 @@ void Replica::set_braked(bool on) {
 
 bool Replica::available(const Hash& content) const {
   return found_.contains(content) || staged_.contains(content) || showing(content) != nullptr ||
-         kept_by_content_.contains(content);
+         kept_with(content);
 }
 
 Source Replica::source(const Hash& content) const {
@@ -126,8 +126,8 @@ Source Replica::source(const Hash& content) const {
   if (const Shown* shown = showing(content)) {
     return AtName{shown->name};
   }
-  if (const auto kept = kept_by_content_.find(content); kept != kept_by_content_.end()) {
-    return Kept{kept->second.back(), false};
+  if (auto kept = kept_with(content)) {
+    return Kept{std::move(*kept), false};
   }
   return Nothing{};
 }
@@ -145,11 +145,12 @@ std::vector<Base> Replica::similar(const Path& path, std::uint64_t size,
       add(shown.version, shown.name, false);
     }
   }
-  for (const auto& [file, kept] : kept_) {
+  kept_.for_each_from("", [&](const PackedVersions::Item& kept) {
     if (kept.path == path) {
-      add(kept.version, file, true);
+      add(kept.version(), std::string(kept.file), true);
     }
-  }
+    return true;
+  });
   std::ranges::sort(bases, {}, [size](const Base& base) {
     return std::tuple(std::max(base.size, size) - std::min(base.size, size), base.kept, base.name);
   });
@@ -157,14 +158,42 @@ std::vector<Base> Replica::similar(const Path& path, std::uint64_t size,
   return bases;
 }
 
-void Replica::add_kept(KeptVersion kept) {
+Replica::KeptContent Replica::kept_content(const Hash& content, std::string_view file) const {
+  KeptContent key{XXH3_64bits_withSeed(content.bytes.data(), content.bytes.size(), contents_seed_),
+                  {}};
+  std::ranges::copy(file.substr(0, key.file.size()), key.file.begin());
+  return key;
+}
+
+std::optional<std::string> Replica::kept_with(const Hash& content) const {
+  if (kept_by_content_.empty()) {
+    return std::nullopt;
+  }
+  std::optional<std::string> found;
+  KeptContent first = kept_content(content, {});
+  first.file.fill('\x7f');  // above all names, so before them
+  kept_by_content_.for_each_from(first, [&](const KeptContent& key) {
+    if (key.content != first.content) {
+      return false;
+    }
+    const auto end = std::ranges::find(key.file, '\0');
+    const std::string_view file(key.file.begin(), end);
+    const auto kept = kept_.find(file);
+    if (kept && kept->version().content == content) {
+      found = file;
+    }
+    return !found;
+  });
+  return found;
+}
+
+void Replica::add_kept(const KeptVersion& kept) {
   drop_kept(kept.file);  // it may have been written to since
   if (kept.version.kind == Kind::file) {
-    kept_by_content_[kept.version.content].push_back(kept.file);
+    kept_by_content_.insert(kept_content(kept.version.content, kept.file));
     appeared_.push_back(kept.version.content);
   }
-  std::string file = kept.file;
-  kept_[std::move(file)] = std::move(kept);
+  kept_.put(kept);
 }
 
 void Replica::drop_kept(const std::string& file) {
@@ -173,22 +202,14 @@ void Replica::drop_kept(const std::string& file) {
 }
 
 void Replica::drop_kept_source(const std::string& file) {
-  const auto place = kept_.find(file);
-  if (place == kept_.end()) {
-    return;
-  }
-  const auto files = kept_by_content_.find(place->second.version.content);
-  if (files != kept_by_content_.end()) {
-    std::erase(files->second, file);
-    if (files->second.empty()) {
-      kept_by_content_.erase(files);
-    }
+  if (const auto kept = kept_.find(file)) {
+    kept_by_content_.erase(kept_content(kept->version().content, file));
   }
 }
 
 void Replica::keep(KeptVersion kept) {
-  new_kept_.push_back(kept);
-  add_kept(std::move(kept));
+  add_kept(kept);
+  new_kept_.push_back(std::move(kept));
 }
 
 void Replica::depart(const Path& path, Version version) {
@@ -196,33 +217,34 @@ void Replica::depart(const Path& path, Version version) {
     return;
   }
   last_departure_ = std::max(last_departure_ + 1, wall_);
-  note(last_departure_, path, std::move(version));
+  note({departure_name(last_departure_), path, std::move(version)});
 }
 
-void Replica::note(std::int64_t left, const Path& path, Version version) {
+void Replica::note(KeptVersion departed) {
   // Of what it had replaced itself, only whether there was anything.
-  version.superseded.resize(std::min<std::size_t>(version.superseded.size(), 1));
-  departed_.put(left, path, version);
-  new_kept_.push_back({departure_name(left), path, std::move(version)});
+  auto& superseded = departed.version.superseded;
+  superseded.resize(std::min<std::size_t>(superseded.size(), 1));
+  departed_.put(departed);
+  new_kept_.push_back(std::move(departed));
   while (departed_.size() > departed_max) {
     forget_first_departed();
   }
 }
 
 void Replica::forget_first_departed() {
-  forgotten_.push_back(departure_name(departed_.first()));
-  departed_.drop_first();
+  forgotten_.emplace_back(departed_.first().file);
+  departed_.erase(forgotten_.back());
 }
 
 void Replica::forget_kept(const std::vector<std::string>& files, std::int64_t before) {
   for (const std::string& file : files) {
     const auto kept = kept_.find(file);
-    if (kept != kept_.end() && left_at(file) >= before) {  // it went for want of room
-      note(left_at(file), kept->second.path, kept->second.version);
+    if (kept && left_at(file) >= before) {  // it went for want of room
+      note({departure_name(left_at(file)), Path(kept->path), kept->version()});
     }
     forget_kept(file);
   }
-  while (!departed_.empty() && departed_.first() < before) {
+  while (!departed_.empty() && left_at(departed_.first().file) < before) {
     forget_first_departed();
   }
 }
@@ -236,17 +258,21 @@ void Replica::forget_kept(const std::string& file) {
 
 std::set<std::string> Replica::pinned() const {
   std::set<std::string> files;
-  for (const auto& [file, kept] : kept_) {
-    const Record* record = index_.find(kept.path);
-    const auto is_its = [&kept](const Sibling& sibling) {
-      return same_content(sibling.version, kept.version);
-    };
-    if (kept.version.kind == Kind::file && record != nullptr &&
-        std::ranges::any_of(record->entry.versions, is_its) &&
-        showing(kept.version.content) == nullptr) {
-      files.insert(file);
+  kept_.for_each_from("", [&](const PackedVersions::Item& kept) {
+    const Record* record = index_.find(Path(kept.path));
+    if (record == nullptr || !record->entry.live()) {
+      return true;
     }
-  }
+    const Version version = kept.version();
+    const auto is_its = [&version](const Sibling& sibling) {
+      return same_content(sibling.version, version);
+    };
+    if (version.kind == Kind::file && std::ranges::any_of(record->entry.versions, is_its) &&
+        showing(version.content) == nullptr) {
+      files.emplace(kept.file);
+    }
+    return true;
+  });
   return files;
 }
 

@@ -28,12 +28,12 @@ void Replica::load(Loaded loaded) {
   for (HeldRow& row : loaded.rows) {
     rows_[row.member] = std::move(row);
   }
-  for (KeptVersion& kept : loaded.kept) {
+  for (const KeptVersion& kept : loaded.kept) {
     if (is_departure(kept.file)) {
       last_departure_ = std::max(last_departure_, left_at(kept.file));
-      departed_.put(left_at(kept.file), kept.path, kept.version);
+      departed_.put(kept);
     } else {
-      add_kept(std::move(kept));
+      add_kept(kept);
     }
   }
   index_ = std::move(loaded.index);

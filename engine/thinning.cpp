@@ -21,25 +21,26 @@ std::int64_t span_of(std::int64_t left, std::int64_t now) {
 
 }  // namespace
 
-std::set<std::string> thinned(const std::map<std::string, KeptVersion>& kept, std::int64_t now) {
+std::set<std::string> thinned(const PackedVersions& kept, std::int64_t now) {
   std::set<std::string> gone;
   // What stays so far of each path: the last of its span, and when that began.
   std::unordered_map<std::string_view, std::pair<std::int64_t, std::string_view>> last;
-  for (const auto& [file, version] : kept) {  // the oldest first
-    const std::int64_t left = left_at(file);
+  kept.for_each_from("", [&](const PackedVersions::Item& item) {  // the oldest first
+    const std::int64_t left = left_at(item.file);
     if (left == 0 || left > now - day) {
-      continue;
+      return true;
     }
     const std::int64_t span = span_of(left, now);
     const std::int64_t begin = left - left % span;
-    const auto [place, first] = last.try_emplace(version.path, begin, file);
+    const auto [place, first] = last.try_emplace(item.path, begin, item.file);
     if (!first) {
       if (place->second.first == begin) {
         gone.emplace(place->second.second);
       }
-      place->second = {begin, file};
+      place->second = {begin, item.file};
     }
-  }
+    return true;
+  });
   return gone;
 }
 

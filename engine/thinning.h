@@ -9,16 +9,15 @@
 // that nobody takes a later version for what was shown at a time (past.h).
 //
 // Source: grandfather, father and son, as tapes are rotated; Syncthing's staggered versions.
-#include <map>
+#include <cstdint>
 #include <set>
 #include <string>
 
-#include "engine/record.h"
+#include "engine/packed_versions.h"
 
 namespace p2psync::engine {
 
 /// Names in `.p2psync/versions` of what is no longer needed at `now`, ns since 1970.
-[[nodiscard]] std::set<std::string> thinned(const std::map<std::string, KeptVersion>& kept,
-                                            std::int64_t now);
+[[nodiscard]] std::set<std::string> thinned(const PackedVersions& kept, std::int64_t now);
 
 }  // namespace p2psync::engine

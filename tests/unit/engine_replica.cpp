@@ -410,6 +410,40 @@ TEST_CASE("replica: a write to a displaced file has replaced what that held, tho
   CHECK(entry(replica, "f").find({own, 2})->superseded == replaced);
 }
 
+TEST_CASE(
+    "replica: of kept files with one content the newest is its source, as long as it is one") {
+  NodeOptions options;
+  options.self = 1;
+  options.members = {{1, "alpha"}};
+  Version version;
+  version.content.bytes.fill(7);
+  Version other;
+  other.content.bytes.fill(8);
+  const auto name = [](std::int64_t left) { return departure_name(left).substr(0, 19); };
+  Loaded loaded;
+  loaded.kept = {{name(30), "f", version},
+                 {name(10), "g", version},
+                 {name(40), "f", other},
+                 {name(20), "f", version},
+                 {departure_name(50), "f", version}};
+  Replica replica(options, std::move(loaded));
+  const auto source = [&] {
+    const Source found = replica.source(version.content);
+    const auto* kept = std::get_if<Kept>(&found);
+    CHECK(replica.available(version.content) == (kept != nullptr));
+    return kept == nullptr ? "" : kept->file;
+  };
+  CHECK(source() == name(30));
+  replica.drop_kept_source(name(30));
+  CHECK(source() == name(20));
+  replica.forget_kept(name(20));
+  CHECK(source() == name(10));
+  replica.forget_kept(name(10));
+  CHECK(source().empty());
+  CHECK(replica.available(other.content));
+  CHECK(replica.kept().size() == 2);
+}
+
 TEST_CASE("replica: a displaced symlink is on record, and is no source of a file's bytes") {
   Replica replica(options(), {});
   Seen link;

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <map>
 
 using namespace p2psync::engine;
 
@@ -26,6 +27,15 @@ std::map<std::string, KeptVersion> every(std::int64_t step, std::int64_t days,
     kept[name_at(at)] = {name_at(at), path, {}};
   }
   return kept;
+}
+
+/// Of the same, as a replica has them.
+std::set<std::string> thinned(const std::map<std::string, KeptVersion>& kept, std::int64_t at) {
+  PackedVersions packed;
+  for (const auto& [file, version] : kept) {
+    packed.put(version);
+  }
+  return thinned(packed, at);
 }
 
 std::map<std::string, KeptVersion> without(std::map<std::string, KeptVersion> kept,
