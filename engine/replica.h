@@ -27,7 +27,7 @@
 
 namespace p2psync::engine {
 
-/// Notes of what left this disk without being kept: some 100 bytes each, in memory.
+/// Notes of what left this disk without being kept: some 120 bytes and a path each, in memory.
 inline constexpr std::size_t departed_max = 65'536;
 
 /// A path whose layout must be looked at. `floor`: for each actor listed, events of it above that
