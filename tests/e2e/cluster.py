@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import tempfile
 import threading
@@ -290,6 +291,17 @@ class Node:
 
     def path(self, relative=b""):
         return os.path.join(os.fsencode(self.folder), os.fsencode(relative))
+
+    def save(self, relative, content, mtime=None):
+        """Puts another content in the place of one, mode kept, in one step, as editors do: of what is written in place the
+        node may see, and keep, a version half done, which matters to who counts versions."""
+        path, aside = self.path(relative), os.path.join(self.cluster.directory, "aside")
+        with open(aside, "w") as file:
+            file.write(content)
+        os.chmod(aside, stat.S_IMODE(os.stat(path).st_mode))
+        if mtime is not None:
+            set_mtime(aside, mtime)
+        os.rename(aside, path)
 
     def write(self, relative, content, mtime=None, mode=None):
         path = self.path(relative)

@@ -119,7 +119,7 @@ def test_the_log_of_a_path_and_an_older_version_that_comes_back(world):
     one.write("dir/story", "first", mtime=1_000_000_000, mode=0o640)
     cluster.start()
     cluster.agree()
-    two.write("dir/story", "second, longer", mtime=1_000_001_000)
+    two.save("dir/story", "second, longer", mtime=1_000_001_000)
     cluster.agree()
     log = asked(one, "log", "dir/story")
     check(log["path"] == "dir/story", f"{log}")
@@ -162,7 +162,7 @@ def test_what_cannot_be_restored_is_told(world):
     one.write("a", "first")
     cluster.start()
     cluster.agree()
-    two.write("a", "second")
+    two.save("a", "second")
     cluster.agree()
     check("nothing is known" in refused(one, 1, "log", "none"), "an unknown path")
     check("nothing is known" in refused(one, 1, "restore", "none", "--version", "1"), "an unknown path")
@@ -173,7 +173,7 @@ def test_what_cannot_be_restored_is_told(world):
     os.rename(one.path(f".p2psync/versions/{gone}"), one.path(".p2psync/elsewhere"))
     check("has the id" in refused(one, 1, "restore", "a", "--version", gone), "a kept file that is gone")
     check(one.read("a") == b"second", "it was touched all the same")
-    two.write("a", "third")
+    two.save("a", "third")
     cluster.agree()
     kept = versions(one, "a", "kept")[0]
     # A directory has taken the name meanwhile.
