@@ -4,7 +4,9 @@
 // Between them nothing else is allocated, so what comes and goes meanwhile (messages, plans,
 // contents on their way) leaves whole pages behind when it is gone, and none of the blocks has a
 // header of the allocator's. Sizes are rounded up to 8 bytes; above 1 KiB a block is one of the
-// allocator's own. A slab is kept for blocks to come, and goes with the pool. O(1). No locks.
+// allocator's own. The slabs of a size grow with what it has: of most sizes there are but a few
+// blocks. A slab is kept for blocks to come, and goes with the pool. O(1). No locks.
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -30,9 +32,11 @@ class BlockPool {
       return reinterpret_cast<std::uint8_t*>(block);
     }
     if (blocks.left < rounded(size)) {
-      slabs_.push_back(std::make_unique_for_overwrite<std::uint8_t[]>(slab_bytes));
+      blocks.slab = std::clamp(2 * blocks.slab, slab_min, slab_max);
+      blocks.left = blocks.slab;
+      slabs_.push_back(std::make_unique_for_overwrite<std::uint8_t[]>(blocks.slab));
       blocks.next = slabs_.back().get();
-      blocks.left = slab_bytes;
+      in_slabs_ += blocks.slab;
     }
     std::uint8_t* const block = blocks.next;
     blocks.next += rounded(size);
@@ -53,7 +57,7 @@ class BlockPool {
 
   /// Bytes of the blocks in slabs, and bytes in slabs that are not in use.
   [[nodiscard]] std::size_t taken() const { return taken_; }
-  [[nodiscard]] std::size_t spare() const { return slabs_.size() * slab_bytes - taken_; }
+  [[nodiscard]] std::size_t spare() const { return in_slabs_ - taken_; }
 
   static constexpr std::size_t pooled_max = 1024;
   /// In the last slabs of all sizes.
@@ -61,7 +65,8 @@ class BlockPool {
 
  private:
   static constexpr std::size_t grain = 8;
-  static constexpr std::size_t slab_bytes = 32 * 1024;
+  static constexpr std::size_t slab_min = 2 * 1024;
+  static constexpr std::size_t slab_max = 32 * 1024;
 
   struct Free {
     Free* next;
@@ -71,14 +76,16 @@ class BlockPool {
     Free* free = nullptr;
     std::uint8_t* next = nullptr;  ///< of the last slab, what was never taken
     std::size_t left = 0;
+    std::size_t slab = 0;  ///< of the last one, its bytes
   };
   static std::size_t class_of(std::size_t size) { return size == 0 ? 0 : (size - 1) / grain; }
   static std::size_t rounded(std::size_t size) { return (class_of(size) + 1) * grain; }
-  static_assert(spare_usual >= pooled_max / grain * slab_bytes);
+  static_assert(slab_min >= pooled_max && spare_usual >= pooled_max / grain * slab_max);
 
   std::array<Class, pooled_max / grain> classes_;
   std::vector<std::unique_ptr<std::uint8_t[]>> slabs_;
   std::size_t taken_ = 0;
+  std::size_t in_slabs_ = 0;
 };
 
 /// The same for containers of the standard library. They must not outlive it.

@@ -290,6 +290,18 @@ TEST_CASE("block pool: containers of the library lie in one, and what is taken i
   }
 }
 
+TEST_CASE("block pool: what is spare is in proportion to what is taken") {
+  BlockPool pool;
+  for (std::size_t size = 8; size <= BlockPool::pooled_max; size += 8) {
+    static_cast<void>(pool.take(size));  // goes with the pool
+  }
+  CHECK(pool.spare() < 256 * 1024);
+  for (int i = 0; i < 10'000; ++i) {
+    static_cast<void>(pool.take(160));
+  }
+  CHECK(pool.spare() < 256 * 1024 + 32 * 1024);
+}
+
 TEST_CASE("block pool: no two blocks overlap, whatever is taken and given back") {
   struct Block {
     std::uint8_t* at;
