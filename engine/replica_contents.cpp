@@ -11,6 +11,12 @@ namespace {
 
 constexpr std::size_t similar_max = 4;
 
+/// Of what it had replaced itself, only whether there was anything: that is all that is asked of a
+/// version that has left (past.h).
+void forget_superseded(Version& version) {
+  version.superseded.resize(std::min<std::size_t>(version.superseded.size(), 1));
+}
+
 }  // namespace
 
 std::uint64_t Replica::content_key(const Hash& content, Index::Id id) const {
@@ -208,6 +214,7 @@ void Replica::drop_kept_source(const std::string& file) {
 }
 
 void Replica::keep(KeptVersion kept) {
+  forget_superseded(kept.version);
   add_kept(kept);
   new_kept_.push_back(std::move(kept));
 }
@@ -221,9 +228,7 @@ void Replica::depart(const Path& path, Version version) {
 }
 
 void Replica::note(KeptVersion departed) {
-  // Of what it had replaced itself, only whether there was anything.
-  auto& superseded = departed.version.superseded;
-  superseded.resize(std::min<std::size_t>(superseded.size(), 1));
+  forget_superseded(departed.version);
   departed_.put(departed);
   new_kept_.push_back(std::move(departed));
   while (departed_.size() > departed_max) {
