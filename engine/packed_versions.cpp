@@ -12,6 +12,9 @@ namespace p2psync::engine {
 namespace {
 
 constexpr std::size_t block_bytes_max = 16 * 1024;
+/// Of a block, to spare: versions that leave for want of room are noted between those that left
+/// since, so that most blocks are not full.
+constexpr std::size_t spare_bytes = 1024;
 
 /// In front of each item: then come the name, the path and the version.
 struct Header {
@@ -77,10 +80,25 @@ std::size_t PackedVersions::place_of(const Block& items, std::string_view file) 
   return at;
 }
 
-PackedVersions::Block& PackedVersions::add_block(std::string_view first) {
-  Block& block = blocks_[std::string(first)];
-  block.reserve(block_bytes_max);
-  return block;
+/// For as many bytes more.
+void PackedVersions::make_room(Block& items, std::size_t bytes) {
+  if (items.capacity() < items.size() + bytes) {
+    items.reserve(items.size() + bytes + spare_bytes);
+  }
+}
+
+/// In the middle, as near as items are there. Returns the upper part, which has at least one item;
+/// the lower has none if there was only that.
+PackedVersions::Block& PackedVersions::divide(Block& items) {
+  std::size_t middle = 0;
+  while (middle < items.size() / 2 && behind(items, middle) < items.size()) {
+    middle = behind(items, middle);
+  }
+  const std::string first(item_at(items, middle).file);
+  Block& upper = blocks_.emplace(first, Block(place(items, middle), items.end())).first->second;
+  items.resize(middle);
+  items.shrink_to_fit();
+  return upper;
 }
 
 /// Where an item of that name is or belongs.
@@ -90,8 +108,7 @@ PackedVersions::Blocks::iterator PackedVersions::block_for(std::string_view file
     return std::prev(after);
   }
   if (after == blocks_.end()) {
-    add_block(file);
-    return blocks_.begin();
+    return blocks_.emplace(file, Block()).first;
   }
   auto first = blocks_.extract(after);
   first.key() = file;
@@ -106,15 +123,16 @@ void PackedVersions::put(const KeptVersion& kept) {
     items->erase(place(*items, at), place(*items, behind(*items, at)));
     --size_;
   }
-  if (items->size() + item.size() > block_bytes_max && at < items->size()) {
-    Block& upper = add_block(item_at(*items, at).file);
-    upper.insert(upper.end(), place(*items, at), items->end());
-    items->resize(at);
-  }
   if (items->size() + item.size() > block_bytes_max && !items->empty()) {
-    items = &add_block(kept.file);
-    at = 0;
+    if (at == items->size()) {
+      items = &blocks_.emplace(kept.file, Block()).first->second;
+      at = 0;
+    } else if (Block& upper = divide(*items); at > items->size()) {
+      at -= items->size();
+      items = &upper;
+    }
   }
+  make_room(*items, item.size());
   items->insert(place(*items, at), item.begin(), item.end());
   ++size_;
 }
@@ -135,6 +153,9 @@ bool PackedVersions::erase(std::string_view file) {
     blocks_.erase(block);
     return true;
   }
+  if (items.capacity() - items.size() > 2 * spare_bytes) {
+    items.shrink_to_fit();
+  }
   // Of many only some may stay (thinning.h).
   if (block == blocks_.begin() || !join_next(std::prev(block))) {
     join_next(block);
@@ -149,6 +170,7 @@ bool PackedVersions::join_next(Blocks::iterator block) {
   if (next == blocks_.end() || items.size() + next->second.size() > block_bytes_max / 2) {
     return false;
   }
+  make_room(items, next->second.size());
   items.insert(items.end(), next->second.begin(), next->second.end());
   blocks_.erase(next);
   return true;

@@ -2,8 +2,8 @@
 // Versions that have left the tree, each as a few bytes: there can be as many as there are files.
 //
 // A map from the name of a KeptVersion to it. They are rarely asked for, so each lies there as
-// bytes: some 120, one behind the other in blocks of 16 KiB. Names that come in ascending order, as
-// those of files in `.p2psync/versions` do, leave full blocks behind.
+// bytes: some 120, one behind the other in blocks of some 16 KiB, which have little to spare. Names
+// that come in ascending order, as those of files in `.p2psync/versions` do, leave full blocks.
 // Cost: put, erase, find O(log n + 16 KiB looked through); a visit O(1), version() a microsecond.
 // A value: no locks.
 #include <cstddef>
@@ -70,7 +70,8 @@ class PackedVersions {
   [[nodiscard]] static std::size_t behind(const Block& items, std::size_t at);
   /// Where the first item stands that is not below the name.
   [[nodiscard]] static std::size_t place_of(const Block& items, std::string_view file);
-  Block& add_block(std::string_view first);
+  static void make_room(Block& items, std::size_t bytes);
+  Block& divide(Block& items);
   [[nodiscard]] Blocks::iterator block_for(std::string_view file);
   bool join_next(Blocks::iterator block);
 

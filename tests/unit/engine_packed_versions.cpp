@@ -112,6 +112,42 @@ TEST_CASE("packed versions: what comes in order takes little, and what goes give
   CHECK(packed.bytes() < count / 100 * 600);
 }
 
+TEST_CASE("packed versions: what comes between others takes little as well") {
+  PackedVersions packed;
+  std::mt19937_64 random(3);  // NOLINT(cert-msc51-cpp): the same each time
+  constexpr std::int64_t count = 50'000;
+  const std::uint64_t now = 1'700'000'000'000'000'000;
+  // What had to make room is noted by when it left, a while after what left then and is not kept.
+  for (std::int64_t i = 0; i < count; ++i) {
+    packed.put(kept(2 * i + (random() % 2 == 0 ? 0 : 1001), 30, now));
+  }
+  CHECK(packed.size() == count);
+  CHECK(packed.bytes() < count * 140);
+}
+
+TEST_CASE("packed versions: blocks of one or two that are as large as can be") {
+  std::mt19937_64 random(5);  // NOLINT(cert-msc51-cpp): the same each time
+  PackedVersions packed;
+  Model model;
+  for (int step = 0; step < 3000; ++step) {
+    const auto left = static_cast<std::int64_t>(1 + random() % 200);
+    KeptVersion made = kept(left, random() % 3 == 0 ? 10 : 4000, random() % 1000);
+    if (random() % 3 == 0) {
+      made.version.kind = Kind::symlink;
+      made.version.size = 0;
+      made.version.target = std::string(4000, 't');
+    }
+    if (random() % 3 == 0) {
+      REQUIRE(packed.erase(made.file) == (model.erase(made.file) > 0));
+    } else {
+      packed.put(made);
+      model[made.file] = made;
+    }
+    REQUIRE(packed.size() == model.size());
+  }
+  CHECK(read(packed, "") == model);
+}
+
 TEST_CASE("packed versions: a value") {
   PackedVersions packed;
   packed.put(kept(5, 1, 1));
