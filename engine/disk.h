@@ -247,7 +247,7 @@ struct Surfaced {
 /// Reads a block of a content to send it to a peer.
 struct ReadBlock {
   NodeId peer = 0;
-  std::uint64_t request = 0;
+  std::uint64_t request = 0;  ///< the node's own number; the answer has it too
   Hash content;
   Source source;
   std::optional<Signature> expected;  ///< of an AtName source: otherwise it is another file by now

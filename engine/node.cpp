@@ -8,6 +8,7 @@
 #include "engine/reconcile.h"
 #include "engine/replica.h"
 #include "engine/scan.h"
+#include "engine/serving.h"
 #include "engine/stuck.h"
 #include "engine/transfer.h"
 #include "engine/wishes.h"
@@ -17,8 +18,7 @@ namespace {
 
 constexpr Duration collect_interval = std::chrono::seconds(1);
 constexpr Duration collapse_interval = std::chrono::milliseconds(200);
-constexpr std::size_t collapse_max = 1000;      ///< paths at a time: some 10 ms
-constexpr std::size_t reads_a_peer_max = 1024;  ///< blocks that it asked for and has not got yet
+constexpr std::size_t collapse_max = 1000;  ///< paths at a time: some 10 ms
 
 }  // namespace
 
@@ -89,7 +89,7 @@ class Node::Impl {
   void on(Instant, PeerDown event) {
     gossip_.peer_down(event.peer);
     transfer_.peer_down(event.peer);
-    reads_.erase(event.peer);
+    serving_.peer_down(event.peer);
   }
   void on(Instant now, Received event);
   void on(Instant now, const Touched& event) { scan_.on(now, event); }
@@ -116,11 +116,7 @@ class Node::Impl {
     if (!event.bytes) {
       look_where_read(event.content);
     }
-    if (const auto reads = reads_.find(event.peer); reads != reads_.end() && reads->second > 0) {
-      --reads->second;
-      out_.push_back(
-          Send{event.peer, Block{event.request, std::move(event.bytes)}, Priority::data});
-    }
+    serving_.on_read(std::move(event), out_);
   }
   void on(Instant now, StageOpened event) {
     if (event.error) {
@@ -154,7 +150,6 @@ class Node::Impl {
   }
   void use_appeared();
 
-  void serve(NodeId peer, const Get& get);
   void look_where_read(const Hash& content);
   void stage_failed(Instant now, const Hash& content, const Error& error) {
     const Path* path = needed_by_(content);
@@ -176,6 +171,7 @@ class Node::Impl {
   Reconciler reconciler_;
   Scan scan_;
   Transfer transfer_;
+  Serving serving_{replica_, transfer_};
   Wishes wishes_;
   Gossip gossip_;
   bool scanning_ = true;  ///< the first scan is not over
@@ -184,7 +180,6 @@ class Node::Impl {
     return transfer_.needed_by(content);
   };
   std::uint64_t arrived_bytes_ = 0;
-  std::map<NodeId, std::size_t> reads_;
   Instant next_collect_;
   std::vector<Output> out_;
 };
@@ -192,7 +187,7 @@ class Node::Impl {
 void Node::Impl::on(Instant now, Received event) {
   if (const auto* get = std::get_if<Get>(&event.message)) {
     if (gossip_.connected(event.peer)) {
-      serve(event.peer, *get);
+      serving_.on_get(event.peer, *get, out_);
     }
   } else if (auto* block = std::get_if<Block>(&event.message)) {
     transfer_.on_block(now, event.peer, std::move(*block), out_);
@@ -201,30 +196,6 @@ void Node::Impl::on(Instant now, Received event) {
   } else {
     gossip_.on(now, event.peer, std::move(event.message), out_);
   }
-}
-
-void Node::Impl::serve(NodeId peer, const Get& get) {
-  std::size_t& reads = reads_[peer];
-  if (get.length > block_bytes || reads >= reads_a_peer_max) {
-    out_.push_back(Disconnect{peer, "it asks for more than a peer may"});
-    return;
-  }
-  // Only contents that the index lists are served, by what their bytes hash to.
-  Source source = replica_.source(get.content);
-  if (std::holds_alternative<Nothing>(source) && transfer_.has(get)) {
-    source = Unfinished{};
-  }
-  if (std::holds_alternative<Nothing>(source)) {
-    out_.push_back(Send{peer, Block{get.request, nullptr}, Priority::control});
-    return;
-  }
-  ++reads;
-  ReadBlock read{peer,         get.request, get.content, source,
-                 std::nullopt, get.offset,  get.length,  get.list};
-  if (const auto* at = std::get_if<AtName>(&source)) {
-    read.expected = replica_.shown(at->name)->signature;
-  }
-  out_.push_back(std::move(read));
 }
 
 /// The bytes are not where they are remembered, or what is remembered is out of date (an error kept
