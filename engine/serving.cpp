@@ -9,7 +9,8 @@ namespace p2psync::engine {
 
 void Serving::on_get(NodeId peer, const Get& get, std::vector<Output>& out) {
   Asked& asked = asked_[peer];
-  if (get.length > block_bytes || asked.waiting.size() + asked.reading.size() >= requests_max) {
+  const std::size_t unanswered = asked.waiting.size() + asked.reading.size() - asked.unwanted;
+  if (get.length > block_bytes || unanswered >= requests_max) {
     out.push_back(Disconnect{peer, "it asks for more than a peer may"});
     return;
   }
@@ -30,6 +31,8 @@ void Serving::on_read(BlockRead read, std::vector<Output>& out) {
   asked->second.reading_bytes -= reading.length;
   if (reading.wanted) {
     out.push_back(Send{read.peer, Block{reading.request, std::move(read.bytes)}, Priority::data});
+  } else {
+    --asked->second.unwanted;
   }
   read_next(read.peer, asked->second, out);
 }
@@ -40,11 +43,12 @@ void Serving::peer_down(NodeId peer) {
     for (auto& [number, reading] : asked->second.reading) {
       reading.wanted = false;
     }
+    asked->second.unwanted = asked->second.reading.size();
   }
 }
 
 void Serving::read_next(NodeId peer, Asked& asked, std::vector<Output>& out) {
-  while (!asked.waiting.empty() &&
+  while (!asked.waiting.empty() && asked.reading.size() < requests_max &&
          asked.reading_bytes + asked.waiting.front().length <= Window::bytes_max) {
     read(peer, asked, asked.waiting.front(), out);
     asked.waiting.pop_front();

@@ -4,7 +4,7 @@
 // Who asks for more than a peer may have asked for at a time is disconnected. Of what the others
 // ask for, only so much is read at a time as a well-behaved peer wants (window.h): what has been
 // read and has not left yet is memory that somebody else decides about. What was being read for a
-// connection that has gone counts until it is here, and then is dropped: who dials anew gains
+// connection that has gone takes room until it is here, and then is dropped: who dials anew gains
 // nothing, and never gets an answer to what the connection before it asked.
 // Memory for each peer: Window::bytes_max, and requests_max requests. No clock; single thread.
 #include <cstddef>
@@ -23,7 +23,7 @@ namespace p2psync::engine {
 
 class Serving {
  public:
-  /// Asked for by one peer, and not sent yet.
+  /// Asked for by one peer on its connection and not sent yet, and read for it at a time.
   static constexpr std::size_t requests_max = 1024;
 
   Serving(const Replica& replica, const Transfer& transfer)
@@ -43,6 +43,7 @@ class Serving {
     std::deque<Get> waiting;
     std::map<std::uint64_t, Reading> reading;  ///< by the number that storage has of it
     std::uint64_t reading_bytes = 0;
+    std::size_t unwanted = 0;  ///< of those that are being read
   };
   void read_next(NodeId peer, Asked& asked, std::vector<Output>& out);
   void read(NodeId peer, Asked& asked, const Get& get, std::vector<Output>& out);

@@ -149,6 +149,40 @@ TEST_CASE("serving: a connection that has gone leaves nothing to the next but le
   CHECK(server.sent().size() == 1);
 }
 
+TEST_CASE(
+    "serving: beside a disk that stands still, who dials anew again and again is served later") {
+  Server server;
+  std::vector<ReadBlock> reads;
+  for (int connection = 0; connection < 20; ++connection) {
+    for (std::uint64_t request = 0; request < Window::requests_max; ++request) {
+      server.ask(peer, request, 100);
+    }
+    const auto more = server.reads();
+    reads.insert(reads.end(), more.begin(), more.end());
+    server.gone(peer);
+  }
+  CHECK(server.ended().empty());
+  CHECK(reads.size() == Serving::requests_max);
+  server.ask(peer, 5, 100);
+  for (const ReadBlock& read : reads) {
+    server.answer(read);
+  }
+  const auto last = server.reads();
+  REQUIRE(last.size() == 1);
+  server.answer(last[0]);
+  const auto sent = server.sent();
+  REQUIRE(sent.size() == 1);
+  CHECK(std::get<Block>(sent[0].message).request == 5);
+  // And is one like any other afterwards.
+  for (std::uint64_t request = 0; request < Serving::requests_max; ++request) {
+    server.ask(peer, request, 100);
+  }
+  CHECK(server.reads().size() == Serving::requests_max);
+  CHECK(server.ended().empty());
+  server.ask(peer, 9999, 100);
+  CHECK(server.ended().size() == 1);
+}
+
 TEST_CASE("serving: what is not here is said at once") {
   Server server;
   server.ask_for_another(peer, 5);
