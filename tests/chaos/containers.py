@@ -50,6 +50,7 @@ class Fate(threading.Thread):
         self.chance = random.Random(seed)
         self.due = []  # (time, what is to be done)
         self.cut_off = self.paused = self.full = False
+        self.was_full = False  # since it was started last
         self.ending = threading.Event()
         self.error = None
 
@@ -121,6 +122,7 @@ class Fate(threading.Thread):
 
     def bring_up(self):
         if not self.node.process:
+            self.was_full = self.full
             self.tell("STARTED")
             self.node.spawn()
 
@@ -134,8 +136,8 @@ class Fate(threading.Thread):
             self.bring_up()
 
     def wants_room(self, code):
-        """It says so and ends if it cannot even open its index; whoever runs it starts it again."""
-        return self.full and code == 1 and "No space left on device" in self.node.last_words(1)
+        """It says so and ends if it cannot even open its index; whoever runs it starts it again. By now there may be room."""
+        return self.was_full and code == 1 and "No space left on device" in self.node.last_words(1)
 
     def cut(self):
         if self.cut_off:
@@ -167,7 +169,7 @@ class Fate(threading.Thread):
     def fill(self):
         if not self.full:
             self.node.volume.fill()
-            self.full = True
+            self.full = self.was_full = True
         self.tell("DISK FULL", "full disks")
         self.later(self.chance.uniform(0.5, 5), self.make_room)
 
