@@ -219,12 +219,12 @@ void Gossip::believe(Peer& peer, const VersionVector& knowledge) const {
   replica_.endings().fold(peer.believed);
 }
 
-/// Of each list what the peer lacks; before it has said what it has, the last few.
+/// Of each list what the peer lacks; before it has said how long its own are, the last few.
 std::vector<ToldEndings> Gossip::tell_endings(const Peer& peer) const {
   const Endings& endings = replica_.endings();
   std::vector<ToldEndings> all;
   for (const auto& [actor, length] : endings.lengths().items()) {
-    const std::uint64_t from = peer.told
+    const std::uint64_t from = peer.listed
                                    ? std::min(peer.lists.at(actor), length)
                                    : length - std::min<std::uint64_t>(length, endings_unasked);
     const auto news = endings.of(actor.node).subspan(from);
@@ -278,6 +278,7 @@ void Gossip::on_vectors(Instant now, NodeId id, Peer& peer, const Vectors& vecto
     }
     peer.lists.add({ended(told.node), told.length});
   }
+  peer.listed = true;
   if (lengths != endings.lengths()) {
     happening(now);
   }

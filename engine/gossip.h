@@ -34,7 +34,7 @@ inline constexpr std::size_t repair_reach = 4096;  ///< unless the other side ha
 inline constexpr std::size_t repair_split = 16;
 inline constexpr std::size_t ranges_bytes_max = 192 * 1024;  ///< about, in one message
 inline constexpr std::size_t endings_max = 4096;             ///< of one node's, in one message
-inline constexpr std::size_t endings_unasked = 8;     ///< of each list, in the first word to a peer
+inline constexpr std::size_t endings_unasked = 2;     ///< of each list, in the first word to a peer
 inline constexpr std::size_t endings_spelt_max = 64;  ///< who lacks more is told the list first
 inline constexpr int idle_factor_max = 10;            ///< ticks slow down to this many intervals
 
@@ -94,7 +94,8 @@ class Gossip {
     bool greeted = false;
     std::string version;
     std::vector<std::string> differences;
-    bool told = false;       ///< it has said what it knows
+    bool listed = false;     ///< it has said how long its lists are
+    bool told = false;       ///< it has said what it knows, and that was understood
     VersionVector believed;  ///< what it knows, at least
     VersionVector lists;     ///< the lengths of its lists of endings, at least
     std::optional<Stream> stream;

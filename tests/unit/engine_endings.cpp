@@ -7,6 +7,7 @@
 #include <map>
 
 #include "engine/codec.h"
+#include "engine/gossip.h"
 #include "engine/replica.h"
 #include "engine_dice.h"
 #include "engine_loaded.h"
@@ -260,4 +261,29 @@ TEST_CASE(
   CHECK(length() == 0);
   pair.host(2).full = false;
   CHECK(pair.run_until([&] { return length() == 1; }, 100'000));
+}
+
+TEST_CASE(
+    "node: two of which each has a long list that the other has not heard of tell each other") {
+  // As after a cut in which each side has ended many incarnations.
+  for (const std::uint64_t count : {1UL, endings_unasked, endings_unasked + 1, 3 * endings_max}) {
+    CAPTURE(count);
+    Pair pair;
+    for (const NodeId id : {NodeId{1}, NodeId{2}}) {
+      Loaded loaded;
+      for (std::uint64_t incarnation = 1; incarnation <= count; ++incarnation) {
+        REQUIRE(loaded.endings.add(id, {1000 * 1000 * id + incarnation, 1}));
+      }
+      loaded.knowledge.set(ended(id), count);
+      pair.start(id, false, std::move(loaded));
+      const Path name = "of " + std::to_string(id);
+      pair.make(id, name, Kind::symlink, name, 1);
+      pair.touch(id, name);
+    }
+    pair.connect();
+    CHECK(pair.run_until([&] { return pair.in_sync(); }));
+    CHECK(pair.tree(1).size() == 2);
+    CHECK(pair.tree(1) == pair.tree(2));
+    CHECK(pair.disconnects.empty());
+  }
 }
