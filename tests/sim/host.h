@@ -76,6 +76,8 @@ class Host {
     bool sqlite = false;
     unsigned max_delete = 0;  ///< percent
     bool forgets = false;     ///< Canary::forgotten_commit
+    /// What its index has before its first start; only where that is a model.
+    engine::Change past{};
   };
   Host(Surroundings& world, Traits traits, std::uint64_t seed);
   ~Host() { stop(); }

@@ -85,6 +85,10 @@ Result<Loaded> Host::open_index() {
     if (index_.epoch == 0) {
       index_.epoch = static_cast<std::uint64_t>(disk_.wall_time() / 1'000'000);
     }
+    if (life_ == 1 && !traits_.past.empty()) {
+      index_.commit(traits_.past);
+      index_.scanned = true;
+    }
     return index_.load();
   }
   for (int attempt = 0;; ++attempt) {

@@ -15,6 +15,9 @@ using engine::Random;
 
 constexpr std::uint64_t in_play_percent = 35;
 constexpr std::uint64_t brake_percent = 20;
+constexpr std::uint64_t past_percent = 20;
+constexpr std::uint64_t past_max =
+    80;  ///< beyond what is told unasked, and what is spelt out (gossip.h)
 
 /// Draws what a seed has of each fault.
 class Draft {
@@ -27,6 +30,7 @@ class Draft {
     draw_users();
     draw_strikes();
     draw_brake();
+    draw_past();
     sort_moves(plan_.moves);
   }
   Plan take() { return std::move(plan_); }
@@ -148,6 +152,12 @@ class Draft {
     plan_.setup.max_delete = random.chance(brake_percent) ? percent : 0;
   }
 
+  void draw_past() {
+    Random random(plan_.seed * 16 + 12);
+    const std::size_t past = 1 + random.below(past_max);
+    plan_.setup.past = random.chance(past_percent) ? past : 0;
+  }
+
   Random random_;
   Plan plan_;
 };
@@ -185,6 +195,9 @@ std::string describe(const Setup& setup) {
                   setup.anything_goes ? ", anything goes" : "");
   if (setup.max_delete > 0) {
     text += fmt::format(", brake at {} %", setup.max_delete);
+  }
+  if (setup.past > 0) {
+    text += fmt::format(", up to {} starts before", setup.past);
   }
   for (const FaultInfo& fault : fault_table()) {
     if (setup.faults.test(static_cast<std::size_t>(fault.fault))) {

@@ -38,6 +38,9 @@ struct Setup {
   /// [scan] max_delete in percent, of however few files; users confirm or undo what is held. 0: no
   /// brake.
   unsigned max_delete = 0;
+  /// Before the first start so many incarnations of each member are over, at the most; all know
+  /// what they did, but not all that they are over (engine/endings.h).
+  std::size_t past = 0;
   FaultSet faults;  ///< in play
   Canary canary = Canary::none;
 

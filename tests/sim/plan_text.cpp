@@ -123,6 +123,8 @@ class Reader {
       }
     } else if (key == "max-delete") {
       setup.max_delete = words.number<unsigned>("the share", 1, 100);
+    } else if (key == "past") {
+      setup.past = words.number<std::size_t>("the starts before", 1, 1000);
     } else if (key == "canary") {
       canary(words);
     } else if (key == "rate") {
@@ -332,6 +334,9 @@ std::string to_text(const Plan& plan) {
   text += '\n';
   if (setup.max_delete > 0) {
     text += fmt::format("max-delete {}\n", setup.max_delete);
+  }
+  if (setup.past > 0) {
+    text += fmt::format("past {}\n", setup.past);
   }
   if (setup.canary != Canary::none) {
     text += fmt::format("canary {}\n", canary_names.at(static_cast<std::size_t>(setup.canary)));

@@ -75,18 +75,55 @@ World::~World() {
   }
 }
 
+/// Of starts before this history: for each member what its index has of them.
+static std::map<NodeId, Change> draw_pasts(const std::vector<MemberName>& members, std::size_t most,
+                                           Random random) {
+  std::map<NodeId, Change> pasts;
+  for (const MemberName& member : members) {
+    const std::uint64_t length = random.below(most + 1);
+    std::map<NodeId, std::uint64_t> known;
+    for (const MemberName& other : members) {
+      known[other.id] =
+          other.id == member.id || random.chance(50) ? length : random.below(length + 1);
+      if (known[other.id] > 0) {
+        pasts[other.id]
+            .knowledge.emplace(pasts[other.id].knowledge.value_or(VersionVector()))
+            .set(ended(member.id), known[other.id]);
+      }
+    }
+    for (std::uint64_t number = 1; number <= length; ++number) {
+      const Ending ending{random.next() | 1, 1 + random.below(3)};
+      for (const MemberName& other : members) {
+        Change& past = pasts[other.id];
+        if (number <= known[other.id]) {
+          past.endings.push_back({member.id, number, ending});
+        } else {
+          past.knowledge.emplace(past.knowledge.value_or(VersionVector()))
+              .set({member.id, ending.incarnation}, ending.last);
+        }
+      }
+    }
+  }
+  return pasts;
+}
+
 void World::build() {
   const Setup& setup = plan_.setup;
   std::vector<MemberName> members;
   for (std::size_t i = 1; i <= setup.hosts; ++i) {
     members.push_back({i, "n" + std::to_string(i)});
   }
+  auto pasts = draw_pasts(members, setup.past, Random(plan_.seed * 16 + 13));
   for (const MemberName& member : members) {
     const std::size_t i = member.id - 1;
+    for (const ListedEnding& own : pasts[member.id].endings) {
+      invariants_.user_acted(member.id, own.node == member.id ? own.ending.last : 0);
+    }
     auto host = std::make_unique<Host>(
         *this,
         Host::Traits{member.id, member.name, members, setup.clock_offset_s.at(i), setup.sqlite,
-                     setup.max_delete, setup.canary == Canary::forgotten_commit},
+                     setup.max_delete, setup.canary == Canary::forgotten_commit,
+                     std::move(pasts[member.id])},
         random_.next());
     Host& machine = *host;
     machine.disk().disk().grain_ns = setup.grain_ns.at(i);
