@@ -16,8 +16,8 @@ using engine::Random;
 constexpr std::uint64_t in_play_percent = 35;
 constexpr std::uint64_t brake_percent = 20;
 constexpr std::uint64_t past_percent = 20;
-constexpr std::uint64_t past_max =
-    80;  ///< beyond what is told unasked, and what is spelt out (gossip.h)
+/// Beyond what is told unasked, and what is spelt out (gossip.h).
+constexpr std::uint64_t past_max = 80;
 
 /// Draws what a seed has of each fault.
 class Draft {

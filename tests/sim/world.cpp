@@ -79,29 +79,29 @@ World::~World() {
 static std::map<NodeId, Change> draw_pasts(const std::vector<MemberName>& members, std::size_t most,
                                            Random random) {
   std::map<NodeId, Change> pasts;
+  std::map<NodeId, VersionVector> knowledge;
   for (const MemberName& member : members) {
     const std::uint64_t length = random.below(most + 1);
     std::map<NodeId, std::uint64_t> known;
     for (const MemberName& other : members) {
       known[other.id] =
           other.id == member.id || random.chance(50) ? length : random.below(length + 1);
-      if (known[other.id] > 0) {
-        pasts[other.id]
-            .knowledge.emplace(pasts[other.id].knowledge.value_or(VersionVector()))
-            .set(ended(member.id), known[other.id]);
-      }
+      knowledge[other.id].set(ended(member.id), known[other.id]);
     }
     for (std::uint64_t number = 1; number <= length; ++number) {
       const Ending ending{random.next() | 1, 1 + random.below(3)};
       for (const MemberName& other : members) {
-        Change& past = pasts[other.id];
         if (number <= known[other.id]) {
-          past.endings.push_back({member.id, number, ending});
+          pasts[other.id].endings.push_back({member.id, number, ending});
         } else {
-          past.knowledge.emplace(past.knowledge.value_or(VersionVector()))
-              .set({member.id, ending.incarnation}, ending.last);
+          knowledge[other.id].set({member.id, ending.incarnation}, ending.last);
         }
       }
+    }
+  }
+  for (auto& [id, known] : knowledge) {
+    if (!known.items().empty()) {
+      pasts[id].knowledge = std::move(known);
     }
   }
   return pasts;
