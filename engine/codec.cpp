@@ -435,9 +435,23 @@ void serialize(Archive& archive, KeptVersion& kept) {
 
 namespace p2psync::engine {
 
+namespace {
+
+/// About so many bytes will be written: most messages and records take no more.
+template <class T>
+std::size_t bytes_expected(const T& value) {
+  constexpr std::size_t usual = 256;
+  if constexpr (std::same_as<T, Block>) {
+    return usual + (value.bytes ? value.bytes->size() : 0);
+  }
+  return usual;
+}
+
+}  // namespace
+
 template <Encodable T>
-std::vector<std::uint8_t> encode(const T& value) {
-  codec::OutputArchive archive;
+std::vector<std::uint8_t> encode(const T& value, std::size_t room) {
+  codec::OutputArchive archive(room, bytes_expected(value));
   archive(value);
   return archive.take();
 }
@@ -455,8 +469,8 @@ Result<T> decode(std::span<const std::uint8_t> bytes) {
   }
 }
 
-#define P2PSYNC_ENCODABLE(T)                              \
-  template std::vector<std::uint8_t> encode<T>(const T&); \
+#define P2PSYNC_ENCODABLE(T)                                           \
+  template std::vector<std::uint8_t> encode<T>(const T&, std::size_t); \
   template Result<T> decode<T>(std::span<const std::uint8_t>);
 
 P2PSYNC_ENCODABLE(Message)

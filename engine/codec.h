@@ -48,8 +48,9 @@ concept Encodable = one_of<T, Message, Hello, Tick, Vectors, Entries, Taken, Ran
                            Block, Have, PathEntry, VersionVector, Dot, Version, Entry, Record,
                            PlainRecord, HeldRow, Ending, KeptVersion>;
 
+/// After `room` bytes, which are zero, for what shall stand before it.
 template <Encodable T>
-[[nodiscard]] std::vector<std::uint8_t> encode(const T& value);
+[[nodiscard]] std::vector<std::uint8_t> encode(const T& value, std::size_t room = 0);
 
 /// As the first number of a Record that would not be in its shortest form.
 inline constexpr std::array<std::uint8_t, 2> plain_begin{0x80, 0};

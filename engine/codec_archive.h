@@ -31,7 +31,12 @@ inline void require(bool holds, std::string_view reason) {
 
 class OutputArchive : public cereal::OutputArchive<OutputArchive> {
  public:
-  OutputArchive() : cereal::OutputArchive<OutputArchive>(this) { written_.reserve(expected_bytes); }
+  /// `room`: bytes that come first and are zero. `expected`: how many may follow.
+  explicit OutputArchive(std::size_t room = 0, std::size_t expected = 0)
+      : cereal::OutputArchive<OutputArchive>(this) {
+    written_.reserve(room + expected);
+    written_.resize(room);
+  }
   void bytes(std::span<const std::uint8_t> from) {
     written_.insert(written_.end(), from.begin(), from.end());
   }
@@ -39,7 +44,6 @@ class OutputArchive : public cereal::OutputArchive<OutputArchive> {
   [[nodiscard]] std::vector<std::uint8_t> take() { return std::move(written_); }
 
  private:
-  static constexpr std::size_t expected_bytes = 256;  ///< most messages and records are smaller
   std::vector<std::uint8_t> written_;
 };
 

@@ -9,9 +9,25 @@ SendQueue::Bytes SendQueue::Lane::pop() {
   return frame;
 }
 
-bool SendQueue::Lane::fits(std::size_t gathered) const {
-  return !frames.empty() && frames.front().size() <= small_bytes_max &&
-         gathered + frames.front().size() <= gathered_bytes_max;
+/// The small frames at the front, in one.
+SendQueue::Bytes SendQueue::Lane::pop_together() {
+  std::size_t count = 0;
+  std::size_t together = 0;
+  while (count < frames.size() && frames[count].size() <= small_bytes_max &&
+         together + frames[count].size() <= gathered_bytes_max) {
+    together += frames[count].size();
+    ++count;
+  }
+  if (count <= 1) {
+    return pop();
+  }
+  Bytes batch;
+  batch.reserve(together);
+  while (count-- > 0) {
+    const Bytes frame = pop();
+    batch.insert(batch.end(), frame.begin(), frame.end());
+  }
+  return batch;
 }
 
 void SendQueue::push(Bytes frame, engine::Priority priority) {
@@ -24,17 +40,7 @@ void SendQueue::push(Bytes frame, engine::Priority priority) {
 SendQueue::Bytes SendQueue::take(bool with_data) {
   Lane& data = small_.frames.empty() ? large_ : small_;
   Lane& lane = control_.frames.empty() && with_data ? data : control_;
-  if (lane.frames.empty()) {
-    return {};
-  }
-  Bytes batch = lane.pop();
-  if (batch.size() <= small_bytes_max) {
-    while (lane.fits(batch.size())) {
-      const Bytes frame = lane.pop();
-      batch.insert(batch.end(), frame.begin(), frame.end());
-    }
-  }
-  return batch;
+  return lane.frames.empty() ? Bytes() : lane.pop_together();
 }
 
 }  // namespace p2psync::net

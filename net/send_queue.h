@@ -35,7 +35,7 @@ class SendQueue {
     std::deque<Bytes> frames;
     std::size_t bytes = 0;
     Bytes pop();
-    [[nodiscard]] bool fits(std::size_t gathered) const;
+    Bytes pop_together();
   };
   Lane control_;
   Lane small_;

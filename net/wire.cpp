@@ -1,5 +1,6 @@
 #include "net/wire.h"
 
+#include <algorithm>
 #include <concepts>
 #include <string>
 #include <utility>
@@ -71,7 +72,14 @@ FrameKind kind_of(const engine::Message& message) {
 
 std::vector<std::uint8_t> encode_message(const engine::Message& message) {
   return std::visit(
-      []<class T>(const T& value) { return make_frame(number_of<T>(), engine::encode(value)); },
+      []<class T>(const T& value) {
+        std::vector<std::uint8_t> frame = engine::encode(value, header_bytes);
+        std::ranges::copy(frame_header(number_of<T>(), frame.size() - header_bytes), frame.begin());
+        if (frame.capacity() - frame.size() > frame.size() / 8) {
+          frame.shrink_to_fit();  // it may wait for long, among many, and only its size is counted
+        }
+        return frame;
+      },
       message);
 }
 

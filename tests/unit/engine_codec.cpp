@@ -419,6 +419,9 @@ TEST_CASE("codec: the example in the header is what comes out") {
   const Encoded dot = {1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0xac, 0x02};
   CHECK(encode(Dot{{1, 2}, 300}) == dot);
   CHECK(decode<Dot>(dot).value() == Dot{{1, 2}, 300});
+  Encoded after_room = dot;
+  after_room.insert(after_room.begin(), 3, 0);
+  CHECK(encode(Dot{{1, 2}, 300}, 3) == after_room);
 }
 
 TEST_CASE("codec: numbers have one form and one size") {
