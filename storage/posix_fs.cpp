@@ -23,6 +23,12 @@ Result<void> done_or(int result, std::string_view operation, std::string_view pa
   return {};
 }
 
+/// Only a file's owner, and who may act as one, may read it without leaving a time of access.
+template <class T>
+bool must_leave_a_trace(const Result<T>& opened) {
+  return !opened && opened.error().error_number == EPERM;
+}
+
 struct CloseDirectory {
   void operator()(DIR* directory) const { ::closedir(directory); }
 };
@@ -76,7 +82,10 @@ Result<Stat> PosixFs::stat(std::string_view path) {
 }
 
 Result<std::vector<DirItem>> PosixFs::list(std::string_view directory) {
-  auto opened = resolve("list", directory, O_RDONLY | O_DIRECTORY);
+  auto opened = resolve("list", directory, O_RDONLY | O_DIRECTORY | O_NOATIME);
+  if (must_leave_a_trace(opened)) {
+    opened = resolve("list", directory, O_RDONLY | O_DIRECTORY);
+  }
   if (!opened) {
     return std::unexpected(std::move(opened.error()));
   }
@@ -131,7 +140,8 @@ Result<std::unique_ptr<File>> PosixFs::open_file(std::string_view path, int flag
 }
 
 Result<std::unique_ptr<File>> PosixFs::open_read(std::string_view path) {
-  return open_file(path, O_RDONLY);
+  auto opened = open_file(path, O_RDONLY | O_NOATIME);
+  return must_leave_a_trace(opened) ? open_file(path, O_RDONLY) : std::move(opened);
 }
 
 Result<std::unique_ptr<File>> PosixFs::open_write(std::string_view path) {

@@ -232,6 +232,29 @@ TEST_CASE("posix fs: an exchange swaps two names, no-replace refuses a name that
   CHECK(code_of(folder.fs->link("b", "hard")) == ErrorCode::changed);
 }
 
+TEST_CASE("posix fs: reading leaves the times of access as they are") {
+  for (const Resolution resolution : resolutions) {
+    const Folder folder(resolution);
+    REQUIRE(folder.fs->make_directory("d", 0755));
+    folder.write("d/f", "F");
+    const auto long_ago = [&](const std::string& name) {  // and before it was changed
+      const struct timespec times[2] = {{1, 0}, {2, 0}};
+      REQUIRE(::utimensat(AT_FDCWD, (folder.path + '/' + name).c_str(), times, 0) == 0);
+    };
+    const auto accessed = [&](const std::string& name) {
+      struct ::stat about{};
+      REQUIRE(::stat((folder.path + '/' + name).c_str(), &about) == 0);
+      return about.st_atim.tv_sec;
+    };
+    long_ago("d/f");
+    long_ago("d");
+    CHECK(folder.content("d/f") == "F");
+    CHECK(folder.fs->list("d")->size() == 1);
+    CHECK(accessed("d/f") == 1);
+    CHECK(accessed("d") == 1);
+  }
+}
+
 TEST_CASE("posix fs: exchange is tried once, when there is a place to try it") {
   const Folder folder;
   CHECK(folder.fs->can_exchange());
