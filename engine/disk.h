@@ -61,6 +61,9 @@ struct LookAt {
   /// A file of several chunks that changed just now is Unstable and not read: it would have to be
   /// read again when a further change must show.
   bool patient = false;
+  /// A listing has just shown a file there: it can be opened at once. What is none any more is
+  /// looked at like any other name.
+  bool regular = false;
 };
 /// Reads these names. The contents that are new are durable (synced) before the answer.
 struct Look {

@@ -392,7 +392,7 @@ std::optional<Seen> Scan::known(const Path& name) const {
 
 LookAt Scan::look_at(const Path& name) {
   in_flight_.insert(name);
-  return {name, known(name), !retries_.contains(name)};
+  return {name, known(name), !retries_.contains(name), false};
 }
 
 void Scan::next(Instant now, const std::function<bool(const Path&)>& busy,
@@ -444,6 +444,7 @@ void Scan::next(Instant now, const std::function<bool(const Path&)>& busy,
       }
       bytes += first.mapped();
       look.names.push_back(look_at(name));
+      look.names.back().regular = first.mapped() > 0;
     }
     if (look.names.empty()) {
       break;

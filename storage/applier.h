@@ -13,14 +13,15 @@
 //                own. It moves to `.p2psync/versions` (limbo.h), or to the conflict name that it
 //                is to have, and is never under two names
 //   4. remove    deepest names first: files by the same move and look, directories by rmdir
-//   5. finish    each touched directory is synced, every laid name looked at for its signature
+//   5. finish    each touched directory is synced; what was not looked at when it was laid now is,
+//                for its signature
 // Trouble with one job is that job's answer and never stops the others. Names are checked against
 // `expected` before they are touched; the check saves work, the look afterwards is what counts.
 //
 // An answer Done{signature} says what was laid: kind, inode, size and mtime as it was laid, and the
-// ctime of phase 5. If a user was faster than phase 5, the signature is that of before, and the
-// next look at the name finds the user's write. Steps after the first that is not Done may have
-// been carried out all the same; bytes that they displaced unexpectedly come out of revisit().
+// ctime of the look that followed. If a user was faster than that, the signature is that of before,
+// and the next look at the name finds the user's write. Steps after the first that is not Done may
+// have been carried out all the same; bytes that they displaced unexpectedly come out of revisit().
 //
 // Where the disk has no exchange (NFS), the old file is linked to where it is kept and then renamed
 // over: an editor that saves by rename between the look and that rename loses that version. The

@@ -427,17 +427,20 @@ void ApplyBatch::forget_found() {
   }
 }
 
-/// The signatures to answer with. Anything but ctime differs: a user was here, and what we laid is
-/// the last that we can vouch for.
+/// To answer with. Anything but ctime differs: a user was here, and what we laid is the last that
+/// we can vouch for.
+engine::Signature ApplyBatch::signature_of(const Laid& laid, const Result<Stat>& now) {
+  const bool ours = now && !now->special && same_but_ctime(now->signature, laid.signature);
+  engine::Signature signature = ours ? now->signature : laid.signature;
+  if (may_hide_a_write(signature, fs_.wall_time())) {
+    signature.ctime = 0;  // matches nothing: the next look reads it
+  }
+  return signature;
+}
+
 void ApplyBatch::sign() {
-  const auto signature_of = [this](const Laid& laid) {
-    const auto now = fs_.stat(laid.name);
-    const bool ours = now && !now->special && same_but_ctime(now->signature, laid.signature);
-    engine::Signature signature = ours ? now->signature : laid.signature;
-    if (may_hide_a_write(signature, fs_.wall_time())) {
-      signature.ctime = 0;  // matches nothing: the next look reads it
-    }
-    return signature;
+  const auto answer_of = [this](const Laid& laid) {
+    return laid.answer ? *laid.answer : signature_of(laid, fs_.stat(laid.name));
   };
   for (Job& job : jobs_) {
     for (Work& work : job.works) {
@@ -446,10 +449,10 @@ void ApplyBatch::sign() {
       }
       Done& done = std::get<Done>(*work.result);
       if (work.laid) {
-        done.signature = signature_of(*work.laid);
+        done.signature = answer_of(*work.laid);
       }
       if (work.moved) {
-        done.moved = signature_of(*work.moved);
+        done.moved = answer_of(*work.moved);
       }
     }
   }

@@ -32,7 +32,8 @@ class ApplyBatch {
  private:
   struct Laid {
     engine::Path name;
-    engine::Signature signature;
+    engine::Signature signature;              ///< as made ready
+    std::optional<engine::Signature> answer;  ///< to be answered, where it was looked at already
   };
   struct Work {
     const engine::Step* step = nullptr;
@@ -93,6 +94,7 @@ class ApplyBatch {
   void consume_slot(Work& work);
   void forget_found();
   void sync_touched();
+  [[nodiscard]] engine::Signature signature_of(const Laid& laid, const Result<Stat>& now);
   void sign();
   void fail(Work& work, engine::StepResult result);
   [[nodiscard]] std::vector<engine::Applied> answer();

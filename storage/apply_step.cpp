@@ -126,16 +126,23 @@ ApplyBatch::Outcome ApplyBatch::lay_new(Work& work, const Put& put) {
     laid(work, put.name, ours ? now->signature : engine::Signature{.kind = Kind::directory});
     return Done{};
   }
-  // Where renames cannot refuse to replace, a link can; the slot then goes.
-  const auto done = exchange_ ? fs_.rename(work.slot->path, put.name, RenameMode::no_replace)
-                              : fs_.link(work.slot->path, put.name);
-  if (!done) {
-    return obstructed_or(done.error());
-  }
-  if (!exchange_) {
+  if (exchange_) {
+    const auto done = fs_.rename_and_stat(work.slot->path, put.name, RenameMode::no_replace);
+    if (!done) {
+      return obstructed_or(done.error());
+    }
+    laid(work, put.name, work.slot->signature);
+    if (*done) {
+      work.laid->answer = signature_of(*work.laid, **done);
+    }
+  } else {
+    // Where renames cannot refuse to replace, a link can; the slot then goes.
+    if (const auto done = fs_.link(work.slot->path, put.name); !done) {
+      return obstructed_or(done.error());
+    }
     std::ignore = fs_.unlink(work.slot->path);
+    laid(work, put.name, work.slot->signature);
   }
-  laid(work, put.name, work.slot->signature);
   consume_slot(work);
   return Done{};
 }

@@ -61,6 +61,8 @@ class File {
  public:
   virtual ~File() = default;
   [[nodiscard]] virtual Result<Stat> stat() = 0;
+  /// As it was when it was opened, if that is remembered; else as it is.
+  [[nodiscard]] virtual Result<Stat> stat_when_opened() { return stat(); }
   /// Reads up to into.size() bytes at offset; fewer only at the end of the file.
   [[nodiscard]] virtual Result<std::size_t> read(std::uint64_t offset,
                                                  std::span<std::uint8_t> into) = 0;
@@ -112,6 +114,16 @@ class Fs {
   [[nodiscard]] virtual Result<void> link(std::string_view from, std::string_view to) = 0;
   [[nodiscard]] virtual Result<void> rename(std::string_view from, std::string_view to,
                                             RenameMode mode) = 0;
+  /// The same, and what has the name `to` then; nothing if that cannot be told.
+  [[nodiscard]] virtual Result<std::optional<Stat>> rename_and_stat(std::string_view from,
+                                                                    std::string_view to,
+                                                                    RenameMode mode) {
+    if (auto done = rename(from, to, mode); !done) {
+      return std::unexpected(std::move(done.error()));
+    }
+    auto now = stat(to);
+    return now ? std::optional(std::move(*now)) : std::nullopt;
+  }
   /// Only for the program's own files.
   [[nodiscard]] virtual Result<void> unlink(std::string_view path) = 0;
   [[nodiscard]] virtual Result<void> remove_directory(std::string_view path) = 0;

@@ -41,10 +41,13 @@ inline constexpr std::size_t write_bytes_max = 32 * 1024;
 
 class PosixFile final : public File {
  public:
-  PosixFile(Descriptor descriptor, std::string path)
-      : descriptor_(std::move(descriptor)), path_(std::move(path)) {}
+  PosixFile(Descriptor descriptor, std::string path, std::optional<Stat> when_opened)
+      : descriptor_(std::move(descriptor)),
+        path_(std::move(path)),
+        when_opened_(std::move(when_opened)) {}
 
   Result<Stat> stat() override;
+  Result<Stat> stat_when_opened() override { return when_opened_ ? *when_opened_ : stat(); }
   Result<std::size_t> read(std::uint64_t offset, std::span<std::uint8_t> into) override;
   Result<void> write(std::uint64_t offset, std::span<const std::uint8_t> bytes) override;
   Result<void> resize(std::uint64_t size) override;
@@ -62,6 +65,7 @@ class PosixFile final : public File {
 
   Descriptor descriptor_;
   std::string path_;  ///< for messages
+  std::optional<Stat> when_opened_;
 };
 
 }  // namespace p2psync::storage

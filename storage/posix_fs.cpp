@@ -128,15 +128,17 @@ Result<std::unique_ptr<File>> PosixFs::open_file(std::string_view path, int flag
   if (!opened) {
     return std::unexpected(std::move(opened.error()));
   }
+  if ((flags & O_CREAT) != 0) {  // so it is a regular file
+    return std::make_unique<PosixFile>(std::move(*opened), std::string(path), std::nullopt);
+  }
   struct ::statx raw{};
-  const bool made = (flags & O_CREAT) != 0;  // so it is a regular file
-  if (const int number = made ? 0 : stat_at(opened->get(), "", raw); number != 0) {
+  if (const int number = stat_at(opened->get(), "", raw); number != 0) {
     return std::unexpected(system_error("stat", path, number));
   }
-  if (!made && !S_ISREG(raw.stx_mode)) {
+  if (!S_ISREG(raw.stx_mode)) {
     return std::unexpected(not_regular(path));
   }
-  return std::make_unique<PosixFile>(std::move(*opened), std::string(path));
+  return std::make_unique<PosixFile>(std::move(*opened), std::string(path), stat_from(raw));
 }
 
 Result<std::unique_ptr<File>> PosixFs::open_read(std::string_view path) {
@@ -206,16 +208,17 @@ Result<void> PosixFs::link(std::string_view from, std::string_view to) {
                  "link", to);
 }
 
-Result<void> PosixFs::rename(std::string_view from, std::string_view to, RenameMode mode) {
-  const auto source = place_of("rename", from);
+Result<PosixFs::Place> PosixFs::renamed(std::string_view from, std::string_view to,
+                                        RenameMode mode) {
+  auto source = place_of("rename", from);
   if (!source) {
-    return std::unexpected(source.error());
+    return source;
   }
   // Where both are in one directory it is opened once.
   const bool same = engine::parent_of(from) == engine::parent_of(to);
-  const auto target = same ? beside(*source, "rename", to) : place_of("rename", to);
+  auto target = same ? beside(*source, "rename", to) : place_of("rename", to);
   if (!target) {
-    return std::unexpected(target.error());
+    return target;
   }
   const unsigned flags = mode == RenameMode::no_replace ? RENAME_NOREPLACE
                          : mode == RenameMode::exchange ? RENAME_EXCHANGE
@@ -228,7 +231,29 @@ Result<void> PosixFs::rename(std::string_view from, std::string_view to, RenameM
       !engine::is_below(to, from) && !engine::is_below(from, to)) {
     return std::unexpected(Error{ErrorCode::unsupported, "rename", std::string(from), errno});
   }
-  return done_or(result, "rename", from);
+  if (result != 0) {
+    return failed("rename", from);
+  }
+  if (same) {
+    target->opened = std::move(source->opened);
+  }
+  return target;
+}
+
+Result<void> PosixFs::rename(std::string_view from, std::string_view to, RenameMode mode) {
+  const auto done = renamed(from, to, mode);
+  return done ? Result<void>() : std::unexpected(done.error());
+}
+
+Result<std::optional<Stat>> PosixFs::rename_and_stat(std::string_view from, std::string_view to,
+                                                     RenameMode mode) {
+  const auto at = renamed(from, to, mode);
+  if (!at) {
+    return std::unexpected(at.error());
+  }
+  struct ::statx raw{};
+  return stat_at(at->directory, at->name(), raw) == 0 ? std::optional(stat_from(raw))
+                                                      : std::nullopt;
 }
 
 Result<void> PosixFs::unlink(std::string_view path) {

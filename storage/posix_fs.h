@@ -55,6 +55,8 @@ class PosixFs final : public Fs {
   Result<void> make_symlink(std::string_view target, std::string_view path) override;
   Result<void> link(std::string_view from, std::string_view to) override;
   Result<void> rename(std::string_view from, std::string_view to, RenameMode mode) override;
+  Result<std::optional<Stat>> rename_and_stat(std::string_view from, std::string_view to,
+                                              RenameMode mode) override;
   Result<void> unlink(std::string_view path) override;
   Result<void> remove_directory(std::string_view path) override;
   /// Set-ID and sticky bits of the directory stay as they are.
@@ -90,6 +92,8 @@ class PosixFs final : public Fs {
   Result<Place> place_of(std::string_view operation, std::string_view path);
   static Result<Place> beside(const Place& place, std::string_view operation,
                               std::string_view path);
+  /// Where it is then.
+  Result<Place> renamed(std::string_view from, std::string_view to, RenameMode mode);
   Result<Descriptor> resolve(std::string_view operation, std::string_view path, int flags);
   Result<Descriptor> resolve(std::string_view operation, const Beneath& path, int flags);
   /// With O_CREAT `mode` counts, too.

@@ -63,40 +63,36 @@ bool moved_on(const Error& error) {
   return error.code == ErrorCode::not_found || error.code == ErrorCode::changed;
 }
 
-/// Reads what a stat showed. Unstable: it is something else by now.
-Inspection read_file(Fs& fs, std::string_view path, const Stat& shown) {
-  auto file = fs.open_read(path);
-  if (!file) {
-    return {moved_on(file.error()) ? Sight(Unstable{}) : Sight(file.error()), nullptr};
-  }
-  const auto unchanged = [&]() -> Result<bool> {
-    const auto opened = (*file)->stat();
+/// Reads what a stat showed; `file` if it is open already. Unstable: it is something else by now.
+Inspection read_file(Fs& fs, std::string_view path, const Stat& shown, std::unique_ptr<File> file) {
+  if (file == nullptr) {
+    auto opened = fs.open_read(path);
     if (!opened) {
-      return std::unexpected(opened.error());
+      return {moved_on(opened.error()) ? Sight(Unstable{}) : Sight(opened.error()), nullptr};
     }
-    return opened->signature == shown.signature;
-  };
-  const auto before = unchanged();
+    file = std::move(*opened);
+  }
+  const auto before = file->stat_when_opened();
   if (!before) {
     return {before.error(), nullptr};
   }
-  if (!*before) {
+  if (before->signature != shown.signature) {
     return {Unstable{}, nullptr};
   }
   // Peers will ask for its lists.
-  const auto content = read_content(**file, shown.signature.size, fs.chunk_sizes, storing_in(fs));
+  const auto content = read_content(*file, shown.signature.size, fs.chunk_sizes, storing_in(fs));
   if (!content) {
     return {moved_on(content.error()) ? Sight(Unstable{}) : Sight(content.error()), nullptr};
   }
-  const auto after = unchanged();
+  const auto after = file->stat();
   if (!after) {
     return {after.error(), nullptr};
   }
-  if (!*after) {
+  if (after->signature != shown.signature) {
     return {Unstable{}, nullptr};
   }
   std::ignore = store_outline(fs, content->name, content->sections);
-  return {Seen{shown.signature, content->name, {}, false}, std::move(*file)};
+  return {Seen{shown.signature, content->name, {}, false}, std::move(file)};
 }
 
 Sight read_link(Fs& fs, std::string_view path, const Stat& shown) {
@@ -108,44 +104,55 @@ Sight read_link(Fs& fs, std::string_view path, const Stat& shown) {
   return Seen{shown.signature, hash, std::move(*target), false};
 }
 
-Inspection inspect_once(Fs& fs, std::string_view path, const std::optional<Seen>& known,
-                        bool patient) {
-  const std::int64_t now = fs.wall_time();
-  const auto shown = fs.stat(path);
-  if (!shown) {
-    return {shown.error().code == ErrorCode::not_found ? Sight(Absent{}) : Sight(shown.error()),
-            nullptr};
-  }
-  if (shown->special) {
+/// What stands at a name, as it was shown at `now`; `file` if it is open already.
+Inspection inspect_shown(Fs& fs, const engine::LookAt& at, std::int64_t now, const Stat& shown,
+                         std::unique_ptr<File> file) {
+  if (shown.special) {
     return {Special{}, nullptr};
   }
-  if (known && !known->fresh && known->signature == shown->signature) {
-    return {*known, nullptr};
+  if (at.known && !at.known->fresh && at.known->signature == shown.signature) {
+    return {*at.known, nullptr};
   }
-  if (shown->signature.kind == Kind::directory) {
-    return {Seen{shown->signature, {}, {}, false}, nullptr};
+  if (shown.signature.kind == Kind::directory) {
+    return {Seen{shown.signature, {}, {}, false}, nullptr};
   }
-  if (patient && shown->signature.size > fs.chunk_sizes.max && is_fresh(shown->signature, now)) {
+  if (at.patient && shown.signature.size > fs.chunk_sizes.max && is_fresh(shown.signature, now)) {
     return {Unstable{}, nullptr};
   }
-  Inspection inspection = shown->signature.kind == Kind::symlink
-                              ? Inspection{read_link(fs, path, *shown), nullptr}
-                              : read_file(fs, path, *shown);
+  Inspection inspection = shown.signature.kind == Kind::symlink
+                              ? Inspection{read_link(fs, at.name, shown), nullptr}
+                              : read_file(fs, at.name, shown, std::move(file));
   if (auto* const seen = std::get_if<Seen>(&inspection.sight)) {
-    const auto after = fs.stat(path);
-    if (!after || after->special || after->signature != shown->signature) {
+    const auto after = fs.stat(at.name);
+    if (!after || after->special || after->signature != shown.signature) {
       return {Unstable{}, nullptr};
     }
-    seen->fresh = is_fresh(shown->signature, now);
+    seen->fresh = is_fresh(shown.signature, now);
   }
   return inspection;
 }
 
-Inspection inspect(Fs& fs, std::string_view path, const std::optional<Seen>& known,
-                   bool patient = false) {
+Inspection inspect_once(Fs& fs, const engine::LookAt& at) {
+  const std::int64_t now = fs.wall_time();
+  if (at.regular) {
+    if (auto file = fs.open_read(at.name)) {
+      if (const auto shown = (*file)->stat_when_opened()) {
+        return inspect_shown(fs, at, now, *shown, std::move(*file));
+      }
+    }
+  }
+  const auto shown = fs.stat(at.name);
+  if (!shown) {
+    return {shown.error().code == ErrorCode::not_found ? Sight(Absent{}) : Sight(shown.error()),
+            nullptr};
+  }
+  return inspect_shown(fs, at, now, *shown, nullptr);
+}
+
+Inspection inspect(Fs& fs, const engine::LookAt& at) {
   Inspection inspection;
   for (int attempt = 0; attempt < attempts_max; ++attempt) {
-    inspection = inspect_once(fs, path, known, patient);
+    inspection = inspect_once(fs, at);
     if (!std::holds_alternative<Unstable>(inspection.sight)) {
       break;
     }
@@ -162,7 +169,7 @@ Inspection inspect_synchronised(Fs& fs, const engine::LookAt& at) {
     return {Error{ErrorCode::invalid, "look at", at.name + " (" + std::string(*problem) + ')'},
             nullptr};
   }
-  return inspect(fs, at.name, at.known, at.patient);
+  return inspect(fs, at);
 }
 
 /// What of a request must be made durable. Directories and links count too: an index that is
@@ -272,7 +279,7 @@ namespace {
 /// Without its bytes if they cannot be had: too many, or not to be read.
 engine::Rules read_rules(Fs& fs, const std::string& path) {
   const auto file = fs.open_read(path);
-  const auto stat = file ? (*file)->stat() : std::unexpected(file.error());
+  const auto stat = file ? (*file)->stat_when_opened() : std::unexpected(file.error());
   if (!stat || stat->signature.size > engine::ignore_bytes_max) {
     return {};
   }
@@ -317,7 +324,7 @@ engine::Listed list(Fs& fs, const engine::List& request) {
 }
 
 Result<engine::Seen> see(Fs& fs, std::string_view path) {
-  Sight sight = inspect(fs, path, std::nullopt).sight;
+  Sight sight = inspect(fs, {.name = std::string(path)}).sight;
   if (auto* const seen = std::get_if<Seen>(&sight)) {
     return std::move(*seen);
   }

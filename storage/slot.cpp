@@ -34,7 +34,7 @@ std::unexpected<engine::StepResult> gone_or(const Error& error) {
 /// Mode, time and owner, each only where it differs. The owner last: afterwards the file may not be
 /// ours to change.
 Result<void> dress(File& file, const engine::Wanted& wanted, const std::optional<Stat>& replaced) {
-  const auto now = file.stat();
+  const auto now = file.stat_when_opened();
   if (!now) {
     return std::unexpected(now.error());
   }

@@ -331,7 +331,7 @@ Result<bool> Staging::holds(const std::string& path, const engine::Hash& content
     return file.error().code == ErrorCode::not_found ? Result<bool>(false)
                                                      : std::unexpected(file.error());
   }
-  const auto about = (*file)->stat();
+  const auto about = (*file)->stat_when_opened();
   if (!about) {
     return std::unexpected(about.error());
   }
@@ -366,7 +366,7 @@ engine::BlockRead Staging::read(const engine::ReadBlock& request) {
   if (!file) {
     return answer;
   }
-  const auto before = (*file)->stat();
+  const auto before = (*file)->stat_when_opened();
   if (!before || !described_by(request.expected, before->signature)) {
     return answer;
   }

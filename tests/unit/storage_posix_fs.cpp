@@ -1,6 +1,7 @@
 // The real file system: what PosixFs promises, in temporary directories.
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <sys/fsuid.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -232,6 +233,39 @@ TEST_CASE("posix fs: an exchange swaps two names, no-replace refuses a name that
   CHECK(code_of(folder.fs->link("b", "hard")) == ErrorCode::changed);
 }
 
+TEST_CASE("posix fs: a rename tells what has the name then") {
+  for (const Resolution resolution : resolutions) {
+    const Folder folder(resolution);
+    REQUIRE(folder.fs->make_directory("d", 0755));
+    folder.write("a", "A");
+    folder.write("d/b", "BB");
+    const auto same = [&](const std::optional<Stat>& told, const std::string& name) {
+      return told && told->signature == folder.fs->stat(name)->signature;
+    };
+    CHECK(same(folder.fs->rename_and_stat("a", "c", RenameMode::no_replace).value(), "c"));
+    CHECK(same(folder.fs->rename_and_stat("c", "d/a", RenameMode::no_replace).value(), "d/a"));
+    CHECK(same(folder.fs->rename_and_stat("d/a", "d/c", RenameMode::no_replace).value(), "d/c"));
+    CHECK(same(folder.fs->rename_and_stat("d/c", "d/b", RenameMode::exchange).value(), "d/b"));
+    CHECK(folder.content("d/b") == "A");
+    CHECK(code_of(folder.fs->rename_and_stat("d/b", "d/c", RenameMode::no_replace)) ==
+          ErrorCode::changed);
+    CHECK(code_of(folder.fs->rename_and_stat("none", "e", RenameMode::no_replace)) ==
+          ErrorCode::not_found);
+  }
+}
+
+TEST_CASE("posix fs: a file remembers how it was when it was opened") {
+  const Folder folder;
+  folder.write("a", "A");
+  const auto shown = folder.fs->stat("a");
+  const auto file = folder.fs->open_read("a");
+  folder.write("a", "more");
+  CHECK((*file)->stat_when_opened()->signature == shown->signature);
+  CHECK((*file)->stat()->signature == folder.fs->stat("a")->signature);
+  CHECK((*folder.fs->create("new"))->stat_when_opened()->signature ==
+        folder.fs->stat("new")->signature);
+}
+
 TEST_CASE("posix fs: reading leaves the times of access as they are") {
   for (const Resolution resolution : resolutions) {
     const Folder folder(resolution);
@@ -252,6 +286,27 @@ TEST_CASE("posix fs: reading leaves the times of access as they are") {
     CHECK(folder.fs->list("d")->size() == 1);
     CHECK(accessed("d/f") == 1);
     CHECK(accessed("d") == 1);
+  }
+}
+
+TEST_CASE("posix fs: what belongs to another user is read all the same") {
+  if (::geteuid() != 0) {
+    MESSAGE("skipped: only root can become somebody else");
+    return;
+  }
+  for (const Resolution resolution : resolutions) {
+    const Folder folder(resolution);
+    REQUIRE(::chmod(folder.path.c_str(), 0755) == 0);
+    REQUIRE(folder.fs->make_directory("d", 0755));
+    folder.write("d/f", "F");
+    REQUIRE((*folder.fs->open_write("d/f"))->set_mode(0644));
+    std::thread([&] {
+      constexpr uid_t nobody = 65534;
+      ::setfsuid(nobody);  // of this thread
+      CHECK(folder.fs->open_read("d/f").has_value());
+      CHECK(folder.fs->list("d").has_value());
+      CHECK(code_of(folder.fs->create("d/g")) == ErrorCode::denied);
+    }).join();
   }
 }
 

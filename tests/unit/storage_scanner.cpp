@@ -122,6 +122,31 @@ TEST_CASE("scanner: the program's own directory is neither looked at nor listed"
   CHECK(see(*folder.fs, ".p2psync/f")->content == sha256("x"));
 }
 
+TEST_CASE("scanner: what was a file just now is opened at once, and may be none any more") {
+  const Folder folder;
+  SpyFs spy(*folder.fs);
+  folder.write("f", "content");
+  REQUIRE(folder.fs->make_directory("d", 0750));
+  REQUIRE(folder.fs->make_symlink("to/nowhere", "l"));
+  REQUIRE(::mkfifo((folder.path + "/pipe").c_str(), 0600) == 0);
+  spy.clock_offset = hour_ns;
+  for (const char* name : {"f", "d", "l", "pipe", "none", "f/below"}) {
+    const engine::Looked at_once = look(spy, {name, {}, false, true});
+    const engine::Looked as_any = look(spy, {name, {}});
+    CHECK(at_once.sight.index() == as_any.sight.index());
+    if (const auto* same = std::get_if<Seen>(&as_any.sight)) {
+      CHECK(seen(at_once) == *same);
+    }
+  }
+  const auto stats_of = [&](bool regular) {
+    spy.stats = 0;
+    CHECK(seen(look(spy, {"f", {}, false, regular})).content == sha256("content"));
+    return spy.stats;
+  };
+  CHECK(stats_of(true) == 1);
+  CHECK(stats_of(false) == 2);
+}
+
 TEST_CASE("scanner: what is known is not read again unless it was fresh") {
   const Folder folder;
   SpyFs spy(*folder.fs);
@@ -201,8 +226,11 @@ TEST_CASE("scanner: a file that keeps changing, or is replaced, is unstable") {
       ++changes;
     };
   }
-  CHECK(std::holds_alternative<engine::Unstable>(look(spy, {"f", {}}).sight));
-  CHECK(changes == 2);
+  for (const bool regular : {false, true}) {
+    changes = 0;
+    CHECK(std::holds_alternative<engine::Unstable>(look(spy, {"f", {}, false, regular}).sight));
+    CHECK(changes == 2);
+  }
   changes = 0;
   CHECK(see(spy, "f").error().code == ErrorCode::busy);
 }

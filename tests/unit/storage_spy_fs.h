@@ -19,13 +19,17 @@ class SpyFs final : public storage::Fs {
   std::function<Result<void>(const std::string& path)> on_write;
   storage::Space free_space;
   std::int64_t clock_offset = 0;
+  int stats = 0;   ///< of names
   int opened = 0;  ///< files for reading
   int files_synced = 0;
   int directories_synced = 0;
   int all_synced = 0;
   int asked_for_room = 0;
 
-  Result<storage::Stat> stat(std::string_view path) override { return fs_.stat(path); }
+  Result<storage::Stat> stat(std::string_view path) override {
+    ++stats;
+    return fs_.stat(path);
+  }
   Result<std::vector<storage::DirItem>> list(std::string_view path) override {
     return fs_.list(path);
   }
@@ -91,6 +95,7 @@ class SpyFs final : public storage::Fs {
     SpyFile(SpyFs& spy, std::string path, std::unique_ptr<storage::File> file)
         : spy_(spy), path_(std::move(path)), file_(std::move(file)) {}
     Result<storage::Stat> stat() override { return file_->stat(); }
+    Result<storage::Stat> stat_when_opened() override { return file_->stat_when_opened(); }
     Result<std::size_t> read(std::uint64_t offset, std::span<std::uint8_t> into) override {
       if (spy_.before_read) {
         spy_.before_read(path_, offset);
