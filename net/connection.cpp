@@ -102,6 +102,8 @@ asio::awaitable<std::optional<KeyId>> Connection::shake_hands() {
     close(key.error().message());
     co_return std::nullopt;
   }
+  // A member may keep its buffers, 34 KiB: Asio has them freed and allocated anew for each record.
+  SSL_clear_mode(stream_.native_handle(), SSL_MODE_RELEASE_BUFFERS);
   co_return *key;
 }
 
