@@ -293,12 +293,14 @@ class Node:
         return os.path.join(os.fsencode(self.folder), os.fsencode(relative))
 
     def save(self, relative, content, mtime=None):
-        """Puts another content in the place of one, mode kept, in one step, as editors do: of what is written in place the
-        node may see, and keep, a version half done, which matters to who counts versions."""
+        """A file in one step, as editors do; in the place of one it keeps that one's mode. Of what is written in place the
+        node may see a version half done, and tell it, which matters to who counts versions or says that there is none."""
         path, aside = self.path(relative), os.path.join(self.cluster.directory, "aside")
-        with open(aside, "w") as file:
-            file.write(content)
-        os.chmod(aside, stat.S_IMODE(os.stat(path).st_mode))
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(aside, "wb") as file:
+            file.write(content if isinstance(content, bytes) else content.encode())
+        if os.path.exists(path):
+            os.chmod(aside, stat.S_IMODE(os.stat(path).st_mode))
         if mtime is not None:
             set_mtime(aside, mtime)
         os.rename(aside, path)

@@ -82,11 +82,7 @@ def fill_and_free(world, place):
     with open(os.path.join(place, "ballast"), "wb") as file:
         file.write(bytes(12 * MIB))
     big = os.urandom(MIB) * 25
-    # By rename: of what is written in place, a part may be announced while the writer waits.
-    aside = os.path.join(one.cluster.directory, "big")
-    pathlib.Path(aside).write_bytes(big)
-    os.mkdir(one.path("dir"))
-    os.rename(aside, one.path("dir/big"))
+    one.save("dir/big", big)
     one.write("edited", big[: 2 * MIB])
 
     full = lambda: [e for e in two.status()["errors"] if e["path"] == "dir/big"]
@@ -118,7 +114,7 @@ def too_large_for_one(world, place):
     one, two, three = cluster.nodes
     cluster.start()
     cluster.agree()
-    one.write("too large", os.urandom(MIB) * 60)
+    one.save("too large", os.urandom(MIB) * 60)
     refused = lambda: [e for e in two.status()["errors"] if e["path"] == "too large"]
     until(refused, "node2 to say that there is no room")
     until(lambda: three.exists("too large"), "it to come to the node that has room")
