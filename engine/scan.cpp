@@ -75,9 +75,10 @@ void Scan::look_later(Instant now, const Path& name) {
   retry(now, name, fresh_wait, retry_longest);
 }
 
-void Scan::touch(const Path& name, std::uint64_t bytes) {
+void Scan::touch(const Path& name, std::uint64_t bytes, bool regular) {
   if (!path_problem(name) && !held_up_.contains(name)) {
-    queue_.try_emplace(name, bytes);
+    Queued& queued = queue_.try_emplace(name, Queued{bytes, regular}).first->second;
+    queued.regular = queued.regular && regular;
     if (name_of(name) == ignore_file) {
       rule_files_.insert(name);
     }
@@ -140,8 +141,9 @@ void Scan::on(Instant now, const Listed& listed) {
       if (shown == nullptr || shown->signature != item.signature) {
         // What has moved with its directory is not read, so it takes no room in a look. In one with
         // all the others its old name and its new one are told together, and peers move it too.
-        const std::optional<Seen> moved = known(path);
-        touch(path, moved && moved->signature == item.signature ? 0 : item.signature.size);
+        const std::optional<Seen> before = known(path);
+        const bool moved = before && before->signature == item.signature;
+        touch(path, moved ? 0 : item.signature.size, !moved && item.signature.kind == Kind::file);
       }
       continue;
     }
@@ -442,9 +444,9 @@ void Scan::next(Instant now, const std::function<bool(const Path&)>& busy,
         held_up_.insert(std::move(first));
         continue;
       }
-      bytes += first.mapped();
+      bytes += first.mapped().bytes;
       look.names.push_back(look_at(name));
-      look.names.back().regular = first.mapped() > 0;
+      look.names.back().regular = first.mapped().regular;
     }
     if (look.names.empty()) {
       break;

@@ -42,7 +42,7 @@ class Scan {
  public:
   explicit Scan(Replica& replica, const BrakeOptions& brake = {});
 
-  void touch(const Path& name, std::uint64_t bytes = unlisted_bytes);
+  void touch(const Path& name, std::uint64_t bytes = unlisted_bytes, bool regular = false);
   /// As the watcher tells.
   void on(Instant now, const Touched& touched);
   /// What was laid so close to its own time that the signature proves nothing: is read once more
@@ -115,7 +115,11 @@ class Scan {
 
   Replica& replica_;
   Brake brake_;
-  using Queue = std::map<Path, std::uint64_t, PathLess>;  ///< with the bytes to read there
+  struct Queued {
+    std::uint64_t bytes = 0;  ///< to read there
+    bool regular = false;  ///< a listing has shown a file there, and nothing was told of it since
+  };
+  using Queue = std::map<Path, Queued, PathLess>;
   Queue queue_;
   Queue held_up_;  ///< by a look under way, or by the apply that is
   std::set<Path> in_flight_;

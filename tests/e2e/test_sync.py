@@ -2,6 +2,7 @@
 
 import os
 import stat
+import subprocess
 
 from cluster import check, until
 
@@ -37,6 +38,13 @@ def test_types_modes_and_times_arrive_exactly(world):
     os.symlink("plain", one.path("link"))
     os.mkfifo(one.path("fifo"))
     until(lambda: one.status()["skipped"] == 1, "the FIFO to be counted as skipped")
+    writer = subprocess.Popen(["sh", "-c", 'echo for a reader > "$1"', "sh", one.path("fifo")])
+    os.chmod(one.path("fifo"), 0o600)
+    one.write("behind", "x")  # is looked at with it, or later
+    until(lambda: cluster[2].exists("behind"), "what was written behind it")
+    check(writer.poll() is None, "a look at a FIFO took what was written for its reader")
+    writer.kill()
+    writer.wait()
     os.unlink(one.path("fifo"))
     tree = cluster.agree()
     check(tree[b"plain"].mtime_ns == 1_234_567_890_123_456_789, "nanoseconds are lost")

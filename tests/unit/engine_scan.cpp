@@ -57,6 +57,7 @@ TEST_CASE("scan: what changed too recently to be read is waited for once") {
     scan.next(now, [](const Path&) { return false; }, out);
     REQUIRE(out.size() == 1);
     const LookAt at = std::get<Look>(out[0]).names.at(0);
+    CHECK_FALSE(at.regular);  // nobody has listed it
     scan.on(now, LookDone{{{"f", sight}}});
     scan.next(now, [](const Path&) { return false; }, out);
     return at.patient;
@@ -294,6 +295,7 @@ TEST_CASE("scan: of a listing only what differs from what is remembered is looke
     std::vector<Path> names;
     for (const LookAt& at : std::get<Look>(out[0]).names) {
       names.push_back(at.name);
+      CHECK(at.regular == (at.name == "d/b" || at.name == "d/c"));  // files that are listed
     }
     CHECK(names == (of != Of::less
                         ? std::vector<Path>{"d/b", "d/c", "d/gone", "d/pipe"}

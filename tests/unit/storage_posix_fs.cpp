@@ -303,6 +303,10 @@ TEST_CASE("posix fs: what belongs to another user is read all the same") {
     std::thread([&] {
       constexpr uid_t nobody = 65534;
       ::setfsuid(nobody);  // of this thread
+      if (::setfsuid(nobody) != nobody) {
+        MESSAGE("skipped: nobody else is known here");
+        return;
+      }
       CHECK(folder.fs->open_read("d/f").has_value());
       CHECK(folder.fs->list("d").has_value());
       CHECK(code_of(folder.fs->create("d/g")) == ErrorCode::denied);

@@ -138,6 +138,9 @@ TEST_CASE("scanner: what was a file just now is opened at once, and may be none 
       CHECK(seen(at_once) == *same);
     }
   }
+  spy.opened = 0;
+  CHECK(std::holds_alternative<engine::Special>(look(spy, {"pipe", {}}).sight));
+  CHECK(spy.opened == 0);  // somebody may wait for a reader
   const auto stats_of = [&](bool regular) {
     spy.stats = 0;
     CHECK(seen(look(spy, {"f", {}, false, regular})).content == sha256("content"));
