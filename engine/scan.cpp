@@ -392,9 +392,9 @@ std::optional<Seen> Scan::known(const Path& name) const {
   return Seen{shown->signature, shown->version.content, shown->version.target, false};
 }
 
-LookAt Scan::look_at(const Path& name) {
+LookAt Scan::look_at(const Path& name, bool regular) {
   in_flight_.insert(name);
-  return {name, known(name), !retries_.contains(name), false};
+  return {name, known(name), !retries_.contains(name), regular};
 }
 
 void Scan::next(Instant now, const std::function<bool(const Path&)>& busy,
@@ -445,8 +445,7 @@ void Scan::next(Instant now, const std::function<bool(const Path&)>& busy,
         continue;
       }
       bytes += first.mapped().bytes;
-      look.names.push_back(look_at(name));
-      look.names.back().regular = first.mapped().regular;
+      look.names.push_back(look_at(name, first.mapped().regular));
     }
     if (look.names.empty()) {
       break;

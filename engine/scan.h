@@ -97,7 +97,8 @@ class Scan {
   [[nodiscard]] bool passes_over(const Path& name);
   void take_rules(Instant now, const Listed& listed);
   void read_rules(const std::function<bool(const Path&)>& busy, std::vector<Output>& out);
-  [[nodiscard]] LookAt look_at(const Path& name);  ///< which is in flight from here on
+  /// Which is in flight from here on.
+  [[nodiscard]] LookAt look_at(const Path& name, bool regular = false);
   struct Compared {
     const Listing* listing;
     std::optional<Signature> plain;  ///< of what the name shows, if that is a plain item

@@ -23,10 +23,12 @@ Result<void> done_or(int result, std::string_view operation, std::string_view pa
   return {};
 }
 
-/// Only a file's owner, and who may act as one, may read it without leaving a time of access.
-template <class T>
-bool must_leave_a_trace(const Result<T>& opened) {
-  return !opened && opened.error().error_number == EPERM;
+/// To be read without leaving a time of access, which only the owner may, and who may act as one.
+template <class Open>
+auto open_to_read(const Open& open) {
+  auto opened = open(O_RDONLY | O_NOATIME);
+  const bool may_not = !opened && opened.error().error_number == EPERM;
+  return may_not ? open(O_RDONLY) : std::move(opened);
 }
 
 struct CloseDirectory {
@@ -82,10 +84,8 @@ Result<Stat> PosixFs::stat(std::string_view path) {
 }
 
 Result<std::vector<DirItem>> PosixFs::list(std::string_view directory) {
-  auto opened = resolve("list", directory, O_RDONLY | O_DIRECTORY | O_NOATIME);
-  if (must_leave_a_trace(opened)) {
-    opened = resolve("list", directory, O_RDONLY | O_DIRECTORY);
-  }
+  auto opened =
+      open_to_read([&](int flags) { return resolve("list", directory, flags | O_DIRECTORY); });
   if (!opened) {
     return std::unexpected(std::move(opened.error()));
   }
@@ -142,8 +142,7 @@ Result<std::unique_ptr<File>> PosixFs::open_file(std::string_view path, int flag
 }
 
 Result<std::unique_ptr<File>> PosixFs::open_read(std::string_view path) {
-  auto opened = open_file(path, O_RDONLY | O_NOATIME);
-  return must_leave_a_trace(opened) ? open_file(path, O_RDONLY) : std::move(opened);
+  return open_to_read([&](int flags) { return open_file(path, flags); });
 }
 
 Result<std::unique_ptr<File>> PosixFs::open_write(std::string_view path) {
