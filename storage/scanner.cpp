@@ -100,6 +100,10 @@ Sight read_link(Fs& fs, std::string_view path, const Stat& shown) {
   if (!target) {
     return moved_on(target.error()) ? Sight(Unstable{}) : Sight(target.error());
   }
+  const auto after = fs.stat(path);
+  if (!after || after->special || after->signature != shown.signature) {
+    return Unstable{};
+  }
   const engine::Hash hash = sha256(*target);
   return Seen{shown.signature, hash, std::move(*target), false};
 }
@@ -123,10 +127,6 @@ Inspection inspect_shown(Fs& fs, const engine::LookAt& at, std::int64_t now, con
                               ? Inspection{read_link(fs, at.name, shown), nullptr}
                               : read_file(fs, at.name, shown, std::move(file));
   if (auto* const seen = std::get_if<Seen>(&inspection.sight)) {
-    const auto after = fs.stat(at.name);
-    if (!after || after->special || after->signature != shown.signature) {
-      return {Unstable{}, nullptr};
-    }
     seen->fresh = is_fresh(shown.signature, now);
   }
   return inspection;
