@@ -20,6 +20,7 @@ Index::Index() : memory_(std::make_unique<PoolResource>()), root_(make_node()) {
 Index::~Index() = default;
 Index::Index(const Index& other)
     : items_(other.items_),
+      asked_(other.asked_),
       memory_(std::make_unique<PoolResource>()),
       root_(other.root_->clone(memory_.get())),
       size_(other.size_),
@@ -30,6 +31,7 @@ Index& Index::operator=(const Index& other) {
 Index::Index(Index&&) noexcept = default;
 Index& Index::operator=(Index&& other) noexcept {
   std::swap(items_, other.items_);
+  std::swap(asked_, other.asked_);
   std::swap(memory_, other.memory_);
   std::swap(root_, other.root_);
   std::swap(size_, other.size_);
@@ -43,8 +45,19 @@ const Record* Index::find(std::string_view path) const {
 }
 
 std::optional<Index::Id> Index::id(std::string_view path) const {
-  const std::optional<Id> found = root_->at_or_after(items_, path);
-  return found && items_.path(*found) == path ? found : std::nullopt;
+  const auto is_it = [&](Id id) { return id != none && items_.path(id) == path; };
+  if (is_it(asked_[0])) {
+    return asked_[0];
+  }
+  std::optional<Id> found = asked_[1];
+  if (!is_it(*found)) {
+    found = root_->at_or_after(items_, path);
+    if (!found || !is_it(*found)) {
+      return std::nullopt;
+    }
+  }
+  asked_ = {*found, asked_[0]};
+  return found;
 }
 
 void Index::put(std::string_view path, Record record) {
@@ -59,6 +72,9 @@ Index::Id Index::update(std::string_view path, const std::function<void(Record&)
   const Node::Edited edited = root_->update(items_, path, edit);
   size_ = static_cast<std::size_t>(static_cast<std::ptrdiff_t>(size_) + edited.more);
   sum_ += edited.delta;
+  if (edited.more < 0) {
+    asked_ = {none, none};  // its number may be another's next
+  }
   if (root_->width() > Node::fan_out_max) {
     Owned root = make_node();
     root->slots.push_back({std::pmr::string(memory_.get()), sum_, std::move(root_)});

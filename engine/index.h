@@ -12,6 +12,7 @@
 // erased, whatever happens to others, and until pack() is called; only `update` may write to a
 // record. A range is [lower, upper) in PathLess order; "" as upper means the end. Not thread safe.
 // Source: Meyer, Range-Based Set Reconciliation, 2023 (sums in a search tree).
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -99,7 +100,11 @@ class Index {
   [[nodiscard]] Owned make_node() const;
   void build(const std::vector<Id>& ids);
 
+  static constexpr Id none = UINT32_MAX;
+
   Items items_;
+  /// The last two that were asked for by path, which mostly are the next two: a path, its parent.
+  mutable std::array<Id, 2> asked_{none, none};
   std::unique_ptr<PoolResource> memory_;  ///< of all nodes: before them
   Owned root_;
   std::size_t size_ = 0;

@@ -339,6 +339,28 @@ TEST_CASE("index: a copy is a value of its own, at every depth of the tree") {
   index.check();
 }
 
+TEST_CASE("index: whoever asks again is not told of what has taken the number since") {
+  Dice dice(3);
+  Index index;
+  for (const char* path : {"a", "b", "c"}) {
+    Record record = random_record(dice);
+    record.entry.context.add({{1, 7}, 1});
+    index.put(path, std::move(record));
+  }
+  const auto number = index.id("b");
+  CHECK(index.id("b") == number);
+  index.erase("b");
+  CHECK_FALSE(index.id("b"));
+  index.put("d", *index.find("a"));
+  CHECK(index.id("d") == number);
+  CHECK_FALSE(index.find("b"));
+  const Index copy = index;
+  CHECK(copy.id("d") == number);
+  index = Index();
+  CHECK_FALSE(index.id("d"));
+  CHECK(copy.id("d") == number);
+}
+
 TEST_CASE("index: an item stays where it is while others come and go") {
   Index index;
   Record record;
