@@ -20,7 +20,6 @@ Index::Index() : memory_(std::make_unique<PoolResource>()), root_(make_node()) {
 Index::~Index() = default;
 Index::Index(const Index& other)
     : items_(other.items_),
-      asked_(other.asked_),
       memory_(std::make_unique<PoolResource>()),
       root_(other.root_->clone(memory_.get())),
       size_(other.size_),
@@ -45,16 +44,15 @@ const Record* Index::find(std::string_view path) const {
 }
 
 std::optional<Index::Id> Index::id(std::string_view path) const {
-  const auto is_it = [&](Id id) { return id != none && items_.path(id) == path; };
-  if (is_it(asked_[0])) {
-    return asked_[0];
-  }
-  std::optional<Id> found = asked_[1];
-  if (!is_it(*found)) {
-    found = root_->at_or_after(items_, path);
-    if (!found || !is_it(*found)) {
-      return std::nullopt;
+  for (Id& asked : asked_) {
+    if (asked != none && items_.path(asked) == path) {
+      std::swap(asked, asked_[0]);
+      return asked_[0];
     }
+  }
+  const std::optional<Id> found = root_->at_or_after(items_, path);
+  if (!found || items_.path(*found) != path) {
+    return std::nullopt;
   }
   asked_ = {*found, asked_[0]};
   return found;
