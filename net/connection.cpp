@@ -8,8 +8,8 @@
 
 #include <algorithm>
 #include <asio/experimental/as_tuple.hpp>
+#include <asio/ssl/error.hpp>
 #include <asio/use_awaitable.hpp>
-#include <asio/write.hpp>
 
 #include "net/address.h"
 
@@ -56,22 +56,22 @@ Traffic::Traffic(std::uint64_t upload_limit, std::uint64_t download_limit)
   }
 }
 
-Connection::Connection(tcp::socket socket, asio::ssl::context& context,
-                       std::shared_ptr<Traffic> traffic, Origin origin)
+Connection::Connection(tcp::socket socket, SSL_CTX* context, std::shared_ptr<Traffic> traffic,
+                       Origin origin)
     : stream_(std::move(socket), context),
       traffic_(std::move(traffic)),
       origin_(origin),
-      writable_(stream_.get_executor()),
-      read_pause_(stream_.get_executor()),
+      writable_(stream_.socket().get_executor()),
+      read_pause_(stream_.socket().get_executor()),
       heard_(Clock::now()),
       said_(heard_) {
   asio::error_code ignored;  // a peer that has left already shows in the first read
-  remote_ = stream_.lowest_layer().remote_endpoint(ignored);
+  remote_ = stream_.socket().remote_endpoint(ignored);
   set_socket_options();
 }
 
 void Connection::set_socket_options() {
-  const int socket = stream_.lowest_layer().native_handle();
+  const int socket = stream_.socket().native_handle();
   set_option(socket, IPPROTO_TCP, TCP_NODELAY, 1);
   set_option(socket, SOL_SOCKET, SO_KEEPALIVE, 1);
   set_option(socket, IPPROTO_TCP, TCP_KEEPIDLE, keepalive_idle_s);
@@ -89,21 +89,18 @@ std::string Connection::remote_text() const {
 }
 
 asio::awaitable<std::optional<KeyId>> Connection::shake_hands() {
-  const auto role =
-      origin_ == Origin::dialled ? asio::ssl::stream_base::client : asio::ssl::stream_base::server;
-  const auto [error] = co_await stream_.async_handshake(role, token);
+  const auto role = origin_ == Origin::dialled ? TlsStream::Role::client : TlsStream::Role::server;
+  const asio::error_code error = co_await stream_.shake_hands(role);
   meter();
   if (error) {
     fail(error);
     co_return std::nullopt;
   }
-  auto key = peer_key(stream_.native_handle());
+  auto key = peer_key(stream_.session());
   if (!key) {
     close(key.error().message());
     co_return std::nullopt;
   }
-  // A member may keep its buffers, 34 KiB: Asio has them freed and allocated anew for each record.
-  SSL_clear_mode(stream_.native_handle(), SSL_MODE_RELEASE_BUFFERS);
   co_return *key;
 }
 
@@ -123,8 +120,8 @@ asio::awaitable<bool> Connection::fill() {
     co_return false;
   }
   const std::span<std::uint8_t> space = frames_.space();
-  const auto [error, bytes] = co_await stream_.async_read_some(
-      asio::buffer(space.data(), std::min(space.size(), traffic_->read_bytes_max)), token);
+  const auto [error, bytes] =
+      co_await stream_.read_some(space.first(std::min(space.size(), traffic_->read_bytes_max)));
   traffic_->download.spend(meter());
   if (error) {
     fail(error);
@@ -216,8 +213,7 @@ asio::awaitable<void> Connection::write_slowly(std::shared_ptr<Connection> self,
 }
 
 asio::awaitable<void> Connection::write(std::span<const std::uint8_t> bytes) {
-  const auto [error, count] =
-      co_await asio::async_write(stream_, asio::buffer(bytes.data(), bytes.size()), token);
+  const asio::error_code error = co_await stream_.write(bytes);
   meter();
   said_ = Clock::now();
   if (error) {
@@ -237,7 +233,7 @@ void Connection::close(std::string reason) {
   closed_ = true;
   reason_ = std::move(reason);
   asio::error_code ignored;
-  stream_.lowest_layer().close(ignored);
+  stream_.socket().close(ignored);
   writable_.cancel();
   read_pause_.cancel();
 }
@@ -271,7 +267,7 @@ Instant Connection::tend(Instant now, const TransportTiming& timing) {
 bool Connection::takes_too_little(Instant now, std::chrono::nanoseconds progress_max) {
   meter();
   int held = 0;  // by the kernel: not sent, or not acknowledged
-  if (::ioctl(stream_.lowest_layer().native_handle(), SIOCOUTQ, &held) != 0 || held <= 0) {
+  if (::ioctl(stream_.socket().native_handle(), SIOCOUTQ, &held) != 0 || held <= 0) {
     due_.reset();
     return false;
   }
@@ -286,10 +282,8 @@ bool Connection::takes_too_little(Instant now, std::chrono::nanoseconds progress
 }
 
 std::uint64_t Connection::meter() {
-  // TLS talks to the socket through a pair of BIOs, which count.
-  SSL* session = stream_.native_handle();
-  const std::uint64_t in = BIO_number_read(SSL_get_rbio(session));
-  const std::uint64_t out = BIO_number_written(SSL_get_wbio(session));
+  const std::uint64_t in = stream_.received_bytes();
+  const std::uint64_t out = stream_.sent_bytes();
   const std::uint64_t fresh = in - metered_in_;
   traffic_->received_bytes += fresh;
   traffic_->sent_bytes += out - metered_out_;
@@ -299,8 +293,8 @@ std::uint64_t Connection::meter() {
 }
 
 void Connection::fail(const asio::error_code& error) {
-  if (error == asio::error::eof || error == asio::ssl::error::stream_truncated ||
-      error == asio::error::connection_reset || error == asio::error::broken_pipe) {
+  if (error == asio::error::eof || error == asio::error::connection_reset ||
+      error == asio::error::broken_pipe) {
     ended_by_peer_ = !closed_;
     close("closed by the other end");
   } else {
@@ -314,7 +308,7 @@ std::string Connection::describe(const asio::error_code& error) {
   }
   switch (ERR_GET_REASON(static_cast<unsigned long>(error.value()))) {
     case SSL_R_CERTIFICATE_VERIFY_FAILED:
-      if (const KeyId* key = refused_key(stream_.native_handle())) {
+      if (const KeyId* key = refused_key(stream_.session())) {
         return "the key with id " + key->hex() + " is not another member's";
       }
       break;

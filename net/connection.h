@@ -8,7 +8,6 @@
 #include <asio/awaitable.hpp>
 #include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
-#include <asio/ssl.hpp>
 #include <asio/steady_timer.hpp>
 #include <functional>
 #include <memory>
@@ -19,6 +18,7 @@
 #include "net/frame.h"
 #include "net/send_queue.h"
 #include "net/tls.h"
+#include "net/tls_stream.h"
 #include "net/token_bucket.h"
 #include "net/transport.h"
 
@@ -43,8 +43,8 @@ enum class Origin : std::uint8_t { dialled, accepted };
 
 class Connection {
  public:
-  Connection(asio::ip::tcp::socket socket, asio::ssl::context& context,
-             std::shared_ptr<Traffic> traffic, Origin origin);
+  Connection(asio::ip::tcp::socket socket, SSL_CTX* context, std::shared_ptr<Traffic> traffic,
+             Origin origin);
 
   /// The TLS handshake: whose key the other end holds.
   [[nodiscard]] asio::awaitable<std::optional<KeyId>> shake_hands();
@@ -98,7 +98,7 @@ class Connection {
   void fail(const asio::error_code& error);
   [[nodiscard]] std::string describe(const asio::error_code& error);
 
-  asio::ssl::stream<asio::ip::tcp::socket> stream_;
+  TlsStream stream_;
   std::shared_ptr<Traffic> traffic_;
   Origin origin_;
   asio::ip::tcp::endpoint remote_;

@@ -75,7 +75,7 @@ Result<void> Transport::Core::start() {
   if (!context) {
     return std::unexpected(context.error());
   }
-  context_ = std::make_unique<asio::ssl::context>(context->release());
+  context_ = std::move(*context);
   for (const std::string& address : options_.listen) {
     auto listeners = Listener::open(io_, address);
     if (!listeners) {

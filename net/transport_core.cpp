@@ -51,8 +51,8 @@ void Transport::Core::accepted(tcp::socket socket) {
 }
 
 asio::awaitable<void> Transport::Core::receive(std::shared_ptr<Core> self, tcp::socket socket) {
-  auto connection = std::make_shared<Connection>(std::move(socket), *self->context_, self->traffic_,
-                                                 Origin::accepted);
+  auto connection = std::make_shared<Connection>(std::move(socket), self->context_.get(),
+                                                 self->traffic_, Origin::accepted);
   self->half_open_.enter(connection);
   const Meeting meeting = co_await live(self, connection, std::nullopt);
   if (meeting.outcome == Meeting::Outcome::refused && !self->stopped_) {
@@ -63,7 +63,7 @@ asio::awaitable<void> Transport::Core::receive(std::shared_ptr<Core> self, tcp::
 
 asio::awaitable<Meeting> Transport::Core::meet(tcp::socket socket, NodeId expected) {
   auto connection =
-      std::make_shared<Connection>(std::move(socket), *context_, traffic_, Origin::dialled);
+      std::make_shared<Connection>(std::move(socket), context_.get(), traffic_, Origin::dialled);
   co_return co_await live(shared_from_this(), std::move(connection), expected);
 }
 

@@ -1,7 +1,6 @@
 #pragma once
 // What transport.h hides: the peers, and the life of a connection. Included by the transport's own
 // sources only.
-#include <asio/ssl.hpp>
 #include <asio/steady_timer.hpp>
 #include <map>
 #include <optional>
@@ -104,7 +103,7 @@ class Transport::Core : public ListenerHost,
   TransportEvents events_;
   AllowedKeys allowed_;
   std::shared_ptr<Traffic> traffic_;
-  std::unique_ptr<asio::ssl::context> context_;
+  Context context_{nullptr, &SSL_CTX_free};
   std::vector<std::shared_ptr<Listener>> listeners_;
   std::map<engine::NodeId, Peer> peers_;  ///< never changes after start(): Peer& stay good
   std::set<std::shared_ptr<Connection>> connections_;

@@ -2,7 +2,6 @@
 // A member's connection driven by hand: what a peer may do that a Transport never does.
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
-#include <asio/ssl.hpp>
 #include <functional>
 #include <memory>
 #include <stdexcept>
@@ -26,10 +25,10 @@ class Puppet {
     if (spoil) {
       spoil(made->get());
     }
-    context_ = std::make_unique<asio::ssl::context>(made->release());
+    context_ = std::move(*made);
     asio::ip::tcp::socket socket(io);
     socket.connect(where);
-    connection = std::make_shared<Connection>(std::move(socket), *context_,
+    connection = std::make_shared<Connection>(std::move(socket), context_.get(),
                                               std::make_shared<Traffic>(0, read_bytes_per_s),
                                               Origin::dialled);
   }
@@ -98,7 +97,7 @@ class Puppet {
   engine::NodeId self_;
   engine::NodeId node_;
   AllowedKeys allowed_;
-  std::unique_ptr<asio::ssl::context> context_;
+  Context context_{nullptr, &SSL_CTX_free};
 };
 
 }  // namespace p2psync::net

@@ -1,0 +1,147 @@
+#include "net/tls_stream.h"
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+
+#include <algorithm>
+#include <asio/buffer.hpp>
+#include <asio/experimental/as_tuple.hpp>
+#include <asio/ssl/error.hpp>
+#include <asio/use_awaitable.hpp>
+#include <new>
+
+namespace p2psync::net {
+namespace {
+
+constexpr auto token = asio::experimental::as_tuple(asio::use_awaitable);
+
+/// Of a call that failed for good.
+asio::error_code failure(int kind) {
+  const unsigned long number = ERR_get_error();
+  if (kind == SSL_ERROR_ZERO_RETURN || number == 0) {
+    return asio::error::eof;
+  }
+  return {static_cast<int>(number), asio::error::get_ssl_category()};
+}
+
+}  // namespace
+
+TlsStream::TlsStream(asio::ip::tcp::socket socket, SSL_CTX* context)
+    : socket_(std::move(socket)), session_(SSL_new(context), &SSL_free), ring_(nullptr, &BIO_free) {
+  BIO* theirs = nullptr;
+  BIO* ours = nullptr;
+  if (session_ == nullptr || BIO_new_bio_pair(&theirs, ring_bytes, &ours, ring_bytes) != 1) {
+    ERR_clear_error();
+    throw std::bad_alloc();
+  }
+  ring_.reset(ours);
+  SSL_set_bio(session_.get(), theirs, theirs);
+  // A write of many records may stop between two of them, when the ring is full.
+  SSL_set_mode(session_.get(), SSL_MODE_ENABLE_PARTIAL_WRITE);
+}
+
+asio::awaitable<asio::error_code> TlsStream::shake_hands(Role role) {
+  if (role == Role::client) {
+    SSL_set_connect_state(session_.get());
+  } else {
+    SSL_set_accept_state(session_.get());
+  }
+  while (true) {
+    ERR_clear_error();
+    const int done = SSL_do_handshake(session_.get());
+    const int kind = SSL_get_error(session_.get(), done);
+    const bool goes_on = kind == SSL_ERROR_WANT_READ || kind == SSL_ERROR_WANT_WRITE;
+    const asio::error_code failed = done == 1 || goes_on ? asio::error_code() : failure(kind);
+    const asio::error_code unsent = co_await flush();
+    if (failed || unsent || done == 1) {
+      co_return failed ? failed : unsent;
+    }
+    if (kind == SSL_ERROR_WANT_READ) {
+      if (const asio::error_code error = co_await receive(ring_bytes)) {
+        co_return error;
+      }
+    }
+  }
+}
+
+asio::awaitable<std::pair<asio::error_code, std::size_t>> TlsStream::read_some(
+    std::span<std::uint8_t> space) {
+  while (!broken_) {
+    std::size_t read = 0;
+    int kind = SSL_ERROR_NONE;
+    while (read < space.size() && kind == SSL_ERROR_NONE) {
+      ERR_clear_error();
+      std::size_t more = 0;
+      const int done = SSL_read_ex(session_.get(), space.data() + read, space.size() - read, &more);
+      kind = SSL_get_error(session_.get(), done);
+      read += more;
+    }
+    if (kind != SSL_ERROR_NONE && kind != SSL_ERROR_WANT_READ) {
+      broken_ = failure(kind);
+      // Why, in an alert. Where a write is under way, that one sends it.
+      (void)co_await flush();
+    }
+    if (read > 0) {
+      co_return std::pair(asio::error_code(), read);
+    }
+    if (!broken_) {
+      if (const asio::error_code error = co_await receive(space.size())) {
+        broken_ = error;
+      }
+    }
+  }
+  co_return std::pair(*broken_, std::size_t{0});
+}
+
+asio::awaitable<asio::error_code> TlsStream::write(std::span<const std::uint8_t> bytes) {
+  while (!bytes.empty()) {
+    ERR_clear_error();
+    std::size_t taken = 0;
+    const int done = SSL_write_ex(session_.get(), bytes.data(), bytes.size(), &taken);
+    if (done == 1) {
+      bytes = bytes.subspan(taken);
+      continue;
+    }
+    if (const int kind = SSL_get_error(session_.get(), done); kind != SSL_ERROR_WANT_WRITE) {
+      co_return failure(kind);
+    }
+    if (flushing_) {  // by read_some, which has found it broken
+      co_return asio::error::connection_aborted;
+    }
+    if (const asio::error_code error = co_await flush()) {
+      co_return error;
+    }
+  }
+  co_return co_await flush();
+}
+
+asio::awaitable<asio::error_code> TlsStream::receive(std::size_t bytes_max) {
+  // TLS takes whatever is there: the ring is empty, and all of it in one piece.
+  char* space = nullptr;
+  const auto room = static_cast<std::size_t>(std::max(BIO_nwrite0(ring_.get(), &space), 0));
+  const auto [error, bytes] =
+      co_await socket_.async_read_some(asio::buffer(space, std::min(room, bytes_max)), token);
+  BIO_nwrite(ring_.get(), &space, static_cast<int>(bytes));
+  received_bytes_ += bytes;
+  co_return error;
+}
+
+asio::awaitable<asio::error_code> TlsStream::flush() {
+  if (flushing_) {
+    co_return asio::error_code();
+  }
+  flushing_ = true;
+  asio::error_code failed;
+  char* bytes = nullptr;
+  for (int ready = 0; !failed && (ready = BIO_nread0(ring_.get(), &bytes)) > 0;) {
+    const auto [error, sent] = co_await socket_.async_write_some(
+        asio::buffer(bytes, static_cast<std::size_t>(ready)), token);
+    BIO_nread(ring_.get(), &bytes, static_cast<int>(sent));
+    sent_bytes_ += sent;
+    failed = error;
+  }
+  flushing_ = false;
+  co_return failed;
+}
+
+}  // namespace p2psync::net
