@@ -122,7 +122,7 @@ asio::awaitable<bool> Connection::fill() {
   const std::span<std::uint8_t> space = frames_.space();
   const auto [error, bytes] =
       co_await stream_.read_some(space.first(std::min(space.size(), traffic_->read_bytes_max)));
-  traffic_->download.spend(meter());
+  meter();
   if (error) {
     fail(error);
   }
@@ -281,15 +281,15 @@ bool Connection::takes_too_little(Instant now, std::chrono::nanoseconds progress
   return too_little;
 }
 
-std::uint64_t Connection::meter() {
+void Connection::meter() {
   const std::uint64_t in = stream_.received_bytes();
   const std::uint64_t out = stream_.sent_bytes();
   const std::uint64_t fresh = in - metered_in_;
   traffic_->received_bytes += fresh;
   traffic_->sent_bytes += out - metered_out_;
+  traffic_->download.spend(fresh);
   metered_in_ = in;
   metered_out_ = out;
-  return fresh;
 }
 
 void Connection::fail(const asio::error_code& error) {

@@ -93,8 +93,8 @@ class Connection {
   void set_socket_options();
   /// True: of what waited for it a while ago, the other end has taken too little since.
   [[nodiscard]] bool takes_too_little(Instant now, std::chrono::nanoseconds progress_max);
-  /// Counts what the TLS records took, both ways; returns what came in since the last time.
-  std::uint64_t meter();
+  /// Counts what has passed since the last time, both ways.
+  void meter();
   void fail(const asio::error_code& error);
   [[nodiscard]] std::string describe(const asio::error_code& error);
 

@@ -10,16 +10,28 @@
 #include <asio/use_awaitable.hpp>
 #include <new>
 
+#include "engine/error.h"
+
 namespace p2psync::net {
 namespace {
 
 constexpr auto token = asio::experimental::as_tuple(asio::use_awaitable);
 
+/// What there has to be room for in the ring before TLS writes: a record, and what it says of its
+/// own accord (an alert, the answer to who asks for new keys). A record that did not fit would wait
+/// in OpenSSL, which then cannot say anything else and fails where it should.
+constexpr std::size_t room_min = SSL3_RT_MAX_PLAIN_LENGTH + 22 + 1024;
+static_assert(TlsStream::ring_bytes >= 3 * (SSL3_RT_MAX_PLAIN_LENGTH + 22) + room_min,
+              "four records in a write");
+
 /// Of a call that failed for good.
 asio::error_code failure(int kind) {
-  const unsigned long number = ERR_get_error();
-  if (kind == SSL_ERROR_ZERO_RETURN || number == 0) {
+  if (kind == SSL_ERROR_ZERO_RETURN) {
     return asio::error::eof;
+  }
+  const unsigned long number = ERR_get_error();
+  if (number == 0) {
+    return asio::error::connection_aborted;
   }
   return {static_cast<int>(number), asio::error::get_ssl_category()};
 }
@@ -36,8 +48,9 @@ TlsStream::TlsStream(asio::ip::tcp::socket socket, SSL_CTX* context)
   }
   ring_.reset(ours);
   SSL_set_bio(session_.get(), theirs, theirs);
-  // A write of many records may stop between two of them, when the ring is full.
-  SSL_set_mode(session_.get(), SSL_MODE_ENABLE_PARTIAL_WRITE);
+  // A call writes one record of many; and reads on behind what TLS keeps to itself, so that it
+  // leaves nothing in the ring when it wants more.
+  SSL_set_mode(session_.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_AUTO_RETRY);
 }
 
 asio::awaitable<asio::error_code> TlsStream::shake_hands(Role role) {
@@ -66,6 +79,7 @@ asio::awaitable<asio::error_code> TlsStream::shake_hands(Role role) {
 
 asio::awaitable<std::pair<asio::error_code, std::size_t>> TlsStream::read_some(
     std::span<std::uint8_t> space) {
+  invariant(!space.empty(), "there is room to read into");
   while (!broken_) {
     std::size_t read = 0;
     int kind = SSL_ERROR_NONE;
@@ -78,8 +92,7 @@ asio::awaitable<std::pair<asio::error_code, std::size_t>> TlsStream::read_some(
     }
     if (kind != SSL_ERROR_NONE && kind != SSL_ERROR_WANT_READ) {
       broken_ = failure(kind);
-      // Why, in an alert. Where a write is under way, that one sends it.
-      (void)co_await flush();
+      (void)co_await flush();  // why, in an alert; where a write is under way, that one sends it
     }
     if (read > 0) {
       co_return std::pair(asio::error_code(), read);
@@ -95,22 +108,22 @@ asio::awaitable<std::pair<asio::error_code, std::size_t>> TlsStream::read_some(
 
 asio::awaitable<asio::error_code> TlsStream::write(std::span<const std::uint8_t> bytes) {
   while (!bytes.empty()) {
+    if (ring_bytes - BIO_ctrl_pending(ring_.get()) < room_min) {
+      if (flushing_) {  // by read_some, which has found it broken
+        co_return broken_.value_or(asio::error::connection_aborted);
+      }
+      if (const asio::error_code error = co_await flush()) {
+        co_return error;
+      }
+    }
     ERR_clear_error();
     std::size_t taken = 0;
     const int done = SSL_write_ex(session_.get(), bytes.data(), bytes.size(), &taken);
-    if (done == 1) {
-      bytes = bytes.subspan(taken);
-      continue;
+    if (done != 1) {
+      const asio::error_code failed = failure(SSL_get_error(session_.get(), done));
+      co_return broken_.value_or(failed);
     }
-    if (const int kind = SSL_get_error(session_.get(), done); kind != SSL_ERROR_WANT_WRITE) {
-      co_return failure(kind);
-    }
-    if (flushing_) {  // by read_some, which has found it broken
-      co_return asio::error::connection_aborted;
-    }
-    if (const asio::error_code error = co_await flush()) {
-      co_return error;
-    }
+    bytes = bytes.subspan(taken);
   }
   co_return co_await flush();
 }

@@ -27,13 +27,13 @@ class TlsStream {
   TlsStream(asio::ip::tcp::socket socket, SSL_CTX* context);
 
   enum class Role : std::uint8_t { client, server };
-  /// Errors of TLS are in asio::error::get_ssl_category(), here and below; the other end has been
-  /// told.
+  /// Errors of TLS are in asio::error::get_ssl_category(), here and below. The other end has been
+  /// told, unless it takes nothing.
   [[nodiscard]] asio::awaitable<asio::error_code> shake_hands(Role role);
   /// At least a byte, and what else has come. asio::error::eof once the other end has closed it.
   [[nodiscard]] asio::awaitable<std::pair<asio::error_code, std::size_t>> read_some(
       std::span<std::uint8_t> space);
-  /// All of it.
+  /// All of it. Once read_some has found the stream broken, the same error.
   [[nodiscard]] asio::awaitable<asio::error_code> write(std::span<const std::uint8_t> bytes);
 
   [[nodiscard]] asio::ip::tcp::socket& socket() { return socket_; }

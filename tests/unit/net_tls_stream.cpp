@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "net/tls.h"
+#include "tests/unit/net_cluster.h"
 
 namespace p2psync::net {
 namespace {
@@ -156,6 +157,59 @@ TEST_CASE("tls stream: what came before a spoilt record is given out, and the ot
   CHECK(found.category() == asio::error::get_ssl_category());
   CHECK(told.category() == asio::error::get_ssl_category());
   CHECK(told.message().find("alert") != std::string::npos);
+}
+
+TEST_CASE("tls stream: new keys are asked for while a write waits") {
+  Ends ends;
+  ends.shake();
+  const Bytes sent = many(20'000'000);
+  Bytes up;
+  Bytes down;
+  int ended = 0;
+  ends.begin([&]() -> asio::awaitable<void> {
+    CHECK_FALSE(co_await ends.server->write(sent));
+    ++ended;
+  });
+  ends.begin([&]() -> asio::awaitable<void> {
+    CHECK_FALSE(co_await read_all(*ends.server, up, 3, 4096));
+    ++ended;
+  });
+  while (ends.io.poll() > 0) {
+  }
+  CHECK(ended == 0);  // the client has read nothing
+  for (const std::uint8_t byte : Bytes{1, 2, 3}) {
+    REQUIRE(SSL_key_update(const_cast<SSL*>(ends.client->session()), SSL_KEY_UPDATE_REQUESTED) ==
+            1);
+    ends.begin([&, byte]() -> asio::awaitable<void> {
+      CHECK_FALSE(co_await ends.client->write(std::span(&byte, 1)));
+    });
+    CHECK(run_until(ends.io, [&] { return up.size() == byte; }));
+  }
+  CHECK(up == Bytes{1, 2, 3});
+  ends.begin([&]() -> asio::awaitable<void> {
+    CHECK_FALSE(co_await read_all(*ends.client, down, sent.size(), 65'536));
+    ++ended;
+  });
+  ends.run();
+  CHECK(ended == 3);
+  CHECK(down == sent);
+}
+
+TEST_CASE("tls stream: a write tells why reading has ended, not only that it has") {
+  Ends ends;
+  ends.shake();
+  asio::error_code found;
+  asio::error_code written;
+  ends.begin([&]() -> asio::awaitable<void> {
+    const Bytes spoilt{23, 3, 3, 0, 17, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+    asio::write(ends.client->socket(), asio::buffer(spoilt));
+    Bytes got;
+    found = co_await read_all(*ends.server, got, 1000, 4096);
+    written = co_await ends.server->write(many(10));
+  });
+  ends.run();
+  CHECK(found.category() == asio::error::get_ssl_category());
+  CHECK(written == found);
 }
 
 TEST_CASE("tls stream: who is refused is told why") {
