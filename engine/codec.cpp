@@ -457,10 +457,10 @@ std::vector<std::uint8_t> encode(const T& value, std::size_t room) {
 }
 
 template <Encodable T>
-Result<T> decode(std::span<const std::uint8_t> bytes) {
+Result<T> decode(std::span<const std::uint8_t> bytes, const std::shared_ptr<const void>& owner) {
   try {
     T value;
-    codec::BoundedInputArchive archive(bytes);
+    codec::BoundedInputArchive archive(bytes, owner);
     archive(value);
     codec::require(archive.left() == 0, "bytes too many");
     return value;
@@ -471,7 +471,7 @@ Result<T> decode(std::span<const std::uint8_t> bytes) {
 
 #define P2PSYNC_ENCODABLE(T)                                           \
   template std::vector<std::uint8_t> encode<T>(const T&, std::size_t); \
-  template Result<T> decode<T>(std::span<const std::uint8_t>);
+  template Result<T> decode<T>(std::span<const std::uint8_t>, const std::shared_ptr<const void>&);
 
 P2PSYNC_ENCODABLE(Message)
 P2PSYNC_ENCODABLE(Hello)

@@ -30,6 +30,7 @@
 #include <array>
 #include <concepts>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -59,8 +60,10 @@ inline constexpr std::array<std::uint8_t, 2> plain_begin{0x80, 0};
   return bytes.size() >= 2 && bytes[0] == plain_begin[0] && bytes[1] == plain_begin[1];
 }
 
-/// The value, or ErrorCode::corrupt with the reason as object.
+/// The value, or ErrorCode::corrupt with the reason as object. With an owner of the bytes, what is
+/// Bytes in the value is a part of them; without, a copy.
 template <Encodable T>
-[[nodiscard]] Result<T> decode(std::span<const std::uint8_t> bytes);
+[[nodiscard]] Result<T> decode(std::span<const std::uint8_t> bytes,
+                               const std::shared_ptr<const void>& owner = nullptr);
 
 }  // namespace p2psync::engine

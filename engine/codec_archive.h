@@ -14,8 +14,11 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
+
+#include "engine/bytes.h"
 
 namespace p2psync::engine::codec {
 
@@ -49,8 +52,10 @@ class OutputArchive : public cereal::OutputArchive<OutputArchive> {
 
 class BoundedInputArchive : public cereal::InputArchive<BoundedInputArchive> {
  public:
-  explicit BoundedInputArchive(std::span<const std::uint8_t> bytes)
-      : cereal::InputArchive<BoundedInputArchive>(this), left_(bytes) {}
+  /// `owner`: of the bytes, to be shared; null: what is to be shared is copied.
+  explicit BoundedInputArchive(std::span<const std::uint8_t> bytes,
+                               std::shared_ptr<const void> owner = nullptr)
+      : cereal::InputArchive<BoundedInputArchive>(this), left_(bytes), owner_(std::move(owner)) {}
 
   /// The next bytes; good as long as the input is.
   std::span<const std::uint8_t> next(std::uint64_t count) {
@@ -59,12 +64,17 @@ class BoundedInputArchive : public cereal::InputArchive<BoundedInputArchive> {
     left_ = left_.subspan(taken.size());
     return taken;
   }
+  Bytes share(std::uint64_t count) {
+    const auto taken = next(count);
+    return owner_ != nullptr ? Bytes(owner_, taken) : Bytes::of({taken.begin(), taken.end()});
+  }
   void bytes(std::span<std::uint8_t> into) { std::ranges::copy(next(into.size()), into.begin()); }
   std::uint8_t byte() { return next(1).front(); }
   [[nodiscard]] std::size_t left() const { return left_.size(); }
 
  private:
   std::span<const std::uint8_t> left_;
+  std::shared_ptr<const void> owner_;
 };
 
 template <class Archive>
@@ -196,8 +206,6 @@ void load(BoundedInputArchive& archive, std::vector<T>& items) {
 }
 
 /// Shared bytes are the only pointers; each is stored anew.
-using Bytes = std::shared_ptr<const std::vector<std::uint8_t>>;
-
 inline void save(OutputArchive& archive, const Bytes& shared) {
   archive(shared != nullptr);
   if (shared != nullptr) {
@@ -213,8 +221,7 @@ inline void load(BoundedInputArchive& archive, Bytes& shared) {
   if (present) {
     std::uint64_t size = 0;
     archive(size);
-    const auto bytes = archive.next(size);
-    shared = std::make_shared<const std::vector<std::uint8_t>>(bytes.begin(), bytes.end());
+    shared = archive.share(size);
   }
 }
 

@@ -14,14 +14,12 @@
 #include <variant>
 #include <vector>
 
+#include "engine/bytes.h"
 #include "engine/entry.h"
 #include "engine/error.h"
 #include "engine/path.h"
 
 namespace p2psync::engine {
-
-/// A file's bytes, shared between the rooms without a copy.
-using Bytes = std::shared_ptr<const std::vector<std::uint8_t>>;
 
 /// What `statx` says and what tells a change: equal signatures, equal file.
 struct Signature {

@@ -198,9 +198,7 @@ void Transfer::open(Want& want, const Bases& bases, std::vector<Output>& out) {
     if (size == 0) {  // nobody need be asked
       want.fetch->pieces.set(0, Pieces::State::writing);
       want.stage = Stage::finishing;
-      to_disk(WriteBlock{content, 0, 0, content,
-                         std::make_shared<const std::vector<std::uint8_t>>(), true, mode},
-              out);
+      to_disk(WriteBlock{content, 0, 0, content, Bytes::of({}), true, mode}, out);
     }
     return;
   }

@@ -32,9 +32,7 @@ void Transfer::on_list(Want& want, NodeId peer, const Bytes& bytes, std::vector<
   const bool whole = bytes->size() < block_bytes;
   const bool absurd = fetch.list.size() > list_bytes_max;
   if (whole || absurd) {
-    open_section(want,
-                 std::make_shared<const std::vector<std::uint8_t>>(std::exchange(fetch.list, {})),
-                 out);
+    open_section(want, Bytes::of(std::exchange(fetch.list, {})), out);
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 namespace p2psync::net {
 namespace {
@@ -58,32 +59,34 @@ bool frame_within_limit(std::span<const std::uint8_t> frame) {
 }
 
 std::span<std::uint8_t> FrameReader::space() {
+  if (large_ == nullptr && wanted_ > read_bytes) {
+    large_ = engine::uninitialised_bytes(wanted_ + read_bytes_min);
+    large_end_ = end_ - begin_;
+    std::copy_n(buffer_.data() + begin_, large_end_, large_.get());
+  }
+  if (large_ != nullptr) {
+    return {large_.get() + large_end_, wanted_ + read_bytes_min - large_end_};
+  }
   // Room for the rest of the frame that has begun, and some more where that is little.
   const std::size_t held = end_ - begin_;
   const std::size_t rest = wanted_ > held ? wanted_ - held : 0;
-  const std::size_t room = std::max(rest, read_bytes_min);
-  if (held == 0) {
-    begin_ = end_ = 0;
-    if (buffer_.size() > kept_bytes_max && room <= kept_bytes_max) {
-      // The large frame is done; many connections must not each keep its room.
-      buffer_ = std::vector<std::uint8_t>(read_bytes);
-    }
-  }
-  if (buffer_.size() - end_ < room) {
-    std::copy(buffer_.begin() + static_cast<std::ptrdiff_t>(begin_),
-              buffer_.begin() + static_cast<std::ptrdiff_t>(end_), buffer_.begin());
-    end_ = held;
+  if (held == 0 || buffer_.size() - end_ < std::max(rest, read_bytes_min)) {
+    buffer_.resize(read_bytes + read_bytes_min);
+    std::copy_n(buffer_.data() + begin_, held, buffer_.data());
     begin_ = 0;
-    if (buffer_.size() - end_ < room) {
-      buffer_.resize(std::max(read_bytes, end_ + room));
-    }
+    end_ = held;
   }
   return std::span(buffer_).subspan(end_);
 }
 
 void FrameReader::filled(std::size_t bytes) {
-  invariant(bytes <= buffer_.size() - end_, "no more was read than there was room for");
-  end_ += bytes;
+  if (large_ != nullptr) {
+    invariant(bytes <= wanted_ + read_bytes_min - large_end_, "what was read had room");
+    large_end_ += bytes;
+  } else {
+    invariant(bytes <= buffer_.size() - end_, "what was read had room");
+    end_ += bytes;
+  }
 }
 
 Result<std::optional<std::size_t>> FrameReader::frame_bytes() {
@@ -113,6 +116,9 @@ Result<std::optional<Frame>> FrameReader::next() {
   if (error_) {
     return std::unexpected(*error_);
   }
+  if (large_ != nullptr) {
+    return next_large();
+  }
   const auto bytes = frame_bytes();
   if (!bytes) {
     error_ = bytes.error();
@@ -126,6 +132,19 @@ Result<std::optional<Frame>> FrameReader::next() {
   begin_ += wanted_;
   wanted_ = 0;
   return Frame{static_cast<FrameKind>(whole[4]), whole.subspan(header_bytes)};
+}
+
+std::optional<Frame> FrameReader::next_large() {
+  if (large_end_ < wanted_) {
+    return std::nullopt;
+  }
+  const std::span<const std::uint8_t> whole(large_.get(), wanted_);
+  begin_ = 0;
+  end_ = large_end_ - wanted_;  // of the frame after it
+  std::copy_n(large_.get() + wanted_, end_, buffer_.data());
+  wanted_ = 0;
+  return Frame{static_cast<FrameKind>(whole[4]), whole.subspan(header_bytes),
+               std::exchange(large_, nullptr)};
 }
 
 }  // namespace p2psync::net

@@ -11,6 +11,7 @@
 // larger than before_hello_bytes_max.
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -61,6 +62,7 @@ inline constexpr std::size_t ready_body_bytes = 8;
 struct Frame {
   FrameKind kind{};
   std::span<const std::uint8_t> body;
+  std::shared_ptr<const void> owner = nullptr;  ///< of the body, for one who wants to keep it
 };
 
 /// Cuts what arrives into frames, at any split. A read goes straight into its buffer:
@@ -68,8 +70,9 @@ struct Frame {
 ///   reader.filled(read(reader.space()));
 ///   while (auto frame = reader.next(); ...) { use(frame.body); }
 ///
-/// A frame's body is good until the next call of space(). After an error nothing more comes.
-/// Memory: from read_bytes up to kept_bytes_max, more only while a larger frame is on its way.
+/// A frame's body is good until the next call of space(), and of one larger than read_bytes as long
+/// as its owner is kept: it was read into memory of its own. After an error nothing more comes.
+/// Memory: read_bytes + read_bytes_min, and a larger frame while it is on its way.
 class FrameReader {
  public:
   /// Where the next bytes go: at least read_bytes_min.
@@ -83,16 +86,20 @@ class FrameReader {
 
   static constexpr std::size_t read_bytes = 64 * 1024;
   static constexpr std::size_t read_bytes_min = 4 * 1024;
-  static constexpr std::size_t kept_bytes_max = block_body_bytes_max + read_bytes;
 
  private:
   /// Of the frame that stands at begin_, header and body; judged.
   [[nodiscard]] Result<std::optional<std::size_t>> frame_bytes();
+  [[nodiscard]] std::optional<Frame> next_large();
 
   std::vector<std::uint8_t> buffer_;
-  std::size_t begin_ = 0;   ///< of what was not given out yet
-  std::size_t end_ = 0;     ///< of what was filled
-  std::size_t wanted_ = 0;  ///< bytes of the frame at begin_, once its header is here
+  std::size_t begin_ = 0;  ///< of what was not given out yet
+  std::size_t end_ = 0;    ///< of what was filled
+  /// Where a large frame comes in once its header was seen, and what comes at once behind it. Null:
+  /// the next is in the buffer.
+  std::shared_ptr<std::uint8_t[]> large_;
+  std::size_t large_end_ = 0;
+  std::size_t wanted_ = 0;  ///< bytes of the frame that is next, once its header is here
   bool greeted_ = false;
   std::optional<Error> error_;
 };

@@ -240,7 +240,7 @@ void Transport::Core::deliver(const Peer& peer, Connection& connection, const Fr
     case FrameKind::paused: connection.cut_off("a ready or welcome out of place"); return;
     default: break;
   }
-  auto message = decode_message(frame.kind, frame.body);
+  auto message = decode_message(frame);
   if (!message) {
     const auto protocol =
         frame.kind == FrameKind::hello ? protocol_of(frame.body) : std::optional<std::uint64_t>();

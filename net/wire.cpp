@@ -39,12 +39,11 @@ consteval FrameKind number_of() {
 }
 
 template <class T>
-bool decode_as(FrameKind kind, std::span<const std::uint8_t> body,
-               Result<engine::Message>& message) {
-  if (kind != number_of<T>()) {
+bool decode_as(const Frame& frame, Result<engine::Message>& message) {
+  if (frame.kind != number_of<T>()) {
     return false;
   }
-  auto value = engine::decode<T>(body);
+  auto value = engine::decode<T>(frame.body, frame.owner);
   if (value) {
     message = std::move(*value);
   } else {
@@ -54,12 +53,12 @@ bool decode_as(FrameKind kind, std::span<const std::uint8_t> body,
 }
 
 template <class... Those>
-Result<engine::Message> decode_any(FrameKind kind, std::span<const std::uint8_t> body,
-                                   const std::variant<Those...>*) {
+Result<engine::Message> decode_any(const Frame& frame, const std::variant<Those...>*) {
   Result<engine::Message> message;
-  if (!(decode_as<Those>(kind, body, message) || ...)) {
-    message = std::unexpected(Error{ErrorCode::corrupt, "decode message",
-                                    "of kind " + std::to_string(static_cast<unsigned>(kind))});
+  if (!(decode_as<Those>(frame, message) || ...)) {
+    message =
+        std::unexpected(Error{ErrorCode::corrupt, "decode message",
+                              "of kind " + std::to_string(static_cast<unsigned>(frame.kind))});
   }
   return message;
 }
@@ -83,8 +82,8 @@ std::vector<std::uint8_t> encode_message(const engine::Message& message) {
       message);
 }
 
-Result<engine::Message> decode_message(FrameKind kind, std::span<const std::uint8_t> body) {
-  return decode_any(kind, body, static_cast<const engine::Message*>(nullptr));
+Result<engine::Message> decode_message(const Frame& frame) {
+  return decode_any(frame, static_cast<const engine::Message*>(nullptr));
 }
 
 std::optional<std::uint64_t> protocol_of(std::span<const std::uint8_t> hello_body) {
@@ -103,7 +102,8 @@ Result<engine::Message> decode_message(std::span<const std::uint8_t> frame) {
   if (!frame_within_limit(frame)) {
     return std::unexpected(Error{ErrorCode::corrupt, "decode message", "that is not one frame"});
   }
-  return decode_message(static_cast<FrameKind>(frame[4]), frame.subspan(header_bytes));
+  return decode_message(
+      Frame{static_cast<FrameKind>(frame[4]), frame.subspan(header_bytes), nullptr});
 }
 
 }  // namespace p2psync::net

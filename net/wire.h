@@ -20,9 +20,8 @@ namespace p2psync::net {
 /// The whole frame. It may be beyond its kind's limit if the message is: `frame_within_limit`.
 [[nodiscard]] std::vector<std::uint8_t> encode_message(const engine::Message& message);
 
-/// Of a body that FrameReader gave.
-[[nodiscard]] Result<engine::Message> decode_message(FrameKind kind,
-                                                     std::span<const std::uint8_t> body);
+/// Of what FrameReader gave. Bytes in the message may be a part of the frame, and keep it.
+[[nodiscard]] Result<engine::Message> decode_message(const Frame& frame);
 /// Which protocol a hello is of. This much of it stays as it is in all of them.
 [[nodiscard]] std::optional<std::uint64_t> protocol_of(std::span<const std::uint8_t> hello_body);
 /// Of exactly one whole frame, judged as by a FrameReader that was greeted.

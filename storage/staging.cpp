@@ -376,23 +376,27 @@ engine::BlockRead Staging::read(const engine::ReadBlock& request) {
   // Changed while it was read: the receiver would find out, but only after fetching it. An
   // unfinished one changes all the time; a chunk that is in it does not.
   if (bytes && after && (unfinished || after->signature == before->signature)) {
-    answer.bytes = std::make_shared<const std::vector<std::uint8_t>>(std::move(*bytes));
+    answer.bytes = std::move(*bytes);
   }
   return answer;
 }
 
-std::optional<std::vector<std::uint8_t>> Staging::part(const engine::ReadBlock& request, File& file,
-                                                       std::uint64_t size) {
+std::optional<engine::Bytes> Staging::part(const engine::ReadBlock& request, File& file,
+                                           std::uint64_t size) {
   if (request.offset > size) {
     return std::nullopt;
   }
-  std::vector<std::uint8_t> bytes(std::min<std::uint64_t>(request.length, size - request.offset));
+  const auto length =
+      static_cast<std::size_t>(std::min<std::uint64_t>(request.length, size - request.offset));
+  auto memory = engine::uninitialised_bytes(length);
+  const std::span<std::uint8_t> bytes(memory.get(), length);
   const auto count = file.read(request.offset, bytes);
-  return count && *count == bytes.size() ? std::optional(std::move(bytes)) : std::nullopt;
+  return count && *count == length ? std::optional(engine::Bytes(std::move(memory), bytes))
+                                   : std::nullopt;
 }
 
-std::optional<std::vector<std::uint8_t>> Staging::list_part(const engine::ReadBlock& request,
-                                                            File& file, std::uint64_t size) {
+std::optional<engine::Bytes> Staging::list_part(const engine::ReadBlock& request, File& file,
+                                                std::uint64_t size) {
   const engine::Hash& name = request.list->name;
   const auto made = [&] { return make_lists(file, size, request.content); };
   // Of an unfinished one there is nothing to make a list from.
@@ -416,7 +420,7 @@ std::optional<std::vector<std::uint8_t>> Staging::list_part(const engine::ReadBl
   }
   const auto rest = std::span(*list).subspan(std::min<std::uint64_t>(request.offset, list->size()));
   const auto slice = rest.first(std::min<std::size_t>(rest.size(), request.length));
-  return std::vector<std::uint8_t>(slice.begin(), slice.end());
+  return engine::Bytes::of({slice.begin(), slice.end()});
 }
 
 /// As it is told to a peer. Nothing: it is not here.

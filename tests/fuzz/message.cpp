@@ -9,7 +9,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   fuzz::View bytes(data, size);
   const auto kind = static_cast<net::FrameKind>(fuzz::take_byte(bytes));
   std::ignore = net::protocol_of(bytes);
-  const auto message = net::decode_message(kind, bytes);
+  const auto message = net::decode_message(net::Frame{kind, bytes});
   if (!message) {
     fuzz::require(message.error().code == ErrorCode::corrupt, "what cannot be decoded is corrupt");
     return 0;

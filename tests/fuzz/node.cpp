@@ -29,7 +29,7 @@ class Victim {
   }
 
   void frame(std::uint8_t kind, View body) {
-    auto message = net::decode_message(static_cast<net::FrameKind>(kind), body);
+    auto message = net::decode_message(net::Frame{static_cast<net::FrameKind>(kind), body});
     if (message) {
       pair_.hear(1, Received{2, std::move(*message)});
       pair_.drain();

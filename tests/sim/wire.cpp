@@ -30,9 +30,9 @@ Phase phase_of(const Message& message) {
 Message corrupted(const Message& message, Random& random) {
   Message other = message;
   auto& block = std::get<Block>(other);
-  auto bytes = std::make_shared<std::vector<std::uint8_t>>(*block.bytes);
-  bytes->at(random.below(bytes->size())) ^= 0x20;
-  block.bytes = std::move(bytes);
+  std::vector<std::uint8_t> bytes(block.bytes->begin(), block.bytes->end());
+  bytes.at(random.below(bytes.size())) ^= 0x20;
+  block.bytes = Bytes::of(std::move(bytes));
   return other;
 }
 

@@ -271,7 +271,7 @@ TEST_CASE("outbox: who asks for more than it reads is given up, and does not fil
       [&](engine::NodeId peer, const std::string&) { given_up.push_back(peer); });
   outbox.up(2);
   outbox.send({2, engine::Hello{}});
-  const auto bytes = std::make_shared<const std::vector<std::uint8_t>>(engine::block_bytes);
+  const auto bytes = engine::Bytes::of(std::vector<std::uint8_t>(engine::block_bytes));
   const auto send = [&] { outbox.send({2, engine::Block{1, bytes}, engine::Priority::data}); };
   // What a member may have asked for at once, and as much again that it asked for a second time.
   for (std::size_t sent = 0; sent < 2 * engine::Window::bytes_max; sent += engine::block_bytes) {

@@ -201,7 +201,7 @@ class Maker {
   void fill(Block& block) {
     block = {number(), nullptr};
     if (coin()) {
-      block.bytes = std::make_shared<const Encoded>(below(100), std::uint8_t{7});
+      block.bytes = Bytes::of(Encoded(below(100), std::uint8_t{7}));
     }
   }
   void fill(Message& message) {
@@ -262,7 +262,7 @@ bool same(const Get& a, const Get& b) {
 }
 bool same(const Block& a, const Block& b) {
   return a.request == b.request && (a.bytes == nullptr) == (b.bytes == nullptr) &&
-         (a.bytes == nullptr || *a.bytes == *b.bytes);
+         (a.bytes == nullptr || std::ranges::equal(*a.bytes, *b.bytes));
 }
 bool same(const Record& a, const Record& b) {
   return a.entry == b.entry && a.shown == b.shown;
@@ -476,7 +476,7 @@ TEST_CASE("codec: what a node would not say is refused with the reason") {
   CHECK(refusal<Hello>(encode(Hello{1, "c", "v", {{2, "b"}, {1, "a"}}})) == "members out of order");
   CHECK(refusal<Hello>(encode(Hello{1, "c", "v", {{1, "a b"}}})) == "a node name that is none");
   CHECK(refusal<Get>(encode(Get{1, {}, 0, block_bytes + 1, {}})) == "a block too large");
-  const auto large = std::make_shared<const Encoded>(block_bytes + 1);
+  const auto large = Bytes::of(Encoded(block_bytes + 1));
   CHECK(refusal<Block>(encode(Block{1, large})) == "a block too large");
   KeptVersion kept{"a/b", "p", {}};
   CHECK(refusal<KeptVersion>(encode(kept)) == "a name with a slash");
@@ -492,7 +492,7 @@ TEST_CASE("codec: a tick fits its limit, whatever the tree") {
 TEST_CASE("codec: null bytes and no bytes are two things") {
   const auto none = decode<Block>(encode(Block{1, nullptr}));
   CHECK(none.value().bytes == nullptr);
-  const auto empty = decode<Block>(encode(Block{1, std::make_shared<const Encoded>()}));
+  const auto empty = decode<Block>(encode(Block{1, Bytes::of({})}));
   REQUIRE(empty.value().bytes != nullptr);
   CHECK(empty.value().bytes->empty());
 }

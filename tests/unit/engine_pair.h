@@ -54,7 +54,7 @@ class Pair {
     }
     if (kind == Kind::file) {
       hosts_[id].contents[seen.content] =
-          std::make_shared<const std::vector<std::uint8_t>>(text.begin(), text.end());
+          engine::Bytes::of(std::vector<std::uint8_t>(text.begin(), text.end()));
     }
     stand(hosts_[id], name, seen);
   }
@@ -217,7 +217,7 @@ class Pair {
         read.offset <= place->second->size() &&
         read.length <= place->second->size() - read.offset) {
       const auto begin = place->second->begin() + static_cast<std::ptrdiff_t>(read.offset);
-      bytes = std::make_shared<const std::vector<std::uint8_t>>(begin, begin + read.length);
+      bytes = engine::Bytes::of(std::vector<std::uint8_t>(begin, begin + read.length));
     }
     answer(id, BlockRead{read.peer, read.request, read.content, bytes});
   }

@@ -41,7 +41,7 @@ class Server {
   std::vector<Send> sent() { return take<Send>(); }
   std::vector<Disconnect> ended() { return take<Disconnect>(); }
   void answer(const ReadBlock& read) {
-    const auto bytes = std::make_shared<const std::vector<std::uint8_t>>(read.length);
+    const auto bytes = Bytes::of(std::vector<std::uint8_t>(read.length));
     serving_.on_read({read.peer, read.request, read.content, bytes}, out_);
   }
 

@@ -143,7 +143,7 @@ class Swarm {
         if (id == source) {
           out_.insert(get.offset);
         }
-        static const Bytes bytes = std::make_shared<const std::vector<std::uint8_t>>(chunk_bytes);
+        static const Bytes bytes = Bytes::of(std::vector<std::uint8_t>(chunk_bytes));
         to->second.transfer.on_block(now_ + tick, id, {get.request, here ? bytes : nullptr},
                                      to->second.out);
       }

@@ -80,7 +80,7 @@ struct Away {
           const bool has = here == get.content.bytes[0] && !get.list;
           REQUIRE(transfer.on_block(
               now, 2,
-              {get.request, has ? std::make_shared<std::vector<std::uint8_t>>(size) : nullptr},
+              {get.request, has ? Bytes::of(std::vector<std::uint8_t>(size)) : nullptr},
               made));
         }
       }
@@ -148,7 +148,7 @@ TEST_CASE("transfer: while it is held nothing is asked for, and what was comes i
   const auto& get = std::get<Get>(std::get<Send>(first[0]).message);
   std::vector<Output> out;
   REQUIRE(
-      transfer.on_block({}, 2, {get.request, std::make_shared<std::vector<std::uint8_t>>(1)}, out));
+      transfer.on_block({}, 2, {get.request, Bytes::of({0})}, out));
   CHECK(std::holds_alternative<WriteBlock>(out.at(0)));
   CHECK(next(transfer).empty());
   transfer.hold(false);
@@ -229,7 +229,7 @@ TEST_CASE("transfer: what storage answers to an attempt that was given up does n
     const Get get = std::get<Get>(std::get<Send>(asked.back()).message);
     out.clear();
     REQUIRE(transfer.on_block(
-        {}, 2, {get.request, std::make_shared<const std::vector<std::uint8_t>>(10)}, out));
+        {}, 2, {get.request, Bytes::of(std::vector<std::uint8_t>(10))}, out));
     REQUIRE(std::get<WriteBlock>(out.at(0)).last);
   };
   const auto written = [&] {

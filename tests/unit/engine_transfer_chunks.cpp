@@ -14,7 +14,7 @@ constexpr Instant start{};
 const Path path = "f";
 
 Bytes bytes(std::size_t size) {
-  return std::make_shared<const std::vector<std::uint8_t>>(size);
+  return Bytes::of(std::vector<std::uint8_t>(size));
 }
 
 /// Three chunks of 100 bytes, and two peers who have them.

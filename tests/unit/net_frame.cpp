@@ -185,14 +185,15 @@ TEST_CASE("wire: truncated, extended and flipped frames are refused or are anoth
       const auto part = std::span(frame).first(length);
       CHECK_FALSE(decode_message(part).has_value());
       if (length >= header_bytes) {
-        CHECK_FALSE(decode_message(kind_of(message), part.subspan(header_bytes)).has_value());
+        CHECK_FALSE(
+            decode_message(Frame{kind_of(message), part.subspan(header_bytes)}).has_value());
       }
     }
     Bytes longer = frame;
     longer.push_back(0);
     CHECK_FALSE(decode_message(longer).has_value());
-    CHECK_FALSE(
-        decode_message(kind_of(message), std::span(longer).subspan(header_bytes)).has_value());
+    CHECK_FALSE(decode_message(Frame{kind_of(message), std::span(longer).subspan(header_bytes)})
+                    .has_value());
 
     for (std::size_t bit = 0; bit < frame.size() * 8; ++bit) {
       Bytes flipped = frame;
@@ -209,7 +210,7 @@ TEST_CASE("wire: truncated, extended and flipped frames are refused or are anoth
       feed(reader, flipped);
       bool refused = false;
       for (const auto& part : drain(reader, &refused)) {
-        (void)decode_message(part.kind, part.body);
+        (void)decode_message(Frame{part.kind, part.body});
       }
     }
   }
@@ -218,7 +219,7 @@ TEST_CASE("wire: truncated, extended and flipped frames are refused or are anoth
 TEST_CASE("wire: the transport's own kinds are no messages") {
   for (const FrameKind kind :
        {FrameKind::ready, FrameKind::welcome, FrameKind::beat, FrameKind::paused}) {
-    CHECK_FALSE(decode_message(kind, {}).has_value());
+    CHECK_FALSE(decode_message(Frame{kind, {}}).has_value());
   }
 }
 
@@ -230,9 +231,9 @@ TEST_CASE("wire: a tick is at most 256 bytes, with every number at its largest")
 }
 
 TEST_CASE("wire: a full block fits, one that is too large is not sent") {
-  engine::Block block{UINT64_MAX, std::make_shared<const Bytes>(engine::block_bytes)};
+  engine::Block block{UINT64_MAX, engine::Bytes::of(Bytes(engine::block_bytes))};
   CHECK(frame_within_limit(encode_message(block)));
-  block.bytes = std::make_shared<const Bytes>(engine::block_bytes + 64);
+  block.bytes = engine::Bytes::of(Bytes(engine::block_bytes + 64));
   CHECK_FALSE(frame_within_limit(encode_message(block)));
 }
 

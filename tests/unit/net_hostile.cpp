@@ -380,7 +380,7 @@ TEST_CASE("hostile: for a member that does not read, data is refused until it do
   puppet.behave(target.io);
   REQUIRE(run_until(target.io, [&] { return target.node.count(What::up) == 1; }));
   const auto peer = target.friendly.id();
-  const engine::Block block{1, std::make_shared<const Bytes>(engine::block_bytes)};
+  const engine::Block block{1, engine::Bytes::of(Bytes(engine::block_bytes))};
   std::size_t taken = 0;
   // Until the kernel's buffers are full too: nothing goes though the loop has nothing to do.
   bool refused = false;
@@ -415,7 +415,7 @@ TEST_CASE("hostile: a member that takes next to nothing of what is sent is hung 
   puppet.reads = false;
   puppet.behave(io);
   REQUIRE(run_until(io, [&] { return node.count(What::up) == 1; }));
-  const engine::Block block{1, std::make_shared<const Bytes>(engine::block_bytes)};
+  const engine::Block block{1, engine::Bytes::of(Bytes(engine::block_bytes))};
   const auto send_on = [&] {
     while (node.transport->queued_bytes(friendly.id()) < 4 * engine::block_bytes &&
            node.transport->send(friendly.id(), block, Priority::data)) {

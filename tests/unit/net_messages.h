@@ -37,7 +37,7 @@ inline std::vector<engine::Message> one_of_every_message() {
              .answers = {{"d", "e", {9}, {10}}}},
       Held{{1, 99, vector}},
       Get{5, version.content, 262144, block_bytes, ListOf{version.content, {}}},
-      Block{5, std::make_shared<const std::vector<std::uint8_t>>(100, std::uint8_t{9})},
+      Block{5, engine::Bytes::of(std::vector<std::uint8_t>(100, std::uint8_t{9}))},
       Taken{.stream = 9, .count = 4},
       Have{.content = {}, .from = 1U << 31U, .chunks = {{1, 2}, {5, 900}}, .anew = true},
   };

@@ -16,7 +16,7 @@ using engine::Priority;
 using What = Event::What;
 
 engine::Block block_of(std::size_t bytes, std::uint64_t request = 0) {
-  return {request, std::make_shared<const std::vector<std::uint8_t>>(bytes, std::uint8_t{7})};
+  return {request, engine::Bytes::of(std::vector<std::uint8_t>(bytes, std::uint8_t{7}))};
 }
 
 /// Both throw a Tick to and fro until it has been received `rounds` times in all.
@@ -132,10 +132,11 @@ TEST_CASE("transport: messages of every size arrive in order and whole") {
   std::vector<std::size_t> sizes{0, 1, 100, 16'000, 16'384, 16'385, 65'536, engine::block_bytes};
   std::uint64_t request = 0;
   for (const std::size_t size : sizes) {
-    auto bytes = std::make_shared<std::vector<std::uint8_t>>(size);
-    std::iota(bytes->begin(), bytes->end(), static_cast<std::uint8_t>(size));
-    REQUIRE(cluster[0].transport->send(cluster[1].id(), engine::Block{request++, bytes},
-                                       Priority::data));
+    std::vector<std::uint8_t> bytes(size);
+    std::iota(bytes.begin(), bytes.end(), static_cast<std::uint8_t>(size));
+    REQUIRE(cluster[0].transport->send(
+        cluster[1].id(), engine::Block{request++, engine::Bytes::of(std::move(bytes))},
+        Priority::data));
   }
   REQUIRE(
       run_until(cluster.io, [&] { return cluster[1].count(What::received) == 1 + sizes.size(); }));
@@ -146,7 +147,7 @@ TEST_CASE("transport: messages of every size arrive in order and whole") {
       CHECK(block.request == next);
       std::vector<std::uint8_t> expected(sizes[next]);
       std::iota(expected.begin(), expected.end(), static_cast<std::uint8_t>(sizes[next]));
-      CHECK((*block.bytes == expected));
+      CHECK(std::ranges::equal(*block.bytes, expected));
       ++next;
     }
   }

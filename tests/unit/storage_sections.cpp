@@ -169,7 +169,7 @@ TEST_CASE("sections: a list that is not what was asked for is refused") {
   from.write("name", bytes);
   auto request = opening(bytes);
   const auto given = [](std::vector<std::uint8_t> list) {
-    return std::make_shared<const std::vector<std::uint8_t>>(std::move(list));
+    return engine::Bytes::of(std::move(list));
   };
   request.list_of = {request.content, {}};
   std::vector<Section> outline;
@@ -237,7 +237,7 @@ TEST_CASE(
   const auto file = from.fs->open_read("name");
   const Outline outline = read_content(**file, bytes.size(), many, storing_in(*from.fs))->sections;
   const auto given = [](std::vector<std::uint8_t> list) {
-    return std::make_shared<const std::vector<std::uint8_t>>(std::move(list));
+    return engine::Bytes::of(std::move(list));
   };
   request.list_of = {request.content, {}};
   request.list = given(bytes_of(outline));

@@ -49,14 +49,14 @@ struct Made {
             bytes.size(),
             offset,
             chunks[index].hash,
-            std::make_shared<const std::vector<std::uint8_t>>(part.begin(), part.end()),
+            engine::Bytes::of(std::vector<std::uint8_t>(part.begin(), part.end())),
             last};
   }
   [[nodiscard]] engine::OpenStage opening(const Manifest& base = {}) const {
     return {hash,
             bytes.size(),
             {},
-            std::make_shared<const std::vector<std::uint8_t>>(difference(base, chunks)),
+            engine::Bytes::of(difference(base, chunks)),
             {hash, base.empty() ? engine::Hash{} : storage::name_of(base)}};
   }
 

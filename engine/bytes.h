@@ -1,0 +1,47 @@
+#pragma once
+// A file's bytes on their way between the rooms: shared, never changed, never copied.
+//
+//   Bytes read = Bytes::of(std::move(vector));      // or a part of something larger:
+//   Bytes block(frame, body.subspan(20, 4096));     // keeps the whole frame
+//   if (read != nullptr) { write(*read); }
+//
+// A value of two words and a pointer; null when default-constructed.
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace p2psync::engine {
+
+class Bytes {
+ public:
+  Bytes() = default;
+  Bytes(std::nullptr_t) {}  // NOLINT(google-explicit-constructor): as a pointer's
+  /// `bytes` are the owner's, or empty.
+  Bytes(std::shared_ptr<const void> owner, std::span<const std::uint8_t> bytes)
+      : owner_(std::move(owner)), bytes_(bytes) {}
+  [[nodiscard]] static Bytes of(std::vector<std::uint8_t> bytes) {
+    auto owner = std::make_shared<const std::vector<std::uint8_t>>(std::move(bytes));
+    const std::span<const std::uint8_t> all(*owner);
+    return {std::move(owner), all};
+  }
+
+  explicit operator bool() const { return owner_ != nullptr; }
+  [[nodiscard]] const std::span<const std::uint8_t>& operator*() const { return bytes_; }
+  [[nodiscard]] const std::span<const std::uint8_t>* operator->() const { return &bytes_; }
+  friend bool operator==(const Bytes& bytes, std::nullptr_t) { return bytes.owner_ == nullptr; }
+
+ private:
+  std::shared_ptr<const void> owner_;
+  std::span<const std::uint8_t> bytes_;
+};
+
+/// Memory that is yet to be written, for one who does it at once: zeroing it first would take as
+/// long as a copy.
+[[nodiscard]] inline std::shared_ptr<std::uint8_t[]> uninitialised_bytes(std::size_t count) {
+  return std::make_shared_for_overwrite<std::uint8_t[]>(count);
+}
+
+}  // namespace p2psync::engine
