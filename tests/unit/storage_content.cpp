@@ -88,6 +88,49 @@ TEST_CASE("chunker: the cuts never change, since they name contents") {
         "341bbcf06a5fcf6ee8b7c407100f64c50a9b94d2e6478ad5ba599c71a4f9555f");
 }
 
+/// As the papers say it, a byte at a time; `gear` from what the chunker does with two bytes.
+std::size_t slow_first_chunk(std::span<const std::uint8_t> bytes, const ChunkSizes& sizes) {
+  std::array<std::uint64_t, 256> gear{};
+  std::uint64_t state = 0;
+  for (std::uint64_t& number : gear) {
+    state += 0x9e3779b97f4a7c15;
+    std::uint64_t mixed = (state ^ (state >> 30)) * 0xbf58476d1ce4e5b9;
+    mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111eb;
+    number = mixed ^ (mixed >> 31);
+  }
+  const auto bits = static_cast<unsigned>(std::countr_zero(sizes.average));
+  const std::size_t end = std::min<std::size_t>(bytes.size(), sizes.max);
+  std::uint64_t sum = 0;
+  for (std::size_t i = sizes.min; i < end; ++i) {
+    sum = (sum << 1) + gear[bytes[i]];
+    const unsigned zeros = i < sizes.average ? bits + 2 : bits - 2;
+    if ((sum << 1) >> (64 - zeros) == 0) {
+      return i + 1;
+    }
+  }
+  return end;
+}
+
+TEST_CASE("chunker: cuts where a search byte by byte does") {
+  // Averages so small that the two halves find something, both of them, in every way.
+  for (const std::uint32_t average : {64U, 512U, 2048U}) {
+    const ChunkSizes sizes{.min = average / 4, .average = average, .max = 4 * average};
+    const std::string bytes = noise(1 << 20, average);
+    std::size_t cut_early = 0;
+    for (auto rest = bytes_of(bytes); !rest.empty();) {
+      const std::size_t length = first_chunk(rest, sizes);
+      REQUIRE(length == slow_first_chunk(rest, sizes));
+      cut_early += length < average ? 1 : 0;
+      rest = rest.subspan(length);
+    }
+    CHECK(cut_early > (1U << 20) / average / 20);
+    for (std::size_t size = 1; size < 2 * average; ++size) {
+      const auto part = bytes_of(bytes).subspan(size, size);
+      REQUIRE(first_chunk(part, sizes) == slow_first_chunk(part, sizes));
+    }
+  }
+}
+
 TEST_CASE("chunker: an insertion, an overwriting and an appending change the chunks they touch") {
   const std::string bytes = noise(8 << 20);
   const Manifest before = chunks_of(bytes, {});
