@@ -118,6 +118,64 @@ TEST_CASE("frame: large and small ones at random splits") {
   CHECK((frames == expected));
 }
 
+TEST_CASE("frame: a large one has memory of its own, and stays as long as that is kept") {
+  FrameReader reader;
+  reader.greeted();
+  for (const std::size_t size : {FrameReader::read_bytes, FrameReader::read_bytes + 1}) {
+    const bool large = size > FrameReader::read_bytes;
+    Bytes body(size - header_bytes);
+    std::iota(body.begin(), body.end(), std::uint8_t{1});
+    Bytes stream = make_frame(FrameKind::entries, body);
+    const Bytes behind = make_frame(FrameKind::tick, Bytes{1, 2, 3});
+    stream.insert(stream.end(), behind.begin(), behind.end());
+    std::vector<Frame> kept;
+    for (std::span<const std::uint8_t> rest(stream); !rest.empty();) {
+      const auto space = reader.space();
+      const std::size_t count = std::min({space.size(), rest.size(), std::size_t{5000}});
+      std::copy_n(rest.begin(), count, space.begin());
+      reader.filled(count);
+      rest = rest.subspan(count);
+      while (const auto frame = reader.next().value()) {
+        kept.push_back(*frame);
+      }
+    }
+    REQUIRE(kept.size() == 2);
+    CHECK((kept[0].owner != nullptr) == large);
+    CHECK(std::ranges::equal(kept[1].body, Bytes{1, 2, 3}));
+    if (large) {
+      CHECK(kept[0].owner.use_count() == 1);  // the reader has let go of it
+      const auto space = reader.space();
+      std::ranges::fill(space, std::uint8_t{0});
+      CHECK(std::ranges::equal(kept[0].body, body));
+    }
+  }
+}
+
+TEST_CASE("wire: a large block is a part of its frame, a small one a copy") {
+  for (const std::size_t size : {std::size_t{100}, std::size_t{engine::block_bytes}}) {
+    FrameReader reader;
+    reader.greeted();
+    Bytes bytes(size);
+    std::iota(bytes.begin(), bytes.end(), std::uint8_t{1});
+    const Bytes frame = encode_message(engine::Block{7, engine::Bytes::of(Bytes(bytes))});
+    feed(reader, std::span(frame).first(frame.size() / 2));
+    CHECK_FALSE(reader.next().value());
+    feed(reader, std::span(frame).subspan(frame.size() / 2));
+    std::optional<Frame> whole = reader.next().value();
+    REQUIRE(whole.has_value());
+    const bool large = whole->owner != nullptr;
+    CHECK(large == (size > 100));
+    const auto message = decode_message(*whole);
+    REQUIRE(message.has_value());
+    const engine::Bytes& got = std::get<engine::Block>(*message).bytes;
+    CHECK((got->data() >= whole->body.data() &&
+           got->data() < whole->body.data() + whole->body.size()) == large);
+    whole.reset();
+    std::ranges::fill(reader.space(), std::uint8_t{0});
+    CHECK(std::ranges::equal(*got, bytes));
+  }
+}
+
 TEST_CASE("frame: each kind has its limit, judged by the header alone") {
   for (int number = 0; number < 256; ++number) {
     const auto kind = static_cast<std::uint8_t>(number);
