@@ -5,13 +5,15 @@
 //   Bytes block(frame, body.subspan(20, 4096));     // keeps the whole frame
 //   if (read != nullptr) { write(*read); }
 //
-// A value of two words and a pointer; null when default-constructed.
+// A value of four words; null when default-constructed, and what is null has no bytes to look at.
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <utility>
 #include <vector>
+
+#include "engine/error.h"
 
 namespace p2psync::engine {
 
@@ -29,8 +31,11 @@ class Bytes {
   }
 
   explicit operator bool() const { return owner_ != nullptr; }
-  [[nodiscard]] const std::span<const std::uint8_t>& operator*() const { return bytes_; }
-  [[nodiscard]] const std::span<const std::uint8_t>* operator->() const { return &bytes_; }
+  [[nodiscard]] const std::span<const std::uint8_t>& operator*() const { return *operator->(); }
+  [[nodiscard]] const std::span<const std::uint8_t>* operator->() const {
+    invariant(owner_ != nullptr, "there are bytes");
+    return &bytes_;
+  }
   friend bool operator==(const Bytes& bytes, std::nullptr_t) { return bytes.owner_ == nullptr; }
 
  private:

@@ -65,14 +65,15 @@ std::span<std::uint8_t> FrameReader::space() {
     std::copy_n(buffer_.data() + begin_, large_end_, large_.get());
   }
   if (large_ != nullptr) {
+    invariant(large_end_ < wanted_, "what is complete was taken");
     return {large_.get() + large_end_, wanted_ + read_bytes_min - large_end_};
   }
   // Room for the rest of the frame that has begun, and some more where that is little.
   const std::size_t held = end_ - begin_;
   const std::size_t rest = wanted_ > held ? wanted_ - held : 0;
-  const std::size_t room = std::max(rest, read_bytes_min);
-  if (held == 0 || buffer_.size() - end_ < room) {
-    buffer_.resize(std::max(read_bytes + read_bytes_min, held + room));
+  invariant(held + rest <= read_bytes, "what is complete was taken");
+  if (held == 0 || buffer_.size() - end_ < std::max(rest, read_bytes_min)) {
+    buffer_.resize(read_bytes + read_bytes_min);
     std::copy_n(buffer_.data() + begin_, held, buffer_.data());
     begin_ = 0;
     end_ = held;

@@ -62,7 +62,7 @@ inline constexpr std::size_t ready_body_bytes = 8;
 struct Frame {
   FrameKind kind{};
   std::span<const std::uint8_t> body;
-  std::shared_ptr<const void> owner = nullptr;  ///< of the body, for one who wants to keep it
+  std::shared_ptr<const void> owner = nullptr;  ///< if not null, it keeps the body
 };
 
 /// Cuts what arrives into frames, at any split. A read goes straight into its buffer:
@@ -70,12 +70,12 @@ struct Frame {
 ///   reader.filled(read(reader.space()));
 ///   while (auto frame = reader.next(); ...) { use(frame.body); }
 ///
-/// A frame's body is good until the next call of space(), and of one larger than read_bytes as long
-/// as its owner is kept: it was read into memory of its own. After an error nothing more comes.
+/// A frame's body is good until the next call of space(), or as long as its owner is kept: a frame
+/// larger than read_bytes may have memory of its own. After an error nothing more comes.
 /// Memory: read_bytes + read_bytes_min, and a larger frame while it is on its way.
 class FrameReader {
  public:
-  /// Where the next bytes go: at least read_bytes_min.
+  /// Where the next bytes go, once next() gave nothing: at least read_bytes_min.
   [[nodiscard]] std::span<std::uint8_t> space();
   /// So many bytes were put there.
   void filled(std::size_t bytes);

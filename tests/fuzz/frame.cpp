@@ -2,6 +2,8 @@
 //
 // First byte: bit 0 greeted, bit 1 a run of zeros behind all the rest, as large frames have; the
 // others how much comes at once.
+#include <algorithm>
+#include <optional>
 #include <vector>
 
 #include "net/frame.h"
@@ -16,12 +18,20 @@ struct Cut {
   bool operator==(const Cut&) const = default;
 };
 
+/// What a frame that has an owner says once the reader is gone, and what it said at first.
+struct Kept {
+  net::Frame frame;
+  std::size_t place;
+};
+
 Cut cut(View bytes, std::size_t at_once, bool greeted) {
-  net::FrameReader reader;
+  std::optional<net::FrameReader> place(std::in_place);
+  net::FrameReader& reader = *place;
   if (greeted) {
     reader.greeted();
   }
   Cut cut;
+  std::vector<Kept> kept;
   while (!bytes.empty() && !cut.refused) {
     const std::span<std::uint8_t> space = reader.space();
     require(space.size() >= net::FrameReader::read_bytes_min, "there is room to read into");
@@ -34,14 +44,21 @@ Cut cut(View bytes, std::size_t at_once, bool greeted) {
       require(!cut.refused || !reader.next().has_value(), "after an error nothing more comes");
       more = frame && *frame;
       if (more) {
-        const auto& [kind, body] = **frame;
+        const auto& [kind, body, owner] = **frame;
         require(body.size() <= net::body_bytes_max(static_cast<std::uint8_t>(kind)),
                 "a frame keeps the limit of its kind");
         require(greeted || body.size() <= net::before_hello_bytes_max,
                 "who was not greeted says little");
+        if (owner != nullptr) {
+          kept.push_back({**frame, cut.frames.size()});
+        }
         cut.frames.emplace_back(kind, std::vector(body.begin(), body.end()));
       }
     }
+  }
+  place.reset();
+  for (const auto& [frame, number] : kept) {
+    require(std::ranges::equal(frame.body, cut.frames[number].second), "an owner keeps its bytes");
   }
   return cut;
 }

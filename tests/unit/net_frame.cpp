@@ -151,6 +151,49 @@ TEST_CASE("frame: a large one has memory of its own, and stays as long as that i
   }
 }
 
+TEST_CASE("frame: a large one beside others, cut wherever one of them begins or ends") {
+  constexpr std::size_t most = FrameReader::read_bytes;
+  for (const std::size_t size : {most - 1, most, most + 1, most + FrameReader::read_bytes_min,
+                                 block_body_bytes_max, control_bytes_max}) {
+    Bytes stream;
+    std::vector<Whole> expected;
+    std::vector<std::size_t> borders;
+    for (const std::size_t body_bytes :
+         {std::size_t{1}, size - header_bytes, std::size_t{0}, most}) {
+      Bytes body(body_bytes);
+      std::iota(body.begin(), body.end(), static_cast<std::uint8_t>(borders.size()));
+      const Bytes frame = make_frame(FrameKind::entries, body);
+      borders.push_back(stream.size());
+      stream.insert(stream.end(), frame.begin(), frame.end());
+      expected.push_back({FrameKind::entries, std::move(body)});
+    }
+    borders.push_back(stream.size());
+    stream.insert(stream.end(), 6, 0xff);  // no header
+    for (const std::size_t border : borders) {
+      for (std::size_t cut = std::max<std::size_t>(border, 6) - 6; cut < border + 6; ++cut) {
+        FrameReader reader;
+        reader.greeted();
+        std::vector<Whole> frames;
+        bool refused = false;
+        for (std::size_t at = 0; at < stream.size() && !refused;) {
+          const auto space = reader.space();
+          std::ranges::fill(space, std::uint8_t{0xaa});
+          const std::size_t end = at < cut ? cut : stream.size();
+          const std::size_t count = std::min(space.size(), end - at);
+          std::copy_n(stream.begin() + static_cast<std::ptrdiff_t>(at), count, space.begin());
+          reader.filled(count);
+          at += count;
+          const auto more = drain(reader, &refused);
+          frames.insert(frames.end(), more.begin(), more.end());
+        }
+        CHECK((frames == expected));
+        CHECK(refused);
+        CHECK_FALSE(reader.next().has_value());  // and for good
+      }
+    }
+  }
+}
+
 TEST_CASE("wire: a large block is a part of its frame, a small one a copy") {
   for (const std::size_t size : {std::size_t{100}, std::size_t{engine::block_bytes}}) {
     FrameReader reader;
@@ -158,10 +201,12 @@ TEST_CASE("wire: a large block is a part of its frame, a small one a copy") {
     Bytes bytes(size);
     std::iota(bytes.begin(), bytes.end(), std::uint8_t{1});
     const Bytes frame = encode_message(engine::Block{7, engine::Bytes::of(Bytes(bytes))});
-    feed(reader, std::span(frame).first(frame.size() / 2));
-    CHECK_FALSE(reader.next().value());
-    feed(reader, std::span(frame).subspan(frame.size() / 2));
-    std::optional<Frame> whole = reader.next().value();
+    std::optional<Frame> whole;
+    for (const std::uint8_t byte : frame) {
+      CHECK_FALSE(whole.has_value());
+      feed(reader, std::span(&byte, 1));
+      whole = reader.next().value();
+    }
     REQUIRE(whole.has_value());
     const bool large = whole->owner != nullptr;
     CHECK(large == (size > 100));
