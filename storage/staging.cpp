@@ -376,27 +376,24 @@ engine::BlockRead Staging::read(const engine::ReadBlock& request) {
   // Changed while it was read: the receiver would find out, but only after fetching it. An
   // unfinished one changes all the time; a chunk that is in it does not.
   if (bytes && after && (unfinished || after->signature == before->signature)) {
-    answer.bytes = std::move(*bytes);
+    answer.bytes = std::move(bytes);
   }
   return answer;
 }
 
-std::optional<engine::Bytes> Staging::part(const engine::ReadBlock& request, File& file,
-                                           std::uint64_t size) {
+engine::Bytes Staging::part(const engine::ReadBlock& request, File& file, std::uint64_t size) {
   if (request.offset > size) {
-    return std::nullopt;
+    return nullptr;
   }
   const auto length =
       static_cast<std::size_t>(std::min<std::uint64_t>(request.length, size - request.offset));
   auto memory = engine::uninitialised_bytes(length);
   const std::span<std::uint8_t> bytes(memory.get(), length);
   const auto count = file.read(request.offset, bytes);
-  return count && *count == length ? std::optional(engine::Bytes(std::move(memory), bytes))
-                                   : std::nullopt;
+  return count && *count == length ? engine::Bytes(std::move(memory), bytes) : nullptr;
 }
 
-std::optional<engine::Bytes> Staging::list_part(const engine::ReadBlock& request, File& file,
-                                                std::uint64_t size) {
+engine::Bytes Staging::list_part(const engine::ReadBlock& request, File& file, std::uint64_t size) {
   const engine::Hash& name = request.list->name;
   const auto made = [&] { return make_lists(file, size, request.content); };
   // Of an unfinished one there is nothing to make a list from.
@@ -408,7 +405,7 @@ std::optional<engine::Bytes> Staging::list_part(const engine::ReadBlock& request
     }
     // Else a peer could have the whole file read as often as it likes.
     if (!outline || std::ranges::find(*outline, name, &Section::name) == outline->end()) {
-      return std::nullopt;
+      return nullptr;
     }
   }
   auto list = list_bytes(*request.list);
@@ -416,7 +413,7 @@ std::optional<engine::Bytes> Staging::list_part(const engine::ReadBlock& request
     list = list_bytes(*request.list);
   }
   if (!list) {
-    return std::nullopt;
+    return nullptr;
   }
   const auto rest = std::span(*list).subspan(std::min<std::uint64_t>(request.offset, list->size()));
   const auto slice = rest.first(std::min<std::size_t>(rest.size(), request.length));

@@ -72,10 +72,9 @@ class Staging {
   std::optional<Outline> make_lists(File& file, std::uint64_t size, const engine::Hash& content);
   Result<engine::StageState> put(const engine::WriteBlock& request);
   Result<void> finish(const engine::Hash& content);
-  std::optional<engine::Bytes> part(const engine::ReadBlock& request, File& file,
-                                    std::uint64_t size);
-  std::optional<engine::Bytes> list_part(const engine::ReadBlock& request, File& file,
-                                         std::uint64_t size);
+  /// Of a file; null: it is not all there.
+  engine::Bytes part(const engine::ReadBlock& request, File& file, std::uint64_t size);
+  engine::Bytes list_part(const engine::ReadBlock& request, File& file, std::uint64_t size);
   std::optional<std::vector<std::uint8_t>> list_bytes(const engine::ListOf& wanted);
   Result<bool> holds(const std::string& path, const engine::Hash& content, std::uint64_t size);
 

@@ -18,15 +18,15 @@ struct Cut {
   bool operator==(const Cut&) const = default;
 };
 
-/// What a frame that has an owner says once the reader is gone, and what it said at first.
+/// A frame that has an owner, and which of all it was.
 struct Kept {
   net::Frame frame;
-  std::size_t place;
+  std::size_t number;
 };
 
 Cut cut(View bytes, std::size_t at_once, bool greeted) {
-  std::optional<net::FrameReader> place(std::in_place);
-  net::FrameReader& reader = *place;
+  std::optional<net::FrameReader> life(std::in_place);
+  net::FrameReader& reader = *life;
   if (greeted) {
     reader.greeted();
   }
@@ -56,7 +56,7 @@ Cut cut(View bytes, std::size_t at_once, bool greeted) {
       }
     }
   }
-  place.reset();
+  life.reset();
   for (const auto& [frame, number] : kept) {
     require(std::ranges::equal(frame.body, cut.frames[number].second), "an owner keeps its bytes");
   }

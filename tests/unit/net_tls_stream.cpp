@@ -20,6 +20,20 @@ namespace {
 using asio::ip::tcp;
 using Bytes = std::vector<std::uint8_t>;
 
+/// Reads until so many are there, or an error.
+asio::awaitable<asio::error_code> read_all(TlsStream& stream, Bytes& into, std::size_t bytes,
+                                           std::size_t at_once) {
+  Bytes space(at_once);
+  while (into.size() < bytes) {
+    const auto [error, count] = co_await stream.read_some(space);
+    if (error) {
+      co_return error;
+    }
+    into.insert(into.end(), space.begin(), space.begin() + static_cast<std::ptrdiff_t>(count));
+  }
+  co_return asio::error_code();
+}
+
 /// Two ends on loopback that know each other; a test has them do something and runs `io`.
 struct Ends {
   asio::io_context io;
@@ -63,21 +77,22 @@ struct Ends {
     io.run();
     io.restart();
   }
-};
-
-/// Reads until so many are there, or an error.
-asio::awaitable<asio::error_code> read_all(TlsStream& stream, Bytes& into, std::size_t bytes,
-                                           std::size_t at_once) {
-  Bytes space(at_once);
-  while (into.size() < bytes) {
-    const auto [error, count] = co_await stream.read_some(space);
-    if (error) {
-      co_return error;
-    }
-    into.insert(into.end(), space.begin(), space.begin() + static_cast<std::ptrdiff_t>(count));
+  /// All of it, the first byte by itself.
+  void write(TlsStream& from, const Bytes& bytes) {
+    begin([this, &from, &bytes]() -> asio::awaitable<void> {
+      CHECK_FALSE(co_await from.write(std::span(bytes).first(1)));
+      CHECK_FALSE(co_await from.write(std::span(bytes).subspan(1)));
+      ++ended;
+    });
   }
-  co_return asio::error_code();
-}
+  void read(TlsStream& to, Bytes& into, std::size_t bytes, std::size_t at_once) {
+    begin([this, &to, &into, bytes, at_once]() -> asio::awaitable<void> {
+      CHECK_FALSE(co_await read_all(to, into, bytes, at_once));
+      ++ended;
+    });
+  }
+  int ended = 0;  ///< of those
+};
 
 Bytes many(std::size_t count) {
   Bytes bytes(count);
@@ -96,21 +111,12 @@ TEST_CASE("tls stream: what is written arrives, both ways at once and however it
     const Bytes sent = many(12'345'678);
     Bytes up;
     Bytes down;
-    int ended = 0;
-    for (const auto& [from, to, got] : {std::tuple(&*ends.client, &*ends.server, &up),
-                                        std::tuple(&*ends.server, &*ends.client, &down)}) {
-      ends.begin([&, from]() -> asio::awaitable<void> {
-        CHECK_FALSE(co_await from->write(std::span(sent).first(1)));
-        CHECK_FALSE(co_await from->write(std::span(sent).subspan(1)));
-        ++ended;
-      });
-      ends.begin([&, to, got]() -> asio::awaitable<void> {
-        CHECK_FALSE(co_await read_all(*to, *got, sent.size(), at_once));
-        ++ended;
-      });
-    }
+    ends.write(*ends.client, sent);
+    ends.read(*ends.server, up, sent.size(), at_once);
+    ends.write(*ends.server, sent);
+    ends.read(*ends.client, down, sent.size(), at_once);
     ends.run();
-    CHECK(ended == 4);
+    CHECK(ends.ended == 4);
     CHECK(up == sent);
     CHECK(down == sent);
     CHECK(ends.client->sent_bytes() == ends.server->received_bytes());
@@ -165,18 +171,11 @@ TEST_CASE("tls stream: new keys are asked for while a write waits") {
   const Bytes sent = many(20'000'000);
   Bytes up;
   Bytes down;
-  int ended = 0;
-  ends.begin([&]() -> asio::awaitable<void> {
-    CHECK_FALSE(co_await ends.server->write(sent));
-    ++ended;
-  });
-  ends.begin([&]() -> asio::awaitable<void> {
-    CHECK_FALSE(co_await read_all(*ends.server, up, 3, 4096));
-    ++ended;
-  });
+  ends.write(*ends.server, sent);
+  ends.read(*ends.server, up, 3, 4096);
   while (ends.io.poll() > 0) {
   }
-  CHECK(ended == 0);  // the client has read nothing
+  CHECK(ends.ended == 0);  // the client has read nothing
   for (const std::uint8_t byte : Bytes{1, 2, 3}) {
     REQUIRE(SSL_key_update(const_cast<SSL*>(ends.client->session()), SSL_KEY_UPDATE_REQUESTED) ==
             1);
@@ -186,12 +185,9 @@ TEST_CASE("tls stream: new keys are asked for while a write waits") {
     CHECK(run_until(ends.io, [&] { return up.size() == byte; }));
   }
   CHECK(up == Bytes{1, 2, 3});
-  ends.begin([&]() -> asio::awaitable<void> {
-    CHECK_FALSE(co_await read_all(*ends.client, down, sent.size(), 65'536));
-    ++ended;
-  });
+  ends.read(*ends.client, down, sent.size(), 65'536);
   ends.run();
-  CHECK(ended == 3);
+  CHECK(ends.ended == 3);
   CHECK(down == sent);
 }
 

@@ -88,7 +88,7 @@ TEST_CASE("chunker: the cuts never change, since they name contents") {
         "341bbcf06a5fcf6ee8b7c407100f64c50a9b94d2e6478ad5ba599c71a4f9555f");
 }
 
-/// As the papers say it, a byte at a time; `gear` from what the chunker does with two bytes.
+/// As the papers say it, a byte at a time, and with nothing of the chunker's.
 std::size_t slow_first_chunk(std::span<const std::uint8_t> bytes, const ChunkSizes& sizes) {
   std::array<std::uint64_t, 256> gear{};
   std::uint64_t state = 0;
