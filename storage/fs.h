@@ -78,6 +78,8 @@ class File {
   /// Begins to bring this part to the disk and does not wait: a sync finds less to do. No more than
   /// a hint.
   virtual void begin_sync(std::uint64_t /*offset*/, std::uint64_t /*length*/) {}
+  /// What of this part is on the disk need not stay in memory. No more than a hint.
+  virtual void uncache(std::uint64_t /*offset*/, std::uint64_t /*length*/) {}
   /// Copies length bytes at offset from `from` (same Fs) to the same offset here, sharing blocks
   /// where possible.
   [[nodiscard]] virtual Result<void> copy_from(File& from, std::uint64_t offset,

@@ -11,6 +11,7 @@
 #include "storage/manifest.h"
 #include "storage/reserve.h"
 #include "storage/staging.h"
+#include "storage/write_behind.h"
 
 namespace p2psync::storage {
 
@@ -168,10 +169,11 @@ class Copying {
         if (auto left = reserve_.leave(path_, bytes.size()); !left) {
           return left;
         }
-        if (auto written = file_.write(batch->offset + begin, bytes); !written) {
+        const std::uint64_t offset = batch->offset + begin;
+        if (auto written = file_.write(offset, bytes); !written) {
           return written;
         }
-        file_.begin_sync(batch->offset + begin, bytes.size());
+        write_behind(file_, offset, offset + bytes.size());
       }
       i = end + 1;
     }

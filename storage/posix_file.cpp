@@ -168,6 +168,11 @@ void PosixFile::begin_sync(std::uint64_t offset, std::uint64_t length) {
                                   static_cast<off64_t>(length), SYNC_FILE_RANGE_WRITE);
 }
 
+void PosixFile::uncache(std::uint64_t offset, std::uint64_t length) {
+  std::ignore = ::posix_fadvise(descriptor_.get(), static_cast<off64_t>(offset),
+                                static_cast<off64_t>(length), POSIX_FADV_DONTNEED);
+}
+
 Result<void> PosixFile::copy_from(File& from, std::uint64_t offset, std::uint64_t length) {
   auto* const source = dynamic_cast<PosixFile*>(&from);
   invariant(source != nullptr, "files of one Fs copy from each other");

@@ -56,6 +56,7 @@ class PosixFile final : public File {
   void set_owner(std::uint32_t uid, std::uint32_t gid) override;
   Result<void> sync() override;
   void begin_sync(std::uint64_t offset, std::uint64_t length) override;
+  void uncache(std::uint64_t offset, std::uint64_t length) override;
   Result<void> copy_from(File& from, std::uint64_t offset, std::uint64_t length) override;
   Lease try_lease() override;
   Result<std::vector<std::pair<std::uint64_t, std::uint64_t>>> data_extents() override;

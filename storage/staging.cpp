@@ -8,13 +8,13 @@
 #include "storage/manifest.h"
 #include "storage/scanner.h"
 #include "storage/versions.h"
+#include "storage/write_behind.h"
 
 namespace p2psync::storage {
 
 namespace {
 
 constexpr std::string_view unfinished_ending = ".part";
-constexpr std::uint64_t stretch = 8 * 1024 * 1024;
 
 using engine::StageState;
 
@@ -304,10 +304,8 @@ Result<StageState> Staging::put(const engine::WriteBlock& request) {
     if (auto written = (*file)->write(request.offset, bytes); !written) {
       return std::unexpected(written.error());
     }
-    // It will be synced, and the disk has nothing to do meanwhile.
-    const std::uint64_t end = request.offset + bytes.size();
-    if (!whole && request.offset / stretch != end / stretch) {
-      (*file)->begin_sync(end / stretch * stretch - stretch, stretch);
+    if (!whole) {
+      write_behind(**file, request.offset, request.offset + bytes.size());
     }
   }
   if (!request.last) {

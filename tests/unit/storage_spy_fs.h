@@ -2,6 +2,8 @@
 // An Fs that passes every call on to another one and lets a test act in between.
 #include <functional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "storage/fs.h"
 
@@ -25,6 +27,9 @@ class SpyFs final : public storage::Fs {
   int directories_synced = 0;
   int all_synced = 0;
   int asked_for_room = 0;
+  /// What files were told of their parts: [begin, end).
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> sync_begun;
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> uncached;
 
   Result<storage::Stat> stat(std::string_view path) override {
     ++stats;
@@ -117,6 +122,14 @@ class SpyFs final : public storage::Fs {
     Result<void> sync() override {
       ++spy_.files_synced;
       return file_->sync();
+    }
+    void begin_sync(std::uint64_t offset, std::uint64_t length) override {
+      spy_.sync_begun.emplace_back(offset, offset + length);
+      file_->begin_sync(offset, length);
+    }
+    void uncache(std::uint64_t offset, std::uint64_t length) override {
+      spy_.uncached.emplace_back(offset, offset + length);
+      file_->uncache(offset, length);
     }
     Result<void> copy_from(storage::File& from, std::uint64_t offset,
                            std::uint64_t length) override {

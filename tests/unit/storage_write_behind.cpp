@@ -1,0 +1,122 @@
+// What is told of a content's parts while it is written.
+#include "storage/write_behind.h"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/mman.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "storage_staged.h"
+
+using namespace p2psync;
+using namespace p2psync::storage;
+using engine::StageState;
+using tests::Folder;
+using tests::Made;
+using tests::SpyFs;
+using Parts = std::vector<std::pair<std::uint64_t, std::uint64_t>>;
+
+namespace {
+
+constexpr std::uint64_t mib = 1024 * 1024;
+
+struct Spied : Folder {
+  SpyFs spy{*fs};
+  std::unique_ptr<File> file = *spy.create("a");
+};
+
+}  // namespace
+
+TEST_CASE("write behind: whole stretches, and each once") {
+  Spied all;
+  SUBCASE("in small pieces") {
+    for (std::uint64_t at = 0; at < 25 * mib; at += 3 * mib) {
+      write_behind(*all.file, at, at + 3 * mib);
+    }
+    CHECK(all.spy.sync_begun == Parts{{0, 8 * mib}, {8 * mib, 16 * mib}, {16 * mib, 24 * mib}});
+  }
+  SUBCASE("in one") {
+    write_behind(*all.file, 0, 25 * mib);
+    CHECK(all.spy.sync_begun == Parts{{0, 24 * mib}});
+  }
+  CHECK(all.spy.uncached.empty());
+}
+
+TEST_CASE("write behind: of a large content the end stays in memory, and nothing else") {
+  Spied all;
+  Parts uncached;
+  SUBCASE("in small pieces") {
+    for (std::uint64_t at = 0; at < 96 * mib; at += mib / 2) {
+      write_behind(*all.file, at, at + mib / 2);
+    }
+    uncached = {{0, 8 * mib}, {8 * mib, 16 * mib}, {16 * mib, 24 * mib}, {24 * mib, 32 * mib}};
+  }
+  SUBCASE("in large pieces") {
+    write_behind(*all.file, 0, 68 * mib);
+    write_behind(*all.file, 68 * mib, 99 * mib);
+    uncached = {{0, 32 * mib}};
+  }
+  CHECK(all.spy.uncached == uncached);
+}
+
+TEST_CASE("write behind: a content that comes in chunks, and one that is copied") {
+  Folder folder;
+  folder.fs->chunk_sizes = tests::small;
+  REQUIRE(prepare_state(*folder.fs));
+  SpyFs spy(*folder.fs);
+  spy.chunk_sizes = tests::small;
+  Staging staging(spy);
+  const Made content(9 * mib);
+  auto opening = content.opening();
+  SUBCASE("from a peer") {
+    REQUIRE(staging.open(opening).state == StageState::incomplete);
+    for (std::size_t i = 0; i < content.chunks.size(); ++i) {
+      const bool last = i + 1 == content.chunks.size();
+      CHECK(staging.write(content.chunk(i, last)).state ==
+            (last ? StageState::complete : StageState::incomplete));
+    }
+  }
+  SUBCASE("from the old version") {
+    const Made old(content.bytes + "!");
+    folder.write("old", old.bytes);
+    opening.bases = {{old.hash, old.bytes.size(), "old"}};
+    auto asking = opening;
+    asking.list = nullptr;
+    REQUIRE(staging.open(asking).state == StageState::incomplete);  // makes the list of the old one
+    spy.sync_begun.clear();
+    CHECK(staging.open(opening).state == StageState::incomplete);  // but for its end
+  }
+  CHECK(spy.sync_begun == Parts{{0, 8 * mib}});
+}
+
+TEST_CASE("write behind: what is uncached and on the disk leaves memory") {
+  const Folder folder;
+  struct statfs about{};
+  REQUIRE(::statfs(folder.path.c_str(), &about) == 0);
+  if (about.f_type != EXT4_SUPER_MAGIC && about.f_type != XFS_SUPER_MAGIC) {
+    return;  // a file system without a disk keeps everything, others what they like
+  }
+  const auto file = *folder.fs->create("a");
+  const std::vector<std::uint8_t> bytes(mib);
+  REQUIRE(file->write(0, bytes));
+  REQUIRE(file->sync());
+  const int descriptor = ::open((folder.path + "/a").c_str(), O_RDONLY | O_CLOEXEC);
+  void* const mapped = ::mmap(nullptr, mib, PROT_READ, MAP_SHARED, descriptor, 0);
+  REQUIRE(mapped != MAP_FAILED);
+  const auto in_memory = [&] {
+    std::vector<unsigned char> pages(mib / 4096);
+    REQUIRE(::mincore(mapped, mib, pages.data()) == 0);
+    return std::ranges::count_if(pages, [](unsigned char page) { return (page & 1U) != 0; });
+  };
+  CHECK(in_memory() == mib / 4096);
+  file->uncache(0, mib / 2);
+  CHECK(in_memory() == mib / 8192);
+  ::munmap(mapped, mib);
+  ::close(descriptor);
+}
