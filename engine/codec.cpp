@@ -435,24 +435,19 @@ void serialize(Archive& archive, KeptVersion& kept) {
 
 namespace p2psync::engine {
 
-namespace {
-
-/// About so many bytes will be written: most messages and records take no more.
-template <class T>
-std::size_t bytes_expected(const T& value) {
-  constexpr std::size_t usual = 256;
-  if constexpr (std::same_as<T, Block>) {
-    return usual + (value.bytes ? value.bytes->size() : 0);
-  }
-  return usual;
-}
-
-}  // namespace
+/// About so many are written: most messages and records take no more.
+static constexpr std::size_t usual_bytes = 256;
 
 template <Encodable T>
 std::vector<std::uint8_t> encode(const T& value, std::size_t room) {
-  codec::OutputArchive archive(room, bytes_expected(value));
+  codec::OutputArchive archive(room, usual_bytes);
   archive(value);
+  return archive.take();
+}
+
+std::vector<std::uint8_t> encode_before_bytes(const Block& block, std::size_t room) {
+  codec::OutputArchive archive(room, usual_bytes);
+  archive(block.request, block.bytes != nullptr, block.bytes->size());
   return archive.take();
 }
 

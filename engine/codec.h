@@ -53,6 +53,10 @@ concept Encodable = one_of<T, Message, Hello, Tick, Vectors, Entries, Taken, Ran
 template <Encodable T>
 [[nodiscard]] std::vector<std::uint8_t> encode(const T& value, std::size_t room = 0);
 
+/// Of a block that has bytes, what encode() writes before them: they stand at the end.
+[[nodiscard]] std::vector<std::uint8_t> encode_before_bytes(const Block& block,
+                                                            std::size_t room = 0);
+
 /// As the first number of a Record that would not be in its shortest form.
 inline constexpr std::array<std::uint8_t, 2> plain_begin{0x80, 0};
 /// Of the two ways in which a record stands in the index, this is a PlainRecord.

@@ -157,7 +157,7 @@ asio::awaitable<std::optional<Frame>> Connection::next_awaited() {
   }
 }
 
-void Connection::push(SendQueue::Bytes frame, engine::Priority priority) {
+void Connection::push(OutFrame frame, engine::Priority priority) {
   if (!closed_) {
     queue_.push(std::move(frame), priority);
     writable_.cancel();
@@ -178,16 +178,18 @@ asio::awaitable<void> Connection::write_some(std::shared_ptr<Connection> self) {
   const Instant now = Clock::now();
   const Instant data_at = self->traffic_->upload.ready_at(now);
   const bool data = self->queue_.data_is_next();
-  const SendQueue::Bytes batch = self->queue_.take(data_at <= now);
-  if (batch.empty()) {
+  const OutFrame batch = self->queue_.take(data_at <= now);
+  if (batch.size() == 0) {
     self->writable_.expires_at(data ? data_at : Instant::max());
     co_await self->writable_.async_wait(token);
     co_return;
   }
-  if (data) {
-    co_await write_slowly(self, batch);
+  const auto tail = batch.tail ? *batch.tail : std::span<const std::uint8_t>();
+  if (data && self->traffic_->upload.limited()) {
+    co_await write_slowly(self, batch.head);
+    co_await write_slowly(self, tail);
   } else {
-    co_await self->write(batch);
+    co_await self->write(batch.head, tail);
   }
   if (self->progress_ && !self->closed_) {
     self->progress_();
@@ -212,8 +214,9 @@ asio::awaitable<void> Connection::write_slowly(std::shared_ptr<Connection> self,
   }
 }
 
-asio::awaitable<void> Connection::write(std::span<const std::uint8_t> bytes) {
-  const asio::error_code error = co_await stream_.write(bytes);
+asio::awaitable<void> Connection::write(std::span<const std::uint8_t> bytes,
+                                        std::span<const std::uint8_t> more) {
+  const asio::error_code error = co_await stream_.write(bytes, more);
   meter();
   said_ = Clock::now();
   if (error) {
@@ -255,7 +258,7 @@ Instant Connection::tend(Instant now, const TransportTiming& timing) {
   }
   // A little early: an idle node then wakes once for the beats of all its connections.
   if (now - said_ >= beat_after - beat_after / 8 && queue_.bytes() == 0) {
-    push(make_frame(FrameKind::beat, {}), engine::Priority::control);
+    push({make_frame(FrameKind::beat, {})}, engine::Priority::control);
     said_ = now;
   }
   // Not at once where the other end reads nothing, or we do not.

@@ -61,7 +61,7 @@ class Connection {
   }
   [[nodiscard]] bool greeted() const { return greeted_; }
 
-  void push(SendQueue::Bytes frame, engine::Priority priority);
+  void push(OutFrame frame, engine::Priority priority);
   static asio::awaitable<void> write_loop(std::shared_ptr<Connection> self);
   /// Called when bytes have left the queue. At most until close().
   void on_progress(std::function<void()> callback) { progress_ = std::move(callback); }
@@ -89,7 +89,8 @@ class Connection {
   /// Of data, as the upload limit lets it go.
   static asio::awaitable<void> write_slowly(std::shared_ptr<Connection> self,
                                             std::span<const std::uint8_t> bytes);
-  asio::awaitable<void> write(std::span<const std::uint8_t> bytes);
+  asio::awaitable<void> write(std::span<const std::uint8_t> bytes,
+                              std::span<const std::uint8_t> more = {});
   void set_socket_options();
   /// True: of what waited for it a while ago, the other end has taken too little since.
   [[nodiscard]] bool takes_too_little(Instant now, std::chrono::nanoseconds progress_max);

@@ -12,6 +12,15 @@ std::size_t length_in(std::span<const std::uint8_t> header) {
          std::size_t{header[2]} << 8U | std::size_t{header[3]};
 }
 
+/// `begin`: of a frame of so many bytes.
+bool within_limit(std::span<const std::uint8_t> begin, std::size_t frame_bytes) {
+  if (begin.size() < header_bytes || frame_bytes != header_bytes + length_in(begin)) {
+    return false;
+  }
+  const auto limit = body_bytes_max(begin[4]);
+  return limit && frame_bytes - header_bytes <= *limit;
+}
+
 }  // namespace
 
 std::optional<std::size_t> body_bytes_max(std::uint8_t kind) {
@@ -51,11 +60,11 @@ std::vector<std::uint8_t> make_frame(FrameKind kind, std::span<const std::uint8_
 }
 
 bool frame_within_limit(std::span<const std::uint8_t> frame) {
-  if (frame.size() < header_bytes || frame.size() != header_bytes + length_in(frame)) {
-    return false;
-  }
-  const auto limit = body_bytes_max(frame[4]);
-  return limit && frame.size() - header_bytes <= *limit;
+  return within_limit(frame, frame.size());
+}
+
+bool frame_within_limit(const OutFrame& frame) {
+  return within_limit(frame.head, frame.size());
 }
 
 std::span<std::uint8_t> FrameReader::space() {

@@ -59,6 +59,16 @@ inline constexpr std::size_t ready_body_bytes = 8;
 /// Whether a receiver that was greeted would take this frame (header and body in one).
 [[nodiscard]] bool frame_within_limit(std::span<const std::uint8_t> frame);
 
+/// A frame on its way out, in two parts.
+struct OutFrame {
+  std::vector<std::uint8_t> head;
+  engine::Bytes tail = nullptr;  ///< somebody's bytes, as they are; null: head is all of it
+
+  [[nodiscard]] std::size_t size() const { return head.size() + (tail ? tail->size() : 0); }
+};
+[[nodiscard]] bool frame_within_limit(const OutFrame& frame);
+
+/// One that came.
 struct Frame {
   FrameKind kind{};
   std::span<const std::uint8_t> body;

@@ -5,20 +5,18 @@
 // A value with no I/O. Cost: O(1) a frame; small frames are copied once, into a common write.
 #include <cstdint>
 #include <deque>
-#include <vector>
 
 #include "engine/output.h"
+#include "net/frame.h"
 
 namespace p2psync::net {
 
 class SendQueue {
  public:
-  using Bytes = std::vector<std::uint8_t>;
-
-  void push(Bytes frame, engine::Priority priority);
-  /// The next bytes to write, whole frames: one large frame, or small ones together. Empty if there
+  void push(OutFrame frame, engine::Priority priority);
+  /// The next to write, whole frames: one large frame, or small ones together. Of no size if there
   /// is nothing, or nothing but data and that may not go now.
-  [[nodiscard]] Bytes take(bool with_data);
+  [[nodiscard]] OutFrame take(bool with_data);
   /// What take(true) would give is data.
   [[nodiscard]] bool data_is_next() const { return control_.frames.empty() && has_data(); }
 
@@ -32,10 +30,10 @@ class SendQueue {
 
  private:
   struct Lane {
-    std::deque<Bytes> frames;
+    std::deque<OutFrame> frames;
     std::size_t bytes = 0;
-    Bytes pop();
-    Bytes pop_together();
+    OutFrame pop();
+    OutFrame pop_together();
   };
   Lane control_;
   Lane small_;

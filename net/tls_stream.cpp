@@ -106,8 +106,12 @@ asio::awaitable<std::pair<asio::error_code, std::size_t>> TlsStream::read_some(
   co_return std::pair(*broken_, std::size_t{0});
 }
 
-asio::awaitable<asio::error_code> TlsStream::write(std::span<const std::uint8_t> bytes) {
-  while (!bytes.empty()) {
+asio::awaitable<asio::error_code> TlsStream::write(std::span<const std::uint8_t> bytes,
+                                                   std::span<const std::uint8_t> more) {
+  while (!bytes.empty() || !more.empty()) {
+    if (bytes.empty()) {
+      bytes = std::exchange(more, {});
+    }
     if (ring_bytes - BIO_ctrl_pending(ring_.get()) < room_min) {
       if (flushing_) {  // by read_some, which has found it broken
         co_return broken_.value_or(asio::error::connection_aborted);

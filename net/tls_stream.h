@@ -33,8 +33,9 @@ class TlsStream {
   /// At least a byte, and what else has come. asio::error::eof once the other end has closed it.
   [[nodiscard]] asio::awaitable<std::pair<asio::error_code, std::size_t>> read_some(
       std::span<std::uint8_t> space);
-  /// All of it. Once read_some has found the stream broken, the same error.
-  [[nodiscard]] asio::awaitable<asio::error_code> write(std::span<const std::uint8_t> bytes);
+  /// All of both. Once read_some has found the stream broken, the same error.
+  [[nodiscard]] asio::awaitable<asio::error_code> write(std::span<const std::uint8_t> bytes,
+                                                        std::span<const std::uint8_t> more = {});
 
   [[nodiscard]] asio::ip::tcp::socket& socket() { return socket_; }
   [[nodiscard]] const SSL* session() const { return session_.get(); }

@@ -17,9 +17,10 @@ class TokenBucket {
   explicit TokenBucket(std::uint64_t bytes_per_second = 0)
       : rate_(static_cast<double>(bytes_per_second)) {}
 
+  [[nodiscard]] bool limited() const { return rate_ > 0; }
   /// `now`, or when the debt will be paid.
   [[nodiscard]] Instant ready_at(Instant now) {
-    if (rate_ <= 0) {
+    if (!limited()) {
       return now;
     }
     balance_ = std::min(rate_ * burst.count(), balance_ + rate_ * Seconds(now - since_).count());
@@ -30,7 +31,7 @@ class TokenBucket {
                                std::chrono::duration_cast<std::chrono::nanoseconds>(
                                    Seconds(-balance_ / rate_));
   }
-  void spend(std::uint64_t bytes) { balance_ -= rate_ > 0 ? static_cast<double>(bytes) : 0; }
+  void spend(std::uint64_t bytes) { balance_ -= limited() ? static_cast<double>(bytes) : 0; }
 
  private:
   using Seconds = std::chrono::duration<double>;

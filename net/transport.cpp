@@ -141,19 +141,19 @@ bool Transport::Core::send(NodeId node, const engine::Message& message, Priority
     peer->refused_data = true;
     return false;
   }
-  return push(*peer, encode_message(message), priority);
+  return push(*peer, frame_of(message), priority);
 }
 
-bool Transport::Core::tell(NodeId node, SendQueue::Bytes frame) {
+bool Transport::Core::tell(NodeId node, std::vector<std::uint8_t> frame) {
   const Peer* peer = find_open(node);
-  return peer != nullptr && push(*peer, std::move(frame), Priority::control);
+  return peer != nullptr && push(*peer, {std::move(frame)}, Priority::control);
 }
 
-bool Transport::Core::push(const Peer& peer, SendQueue::Bytes frame, Priority priority) {
+bool Transport::Core::push(const Peer& peer, OutFrame frame, Priority priority) {
   Connection& connection = *peer.current;
   if (!frame_within_limit(frame)) {
     log(Level::error, "a message for " + peer.name + " is too large: kind " +
-                          std::to_string(frame[header_bytes - 1]) + ", " +
+                          std::to_string(frame.head[header_bytes - 1]) + ", " +
                           std::to_string(frame.size()) + " bytes");
     connection.close("a message for it is too large");
     return false;

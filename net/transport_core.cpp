@@ -132,7 +132,7 @@ asio::awaitable<Transport::Core::Opened> Transport::Core::open(
 
 asio::awaitable<Transport::Core::Opened> Transport::Core::decline(
     std::shared_ptr<Connection> connection) {
-  connection->push(make_frame(FrameKind::paused, {}), Priority::control);
+  connection->push({make_frame(FrameKind::paused, {})}, Priority::control);
   while (co_await connection->next_awaited()) {
   }
   co_return Opened{.outcome = Meeting::Outcome::superfluous};
@@ -144,7 +144,7 @@ asio::awaitable<Transport::Core::Opened> Transport::Core::ask(
     connection->close("superfluous");
     co_return Opened{.outcome = Meeting::Outcome::superfluous};
   }
-  connection->push(ready_frame(peer->pair_token), Priority::control);
+  connection->push({ready_frame(peer->pair_token)}, Priority::control);
   const auto frame = co_await connection->next_awaited();
   if (!frame) {
     co_return Opened{};
@@ -176,7 +176,7 @@ asio::awaitable<Transport::Core::Opened> Transport::Core::choose(
     connection->close("superfluous");
     co_return Opened{.outcome = Meeting::Outcome::superfluous};
   }
-  connection->push(make_frame(FrameKind::welcome, {}), Priority::control);
+  connection->push({make_frame(FrameKind::welcome, {})}, Priority::control);
   co_return Opened{peer, Meeting::Outcome::up, *pair_token};
 }
 

@@ -43,7 +43,7 @@ class Transport::Core : public ListenerHost,
   Result<void> start();
 
   bool send(engine::NodeId node, const engine::Message& message, engine::Priority priority);
-  bool tell(engine::NodeId node, SendQueue::Bytes frame);
+  bool tell(engine::NodeId node, std::vector<std::uint8_t> frame);
   void disconnect(engine::NodeId node, std::string reason);
   void hint(engine::NodeId node, const asio::ip::tcp::endpoint& where);
   void pause(bool on);
@@ -88,7 +88,7 @@ class Transport::Core : public ListenerHost,
   void end(Peer& peer, const std::shared_ptr<Connection>& connection, const std::string& reason);
   void deliver(const Peer& peer, Connection& connection, const Frame& frame);
   void progress(engine::NodeId node);
-  bool push(const Peer& peer, SendQueue::Bytes frame, engine::Priority priority);
+  bool push(const Peer& peer, OutFrame frame, engine::Priority priority);
 
   void log(engine::Note::Level level, const std::string& text) const;
   void gated_log(const std::string& text);

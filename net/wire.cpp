@@ -82,6 +82,17 @@ std::vector<std::uint8_t> encode_message(const engine::Message& message) {
       message);
 }
 
+OutFrame frame_of(const engine::Message& message) {
+  const auto* const block = std::get_if<engine::Block>(&message);
+  if (block == nullptr || !block->bytes || block->bytes->size() <= copied_bytes_max) {
+    return {encode_message(message)};
+  }
+  OutFrame frame{engine::encode_before_bytes(*block, header_bytes), block->bytes};
+  std::ranges::copy(frame_header(FrameKind::block, frame.size() - header_bytes),
+                    frame.head.begin());
+  return frame;
+}
+
 Result<engine::Message> decode_message(const Frame& frame) {
   return decode_any(frame, static_cast<const engine::Message*>(nullptr));
 }

@@ -20,6 +20,10 @@ namespace p2psync::net {
 /// The whole frame. It may be beyond its kind's limit if the message is: `frame_within_limit`.
 [[nodiscard]] std::vector<std::uint8_t> encode_message(const engine::Message& message);
 
+/// The same bytes, without a copy of a block of more than copied_bytes_max.
+[[nodiscard]] OutFrame frame_of(const engine::Message& message);
+inline constexpr std::size_t copied_bytes_max = 16 * 1024;
+
 /// Of what FrameReader gave. Bytes in the message may be a part of the frame, and keep it.
 [[nodiscard]] Result<engine::Message> decode_message(const Frame& frame);
 /// Which protocol a hello is of. This much of it stays as it is in all of them.

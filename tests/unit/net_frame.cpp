@@ -336,8 +336,34 @@ TEST_CASE("wire: a tick is at most 256 bytes, with every number at its largest")
 TEST_CASE("wire: a full block fits, one that is too large is not sent") {
   engine::Block block{UINT64_MAX, engine::Bytes::of(Bytes(engine::block_bytes))};
   CHECK(frame_within_limit(encode_message(block)));
+  CHECK(frame_within_limit(frame_of(block)));
   block.bytes = engine::Bytes::of(Bytes(engine::block_bytes + 64));
   CHECK_FALSE(frame_within_limit(encode_message(block)));
+  CHECK_FALSE(frame_within_limit(frame_of(block)));
+}
+
+TEST_CASE("wire: a frame in two parts is the same frame, and a large block in it no copy") {
+  std::vector<engine::Message> messages = one_of_every_message();
+  for (const std::size_t size :
+       {std::size_t{0}, copied_bytes_max, copied_bytes_max + 1, std::size_t{engine::block_bytes}}) {
+    for (const std::uint64_t request : {std::uint64_t{0}, UINT64_MAX}) {
+      messages.emplace_back(engine::Block{request, engine::Bytes::of(Bytes(size, 7))});
+    }
+  }
+  messages.emplace_back(engine::Block{1, nullptr});
+  for (const engine::Message& message : messages) {
+    const OutFrame frame = frame_of(message);
+    Bytes whole = frame.head;
+    if (frame.tail) {
+      CHECK(frame.tail->data() == std::get<engine::Block>(message).bytes->data());
+      whole.insert(whole.end(), frame.tail->begin(), frame.tail->end());
+    }
+    CHECK(frame.size() == whole.size());
+    CHECK(whole == encode_message(message));
+    const auto* const block = std::get_if<engine::Block>(&message);
+    CHECK((frame.tail != nullptr) ==
+          (block != nullptr && block->bytes && block->bytes->size() > copied_bytes_max));
+  }
 }
 
 }  // namespace

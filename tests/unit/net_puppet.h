@@ -46,7 +46,7 @@ class Puppet {
   }
   /// Raw bytes, in a frame or not.
   void say(std::vector<std::uint8_t> bytes) {
-    connection->push(std::move(bytes), engine::Priority::control);
+    connection->push({std::move(bytes)}, engine::Priority::control);
   }
   void resume(asio::io_context& io) {
     reads = true;

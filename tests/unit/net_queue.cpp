@@ -15,19 +15,19 @@ namespace {
 
 using engine::Priority;
 using namespace std::chrono_literals;
-using Bytes = SendQueue::Bytes;
+using Bytes = std::vector<std::uint8_t>;
 
 TEST_CASE("send queue: control goes first, each priority in its order") {
   SendQueue queue;
-  CHECK(queue.take(true).empty());
-  queue.push(Bytes(20'000, 1), Priority::data);
-  queue.push(Bytes(20'000, 2), Priority::control);
-  queue.push(Bytes(20'000, 3), Priority::data);
-  queue.push(Bytes(20'000, 4), Priority::control);
+  CHECK(queue.take(true).head.empty());
+  queue.push({Bytes(20'000, 1)}, Priority::data);
+  queue.push({Bytes(20'000, 2)}, Priority::control);
+  queue.push({Bytes(20'000, 3)}, Priority::data);
+  queue.push({Bytes(20'000, 4)}, Priority::control);
   CHECK(queue.bytes() == 80'000);
   CHECK(queue.data_bytes() == 40'000);
   for (const std::uint8_t expected : Bytes{2, 4, 1, 3}) {
-    CHECK(queue.take(true) == Bytes(20'000, expected));
+    CHECK(queue.take(true).head == Bytes(20'000, expected));
   }
   CHECK(queue.bytes() == 0);
 }
@@ -35,9 +35,9 @@ TEST_CASE("send queue: control goes first, each priority in its order") {
 TEST_CASE("send queue: small frames go together, large ones alone and uncopied") {
   SendQueue queue;
   for (int i = 0; i < 1000; ++i) {
-    queue.push(Bytes(100, static_cast<std::uint8_t>(i)), Priority::control);
+    queue.push({Bytes(100, static_cast<std::uint8_t>(i))}, Priority::control);
   }
-  const Bytes first = queue.take(true);
+  const Bytes first = queue.take(true).head;
   CHECK(first.size() > SendQueue::gathered_bytes_max - 100);
   CHECK(first.size() <= SendQueue::gathered_bytes_max);
   for (std::size_t i = 0; i < first.size(); ++i) {
@@ -48,35 +48,47 @@ TEST_CASE("send queue: small frames go together, large ones alone and uncopied")
 
   Bytes large(200'000, 9);
   const auto* where = large.data();
-  queue.push(std::move(large), Priority::data);
-  CHECK(queue.take(true).data() == where);
+  queue.push({std::move(large)}, Priority::data);
+  CHECK(queue.take(true).head.data() == where);
+
+  const auto block = engine::Bytes::of(Bytes(200'000, 9));
+  queue.push({Bytes(10, 1), block}, Priority::data);
+  CHECK(queue.data_bytes() == 200'010);
+  const OutFrame taken = queue.take(true);
+  CHECK(taken.head == Bytes(10, 1));
+  CHECK(taken.tail->data() == block->data());
+  CHECK(queue.bytes() == 0);
+  // In a common write there is no tail.
+  queue.push({Bytes(1, 1), engine::Bytes::of({2, 3})}, Priority::data);
+  queue.push({Bytes(1, 4)}, Priority::data);
+  CHECK(queue.take(true).head == Bytes{1, 2, 3, 4});
 }
 
 TEST_CASE("send queue: of data, small frames overtake large ones, under the same limit") {
   SendQueue queue;
-  queue.push(Bytes(200'000, 1), Priority::data);
-  queue.push(Bytes(200'000, 2), Priority::data);
-  queue.push(Bytes(10, 3), Priority::data);
-  queue.push(Bytes(10, 4), Priority::data);
+  queue.push({Bytes(200'000, 1)}, Priority::data);
+  queue.push({Bytes(200'000, 2)}, Priority::data);
+  queue.push({Bytes(10, 3)}, Priority::data);
+  queue.push({Bytes(10, 4)}, Priority::data);
   CHECK(queue.data_bytes() == 400'020);
-  CHECK(queue.take(false).empty());
+  CHECK(queue.take(false).head.empty());
   CHECK(queue.take(true).size() == 20);
-  CHECK(queue.take(true) == Bytes(200'000, 1));
-  queue.push(Bytes(10, 5), Priority::data);
-  CHECK(queue.take(true) == Bytes(10, 5));
-  CHECK(queue.take(true) == Bytes(200'000, 2));
+  CHECK(queue.take(true).head == Bytes(200'000, 1));
+  queue.push({Bytes(10, 5)}, Priority::data);
+  CHECK(queue.take(true).head == Bytes(10, 5));
+  CHECK(queue.take(true).head == Bytes(200'000, 2));
   CHECK(queue.bytes() == 0);
 }
 
 TEST_CASE("send queue: data may be held back") {
   SendQueue queue;
-  queue.push(Bytes(10, 1), Priority::data);
+  queue.push({Bytes(10, 1)}, Priority::data);
   CHECK(queue.data_is_next());
-  CHECK(queue.take(false).empty());
-  queue.push(Bytes(10, 2), Priority::control);
+  CHECK(queue.take(false).head.empty());
+  queue.push({Bytes(10, 2)}, Priority::control);
   CHECK_FALSE(queue.data_is_next());
-  CHECK(queue.take(false) == Bytes(10, 2));
-  CHECK(queue.take(true) == Bytes(10, 1));
+  CHECK(queue.take(false).head == Bytes(10, 2));
+  CHECK(queue.take(true).head == Bytes(10, 1));
 }
 
 TEST_CASE("token bucket: keeps its rate over time, whatever the portions") {
