@@ -173,7 +173,8 @@ class Copying {
         if (auto written = file_.write(offset, bytes); !written) {
           return written;
         }
-        write_behind(file_, offset, offset + bytes.size());
+        file_.begin_sync(offset, bytes.size());
+        uncache_behind(file_, offset, offset + bytes.size());
       }
       i = end + 1;
     }

@@ -22,22 +22,25 @@ using engine::StageState;
 inline constexpr ChunkSizes small{1024, 2048, 8192};
 
 struct Made {
-  explicit Made(std::size_t size, std::uint32_t state = 12345) : bytes(size, '\0') {
+  explicit Made(std::size_t size, std::uint32_t state = 12345, const ChunkSizes& sizes = small)
+      : bytes(size, '\0') {
     for (char& byte : bytes) {
       state = state * 1664525 + 1013904223;
       byte = static_cast<char>(state >> 24U);
     }
-    cut();
+    cut(sizes);
   }
-  explicit Made(std::string text) : bytes(std::move(text)) { cut(); }
-  void cut() {
+  explicit Made(std::string text, const ChunkSizes& sizes = small) : bytes(std::move(text)) {
+    cut(sizes);
+  }
+  void cut(const ChunkSizes& sizes) {
     for (auto rest = tests::bytes_of(bytes); !rest.empty();) {
       const auto chunk =
-          rest.first(bytes.size() <= small.max ? rest.size() : first_chunk(rest, small));
+          rest.first(bytes.size() <= sizes.max ? rest.size() : first_chunk(rest, sizes));
       chunks.push_back({static_cast<std::uint32_t>(chunk.size()), sha256(chunk)});
       rest = rest.subspan(chunk.size());
     }
-    hash = storage::name_of(tests::bytes_of(bytes), small);
+    hash = storage::name_of(tests::bytes_of(bytes), sizes);
   }
   [[nodiscard]] engine::WriteBlock chunk(std::size_t index, bool last = false) const {
     std::size_t offset = 0;
