@@ -447,7 +447,7 @@ std::vector<std::uint8_t> encode(const T& value, std::size_t room) {
 
 std::vector<std::uint8_t> encode_before_bytes(const Block& block, std::size_t room) {
   codec::OutputArchive archive(room, usual_bytes);
-  archive(block.request, block.bytes != nullptr, block.bytes->size());
+  archive(block.request, true, block.bytes->size());
   return archive.take();
 }
 

@@ -199,8 +199,8 @@ asio::awaitable<void> Connection::write_some(std::shared_ptr<Connection> self) {
 asio::awaitable<void> Connection::write_slowly(std::shared_ptr<Connection> self,
                                                std::span<const std::uint8_t> bytes) {
   while (!bytes.empty() && !self->closed_) {
-    // The first goes at once. Control waits for the rest of the frame, as it would on a link that
-    // is no faster than the limit.
+    // The first portion goes at once, that of the tail when its head is paid for. Control waits for
+    // the rest of the frame, as it would on a link that is no faster than the limit.
     const Instant ready = self->traffic_->upload.ready_at(Clock::now());
     if (ready > Clock::now()) {
       self->writable_.expires_at(ready);

@@ -41,6 +41,7 @@ enum class FrameKind : std::uint8_t {
 };
 
 inline constexpr std::size_t header_bytes = 5;
+inline constexpr std::size_t copied_bytes_max = 16 * 1024;
 inline constexpr std::size_t control_bytes_max = 1024 * 1024;
 /// A block and what stands around it.
 inline constexpr std::size_t block_body_bytes_max = engine::block_bytes + 64;
@@ -62,7 +63,8 @@ inline constexpr std::size_t ready_body_bytes = 8;
 /// A frame on its way out, in two parts.
 struct OutFrame {
   std::vector<std::uint8_t> head;
-  engine::Bytes tail = nullptr;  ///< somebody's bytes, as they are; null: head is all of it
+  /// Somebody's bytes as they are, and more than copied_bytes_max; null: head is all of it.
+  engine::Bytes tail = nullptr;
 
   [[nodiscard]] std::size_t size() const { return head.size() + (tail ? tail->size() : 0); }
 };

@@ -25,10 +25,8 @@ OutFrame SendQueue::Lane::pop_together() {
   batch.head.reserve(together);
   while (count-- > 0) {
     const OutFrame frame = pop();
+    invariant(!frame.tail, "a small frame is in one piece");
     batch.head.insert(batch.head.end(), frame.head.begin(), frame.head.end());
-    if (frame.tail) {
-      batch.head.insert(batch.head.end(), frame.tail->begin(), frame.tail->end());
-    }
   }
   return batch;
 }

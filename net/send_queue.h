@@ -26,6 +26,7 @@ class SendQueue {
   [[nodiscard]] std::size_t bytes() const { return control_.bytes + data_bytes(); }
 
   static constexpr std::size_t small_bytes_max = 16 * 1024;
+  static_assert(small_bytes_max <= copied_bytes_max);
   static constexpr std::size_t gathered_bytes_max = 64 * 1024;
 
  private:

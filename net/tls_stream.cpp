@@ -21,8 +21,8 @@ constexpr auto token = asio::experimental::as_tuple(asio::use_awaitable);
 /// own accord (an alert, the answer to who asks for new keys). A record that did not fit would wait
 /// in OpenSSL, which then cannot say anything else and fails where it should.
 constexpr std::size_t room_min = SSL3_RT_MAX_PLAIN_LENGTH + 22 + 1024;
-static_assert(TlsStream::ring_bytes >= 3 * (SSL3_RT_MAX_PLAIN_LENGTH + 22) + room_min,
-              "four records in a write");
+static_assert(TlsStream::ring_bytes >= 64 + 22 + 3 * (SSL3_RT_MAX_PLAIN_LENGTH + 22) + room_min,
+              "a frame's head and four records in a write");
 
 /// Of a call that failed for good.
 asio::error_code failure(int kind) {

@@ -22,7 +22,6 @@ namespace p2psync::net {
 
 /// The same bytes, without a copy of a block of more than copied_bytes_max.
 [[nodiscard]] OutFrame frame_of(const engine::Message& message);
-inline constexpr std::size_t copied_bytes_max = 16 * 1024;
 
 /// Of what FrameReader gave. Bytes in the message may be a part of the frame, and keep it.
 [[nodiscard]] Result<engine::Message> decode_message(const Frame& frame);

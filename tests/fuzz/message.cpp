@@ -18,6 +18,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto frame = net::encode_message(*message);
   const fuzz::View body = fuzz::View(frame).subspan(net::header_bytes);
   fuzz::require(std::ranges::equal(body, bytes), "what was decoded encodes to what came");
+  const net::OutFrame parts = net::frame_of(*message);
+  fuzz::require(parts.size() == frame.size() &&
+                    std::ranges::equal(parts.head, fuzz::View(frame).first(parts.head.size())),
+                "in two parts it is the same frame");
   if (const auto* hello = std::get_if<engine::Hello>(&*message)) {
     fuzz::require(net::protocol_of(bytes) == hello->protocol, "a hello's protocol is known");
   }
