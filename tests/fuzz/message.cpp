@@ -20,7 +20,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   fuzz::require(std::ranges::equal(body, bytes), "what was decoded encodes to what came");
   const net::OutFrame parts = net::frame_of(*message);
   fuzz::require(parts.size() == frame.size() &&
-                    std::ranges::equal(parts.head, fuzz::View(frame).first(parts.head.size())),
+                    std::ranges::equal(parts.head, fuzz::View(frame).first(parts.head.size())) &&
+                    (!parts.tail ||
+                     std::ranges::equal(*parts.tail, fuzz::View(frame).subspan(parts.head.size()))),
                 "in two parts it is the same frame");
   if (const auto* hello = std::get_if<engine::Hello>(&*message)) {
     fuzz::require(net::protocol_of(bytes) == hello->protocol, "a hello's protocol is known");
