@@ -1,6 +1,5 @@
 #include "net/tls_stream.h"
 
-#include <openssl/bio.h>
 #include <openssl/err.h>
 
 #include <algorithm>
@@ -17,11 +16,11 @@ namespace {
 
 constexpr auto token = asio::experimental::as_tuple(asio::use_awaitable);
 
-/// What there has to be room for in the ring before TLS writes: a record, and what it says of its
+/// What there has to be room for in the lane before TLS writes: a record, and what it says of its
 /// own accord (an alert, the answer to who asks for new keys). A record that did not fit would wait
 /// in OpenSSL, which then cannot say anything else and fails where it should.
 constexpr std::size_t room_min = SSL3_RT_MAX_PLAIN_LENGTH + 22 + 1024;
-static_assert(TlsStream::ring_bytes >= 64 + 22 + 3 * (SSL3_RT_MAX_PLAIN_LENGTH + 22) + room_min,
+static_assert(TlsStream::lane_bytes >= 64 + 22 + 3 * (SSL3_RT_MAX_PLAIN_LENGTH + 22) + room_min,
               "a frame's head and four records in a write");
 
 /// Of a call that failed for good.
@@ -39,17 +38,17 @@ asio::error_code failure(int kind) {
 }  // namespace
 
 TlsStream::TlsStream(asio::ip::tcp::socket socket, SSL_CTX* context)
-    : socket_(std::move(socket)), session_(SSL_new(context), &SSL_free), ring_(nullptr, &BIO_free) {
-  BIO* theirs = nullptr;
-  BIO* ours = nullptr;
-  if (session_ == nullptr || BIO_new_bio_pair(&theirs, ring_bytes, &ours, ring_bytes) != 1) {
+    : socket_(std::move(socket)),
+      lanes_(std::make_unique<TlsLanes>(lane_bytes)),
+      session_(SSL_new(context), &SSL_free) {
+  if (session_ == nullptr) {
     ERR_clear_error();
     throw std::bad_alloc();
   }
-  ring_.reset(ours);
-  SSL_set_bio(session_.get(), theirs, theirs);
+  BIO* bio = make_bio(*lanes_);
+  SSL_set_bio(session_.get(), bio, bio);
   // A call writes one record of many; and reads on behind what TLS keeps to itself, so that it
-  // leaves nothing in the ring when it wants more.
+  // leaves nothing in the lane when it wants more.
   SSL_set_mode(session_.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_AUTO_RETRY);
 }
 
@@ -70,7 +69,7 @@ asio::awaitable<asio::error_code> TlsStream::shake_hands(Role role) {
       co_return failed ? failed : unsent;
     }
     if (kind == SSL_ERROR_WANT_READ) {
-      if (const asio::error_code error = co_await receive(ring_bytes)) {
+      if (const asio::error_code error = co_await receive(lane_bytes)) {
         co_return error;
       }
     }
@@ -112,7 +111,7 @@ asio::awaitable<asio::error_code> TlsStream::write(std::span<const std::uint8_t>
     if (bytes.empty()) {
       bytes = std::exchange(more, {});
     }
-    if (ring_bytes - BIO_ctrl_pending(ring_.get()) < room_min) {
+    if (lanes_->out.room() < room_min) {
       if (flushing_) {  // by read_some, which has found it broken
         co_return broken_.value_or(asio::error::connection_aborted);
       }
@@ -133,12 +132,11 @@ asio::awaitable<asio::error_code> TlsStream::write(std::span<const std::uint8_t>
 }
 
 asio::awaitable<asio::error_code> TlsStream::receive(std::size_t bytes_max) {
-  // TLS takes whatever is there: the ring is empty, and all of it in one piece.
-  char* space = nullptr;
-  const auto room = static_cast<std::size_t>(std::max(BIO_nwrite0(ring_.get(), &space), 0));
-  const auto [error, bytes] =
-      co_await socket_.async_read_some(asio::buffer(space, std::min(room, bytes_max)), token);
-  BIO_nwrite(ring_.get(), &space, static_cast<int>(bytes));
+  invariant(lanes_->in.held().empty(), "TLS has taken what is there");
+  const std::span<std::uint8_t> space = lanes_->in.space(lanes_->in_other);
+  const auto [error, bytes] = co_await socket_.async_read_some(
+      asio::buffer(space.data(), std::min(space.size(), bytes_max)), token);
+  lanes_->in.filled(bytes);
   received_bytes_ += bytes;
   co_return error;
 }
@@ -149,11 +147,12 @@ asio::awaitable<asio::error_code> TlsStream::flush() {
   }
   flushing_ = true;
   asio::error_code failed;
-  char* bytes = nullptr;
-  for (int ready = 0; !failed && (ready = BIO_nread0(ring_.get(), &bytes)) > 0;) {
-    const auto [error, sent] = co_await socket_.async_write_some(
-        asio::buffer(bytes, static_cast<std::size_t>(ready)), token);
-    BIO_nread(ring_.get(), &bytes, static_cast<int>(sent));
+  Lane& out = lanes_->out;
+  while (!failed && !out.held().empty()) {
+    const std::span<const std::uint8_t> ready = out.held();
+    const auto [error, sent] =
+        co_await socket_.async_write_some(asio::buffer(ready.data(), ready.size()), token);
+    out.taken(sent);
     sent_bytes_ += sent;
     failed = error;
   }

@@ -2,9 +2,9 @@
 // TLS over one TCP socket, with several records in each read and write of the socket.
 //
 // asio::ssl::stream moves a record, 16 KiB, at a time: a system call, two turns of the loop and two
-// copies each. Here records are written into, and read from, a ring that holds `ring_bytes` of them
-// (a pair of BIOs), and the socket reads and writes that memory. Measured with 2 GiB between two
-// nodes of one machine.
+// copies each. Here records are written into, and read from, a lane of `lane_bytes` a direction
+// (tls_lanes.h), and the socket reads and writes that memory. Measured with 2 GiB between two nodes
+// of one machine.
 //
 // One coroutine may read while another one writes; both on the thread of the socket. The owner
 // keeps the stream until both have ended; closing the socket ends them.
@@ -18,6 +18,8 @@
 #include <optional>
 #include <span>
 #include <utility>
+
+#include "net/tls_lanes.h"
 
 namespace p2psync::net {
 
@@ -43,17 +45,17 @@ class TlsStream {
   [[nodiscard]] std::uint64_t received_bytes() const { return received_bytes_; }
   [[nodiscard]] std::uint64_t sent_bytes() const { return sent_bytes_; }
 
-  static constexpr std::size_t ring_bytes = 66 * 1024;  ///< of each direction
+  static constexpr std::size_t lane_bytes = 66 * 1024;  ///< of each direction
 
  private:
   /// Waits for more of what the other end sends.
   asio::awaitable<asio::error_code> receive(std::size_t bytes_max);
-  /// Sends what is in the ring.
+  /// Sends what TLS has written.
   asio::awaitable<asio::error_code> flush();
 
   asio::ip::tcp::socket socket_;
+  std::unique_ptr<TlsLanes> lanes_;  ///< before the session, whose BIO points there
   std::unique_ptr<SSL, decltype(&SSL_free)> session_;
-  std::unique_ptr<BIO, decltype(&BIO_free)> ring_;  ///< our end of the pair
   std::uint64_t received_bytes_ = 0;
   std::uint64_t sent_bytes_ = 0;
   bool flushing_ = false;

@@ -108,7 +108,7 @@ TEST_CASE("tls stream: what is written arrives, both ways at once and however it
   for (const std::size_t at_once : {std::size_t{1000}, std::size_t{16384}, std::size_t{300'000}}) {
     Ends ends;
     ends.shake();
-    // Many times what the rings and the kernel hold, and no multiple of a record.
+    // Many times what the lanes and the kernel hold, and no multiple of a record.
     const Bytes sent = many(12'345'678);
     Bytes up;
     Bytes down;
