@@ -12,7 +12,7 @@ OPEN = re.compile(r"/proc/self/fd/\d+(/control\.sock)?$")
 READS = {"access", "execve", "faccessat", "getcwd", "newfstatat", "openat", "open", "readlink", "stat", "statfs", "statx"}
 
 QUOTED = r'"((?:[^"\\]|\\.)*)"'
-DIRECTORY = r"(?:(AT_FDCWD|\d+)(?:<((?:[^>\\]|\\.)*)>)?, )"
+DIRECTORY = r"(?:(AT_FDCWD|\d+)(?:<((?:[^>\\]|\\.)*)>(?:\(deleted\))?)?, )"
 AT = re.compile(DIRECTORY + QUOTED)
 # A text, and a result, which are no paths.
 TEXT_FIRST = {"symlinkat", "symlink"}

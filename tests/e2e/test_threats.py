@@ -357,7 +357,8 @@ def test_strace_would_show_a_path_outside(world):
             'statx(4</f/a>, "", AT_EMPTY_PATH, STATX_BASIC_STATS, {}) = 0', 'openat(AT_FDCWD, "/etc/hosts", O_RDONLY) = 5',
             'chmod("/proc/self/fd/7", 0700) = 0', 'symlinkat("/etc/passwd", 4</f/a>, "link") = 0',
             'readlinkat(4</f/a>, "link", "/etc/passwd", 4096) = 11', 'bind(5, {sa_family=AF_UNIX, sun_path=@"x"}, 5) = 0',
-            'renameat2(4</f/a>, "x", 4</f/a>, "y", RENAME_EXCHANGE) = 0', 'openat(AT_FDCWD, "/given", O_RDONLY) = 5']
+            'renameat2(4</f/a>, "x", 4</f/a>, "y", RENAME_EXCHANGE) = 0', 'openat(AT_FDCWD, "/given", O_RDONLY) = 5',
+           'statx(4</f/a>(deleted), "x", AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, 0x7f) = -1 ENOENT']
     bad = ['openat(3</f>, "a", O_RDONLY) = 4', 'openat(3</f>, "a/b", O_RDONLY|O_NOFOLLOW) = 4',
            'openat2(3</f>, "a/b", {flags=O_RDONLY, resolve=RESOLVE_BENEATH}, 24) = 4', f'openat2(3</f>, "../b", {{flags=0, {beneath}',
            'openat(9</fake>, "a", O_RDONLY|O_NOFOLLOW) = 4', 'openat(AT_FDCWD, "/tmp/x", O_RDONLY) = 4',
