@@ -316,6 +316,7 @@ void Node::Impl::take_back_lost() {
 }
 
 std::vector<Output> Node::Impl::finish(Instant now) {
+  reconciler_.trust_again(now);
   take_back_lost();
   wishes_.next(now, others_, [this](NodeId id) { return gossip_.connected(id); });
   // Each round hands on what the one before found out; a handful always suffices, since a plan only

@@ -13,6 +13,8 @@ namespace {
 constexpr Duration retry_first = std::chrono::milliseconds(500);
 constexpr Duration retry_longest = std::chrono::seconds(30);
 constexpr unsigned looks_at_once_max = 5;
+/// Long enough for others to send it, and no long wait for what only this node has.
+constexpr Duration distrust = std::chrono::seconds(10);
 
 bool only_removes(const Plan& made) {
   return std::ranges::all_of(
@@ -133,6 +135,16 @@ std::optional<Plan> Reconciler::plan_next(const Path& path, const Tell& need) {
     troubles_.erase(path);
   }
   return made.steps.empty() ? std::nullopt : std::optional(std::move(made));
+}
+
+void Reconciler::trust_again(Instant now) {
+  std::erase_if(distrusted_, [&](const auto& item) {
+    const bool over = item.second <= now;
+    if (over) {
+      replica_.set_distrusted(item.first, false);
+    }
+    return over;
+  });
 }
 
 /// Steps found now would have to be planned again when their turn comes: what they rest on may
@@ -284,10 +296,17 @@ void Reconciler::take(const Path& path, Plan::Effect& effect, const StepResult& 
     outcome.list.push_back(effect.name);
     fail(path, {ErrorCode::changed, "remove directory", effect.name, ENOTEMPTY}, now);
   } else if (std::holds_alternative<SourceGone>(result)) {
+    const bool again = troubles_.contains(path);
+    fail(path, {ErrorCode::changed, "copy to", effect.name, 0}, now);
     if (effect.after) {
       const Hash& content = effect.after->version.content;
       if (const auto* from = std::get_if<AtName>(&effect.source)) {
         outcome.look.push_back(from->name);
+        if (again) {  // looks find there what copies do not: it is to come from elsewhere
+          distrusted_[from->name] = now + distrust;
+          replica_.set_distrusted(from->name, true);
+          troubles_.at(path).due = true;
+        }
       } else if (const auto* kept = std::get_if<Kept>(&effect.source)) {
         replica_.drop_kept_source(kept->file);
         replica_.drop_found(content);
@@ -295,7 +314,6 @@ void Reconciler::take(const Path& path, Plan::Effect& effect, const StepResult& 
         replica_.drop_staged(content);
       }
     }
-    fail(path, {ErrorCode::changed, "copy to", effect.name, 0}, now);
   } else if (const auto* unsure = std::get_if<Unsure>(&result)) {
     // Users have seen it, and what they do is to be judged by it; shown it is not before a look.
     std::optional<Shown> stands;
@@ -433,6 +451,9 @@ std::optional<Instant> Reconciler::wake_at() const {
     if (!trouble.due && (!earliest || trouble.retry < *earliest)) {
       earliest = trouble.retry;
     }
+  }
+  for (const auto& [name, until] : distrusted_) {
+    earliest = std::min(earliest.value_or(until), until);
   }
   return earliest;
 }

@@ -69,6 +69,9 @@ class Reconciler {
   void add(std::vector<Dirty> dirty);
   /// The bytes of a content are here now, or can no longer be had where they were thought to be.
   void content_changed(const Path& path) { ready(path); }
+  /// To be called before the replica says what has appeared: where nothing was copied from for a
+  /// while, it may be now.
+  void trust_again(Instant now);
   using Tell = std::function<void(const Path&, std::vector<Need>)>;
   /// Plans what is ready; gives a batch if none is in flight. `held_up(name)`: a look at it is
   /// under way. `need` is told what each planned path needs (an empty list: nothing any more).
@@ -142,6 +145,7 @@ class Reconciler {
   std::set<Path> coming_;
   bool more_ = false;  ///< the last call stopped at its limit, not at the end
   std::map<Path, Trouble> troubles_;
+  std::map<Path, Instant> distrusted_;  ///< until then no bytes are copied from there
 };
 
 }  // namespace p2psync::engine

@@ -89,6 +89,8 @@ class Replica {
   /// What is shown there is not there just now, and the brake keeps that from being a deletion: no
   /// bytes are to be had from that name.
   void set_missing(const Path& name, bool missing);
+  /// Time and again what was read there was not what is shown: nor are any from that name.
+  void set_distrusted(const Path& name, bool distrusted);
   /// The disk has lost what was shown there, and no user deleted it: it is to be laid again. Should
   /// no member have the bytes any more, it is taken back.
   void lost(const Path& name);
@@ -340,6 +342,7 @@ class Replica {
   void unlist_content(const Path& path, Index::Id id, const Hash& content);
   /// What shows this content at a name; null: nothing does.
   [[nodiscard]] const Shown* showing(const Hash& content) const;
+  void set_sourceless(std::set<Path>& names, const Path& name, bool sourceless);
   void add_kept(const KeptVersion& kept);
   [[nodiscard]] KeptContent kept_content(const Hash& content, std::string_view file) const;
   /// The newest of those that have this content.
@@ -394,6 +397,7 @@ class Replica {
   std::unordered_set<Hash, HashOfHash> staged_;
   std::map<Hash, std::string> found_;
   std::set<Path> missing_;
+  std::set<Path> distrusted_;
   Ignore ignore_;
   std::map<Path, std::size_t> rule_bytes_;  ///< of the directories that have rules
   std::size_t rules_bytes_ = 0;             ///< their sum

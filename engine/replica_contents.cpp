@@ -47,7 +47,7 @@ const Shown* Replica::showing(const Hash& content) const {
     }
     for (const Shown& shown : index_.item(static_cast<Index::Id>(key)).record.shown) {
       if (shown.content() == content && !missing_.contains(shown.name) &&
-          !shown.signature.is_out_of_sight()) {
+          !distrusted_.contains(shown.name) && !shown.signature.is_out_of_sight()) {
         found = &shown;
       }
     }
@@ -92,9 +92,17 @@ void Replica::forget_directory(Index::Id id, const Signature& signature) {
 }
 
 void Replica::set_missing(const Path& name, bool missing) {
-  if (missing) {
-    missing_.insert(name);
-  } else if (missing_.erase(name) > 0) {
+  set_sourceless(missing_, name, missing);
+}
+
+void Replica::set_distrusted(const Path& name, bool distrusted) {
+  set_sourceless(distrusted_, name, distrusted);
+}
+
+void Replica::set_sourceless(std::set<Path>& names, const Path& name, bool sourceless) {
+  if (sourceless) {
+    names.insert(name);
+  } else if (names.erase(name) > 0) {
     const Shown* back = shown(name);
     if (const auto content = back == nullptr ? std::nullopt : back->content()) {
       appeared_.push_back(*content);

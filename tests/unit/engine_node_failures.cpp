@@ -218,5 +218,43 @@ TEST_CASE(
   CHECK(pair.host(2).disk.contains("d/a"));
 }
 
+/// Two nodes in sync with a file "d/a"; then no copy on the second finds in it what it shows, and
+/// something there wants to be made of it.
+void copy_of_unreadable(Pair& pair) {
+  into_directory(pair, [] {});
+  REQUIRE(pair.run_until([&] { return pair.in_sync(); }));
+  pair.host(2).unreadable = "d/a";
+}
+
+TEST_CASE("node: what a name here shows and does not give comes from another member") {
+  Pair pair;
+  copy_of_unreadable(pair);
+  pair.make(1, "b", Kind::file, "new", 3);
+  pair.touch(1, "b");
+  const Instant before = pair.now();
+  CHECK(pair.run_until([&] { return pair.in_sync(); }));
+  CHECK(pair.host(2).disk.contains("b"));
+  CHECK(pair.host(2).node->arrived_bytes() == 6);
+  CHECK(pair.now() - before < std::chrono::seconds(2));
+  CHECK(pair.host(2).applies < 10);
+}
+
+TEST_CASE("node: what only a name here shows is copied from it as soon as it gives it") {
+  Pair pair;
+  copy_of_unreadable(pair);
+  pair.disconnect();
+  pair.make(1, "b", Kind::file, "new", 3);
+  pair.touch(1, "b");
+  pair.host(1).contents.clear();
+  pair.connect();
+  std::ignore = pair.run_until([] { return false; }, 200);
+  CHECK_FALSE(pair.host(2).disk.contains("b"));
+  CHECK(pair.host(2).applies < 60);
+  pair.host(2).unreadable.clear();
+  CHECK(pair.run_until([&] { return pair.in_sync(); }));
+  CHECK(pair.host(2).disk.contains("b"));
+  CHECK(pair.host(2).node->arrived_bytes() == 3);
+}
+
 }  // namespace
 }  // namespace p2psync::engine

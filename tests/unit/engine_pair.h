@@ -26,6 +26,7 @@ class Pair {
     VersionVector knowledge;  ///< as last persisted
     std::vector<Hash> dropped;
     Path refused;       ///< every step there meets something unexpected, whatever a look says
+    Path unreadable;    ///< whatever a look says, no copy finds there what it shows
     bool full = false;  ///< no room for any content
     std::uint64_t applies = 0;
     std::unique_ptr<Node> node;
@@ -272,7 +273,9 @@ class Pair {
         put.name == host.refused) {
       return Obstructed{};
     }
-    if (put.wanted.kind == Kind::file && !host.contents.contains(put.wanted.content)) {
+    const auto* from = std::get_if<AtName>(&put.source);
+    if ((put.wanted.kind == Kind::file && !host.contents.contains(put.wanted.content)) ||
+        (from != nullptr && from->name == host.unreadable)) {
       return SourceGone{};
     }
     auto moved = move(host, put.name, put.moved);
