@@ -8,7 +8,8 @@
 //
 // No wait without an end: what a plan waits for is pending itself from then on, though nothing has
 // changed there. A directory that stands only for what lives below it has no record that a start
-// would find.
+// would find. And a name from which a path was to be copied and, time and again, was not what looks
+// say it is, is no source for a while: what members offer is fetched from them.
 //
 // Order of steps in a job: losers that are copied to their conflict names, then the path itself,
 // then removals. A loser that still has the name keeps it until the winner's bytes are here, so a
