@@ -51,7 +51,10 @@ class OldVersions {
     if (place == chunks_.end() || place->hash != chunk.hash) {
       return false;
     }
-    const auto count = files_[place->file]->read(place->offset, into);
+    File& file = *files_[place->file];
+    const auto count = file.read(place->offset, into);
+    // It is about to go, and what comes in its place is to have its pages.
+    uncache_behind(file, place->offset, place->offset + into.size());
     return count && *count == into.size();
   }
 

@@ -113,7 +113,7 @@ TEST_CASE("write behind: a content that is copied from its old version") {
     begun = end;
   }
   CHECK(begun > content.bytes.size() - sizes.max);
-  CHECK(node.spy.uncached == Parts{{0, 8 * mib}});
+  CHECK(node.spy.uncached == Parts{{0, 8 * mib}, {0, 8 * mib}});  // of the old one, and of this
 }
 
 TEST_CASE("write behind: what is uncached and on the disk leaves memory") {
