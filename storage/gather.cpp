@@ -53,7 +53,7 @@ class OldVersions {
     }
     File& file = *files_[place->file];
     const auto count = file.read(place->offset, into);
-    // It is about to go, and what comes in its place is to have its pages.
+    // Most often it is about to go; and pages that are used again cost less (write_behind.h).
     uncache_behind(file, place->offset, place->offset + into.size());
     return count && *count == into.size();
   }

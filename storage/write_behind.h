@@ -24,7 +24,7 @@ static_assert(cached_bytes % stretch_bytes == 0);
 /// [begin, end) was written: stretches that are complete by that begin to go to the disk, and those
 /// that are old by that leave memory.
 void write_behind(File& file, std::uint64_t begin, std::uint64_t end);
-/// The same for one who has all that he writes go to the disk at once.
+/// Only the latter: for one who has all that he writes go to the disk at once, or who reads.
 void uncache_behind(File& file, std::uint64_t begin, std::uint64_t end);
 
 }  // namespace p2psync::storage
