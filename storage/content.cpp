@@ -14,7 +14,7 @@ namespace p2psync::storage {
 
 namespace {
 
-constexpr std::size_t window_bytes = 4 * 1024 * 1024;
+constexpr std::size_t window_bytes = 2 * 1024 * 1024;
 
 using Bytes = std::span<const std::uint8_t>;
 
@@ -158,7 +158,7 @@ class Hashing {
     if (waiting_.empty()) {
       return;
     }
-    if (at_work_.size() == std::max(1U, std::thread::hardware_concurrency())) {
+    if (at_work_.size() == std::max(1U, std::thread::hardware_concurrency()) + 2) {
       take();
     }
     at_work_.push_back(
