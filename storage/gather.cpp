@@ -53,8 +53,9 @@ class OldVersions {
     }
     File& file = *files_[place->file];
     const auto count = file.read(place->offset, into);
-    // Most often it is about to go; and pages that are used again cost less (write_behind.h).
-    uncache_behind(file, place->offset, place->offset + into.size());
+    // Most often it is about to go; and its pages serve the copy, which costs less
+    // (write_behind.h).
+    uncache_read(file, place->offset, place->offset + into.size());
     return count && *count == into.size();
   }
 

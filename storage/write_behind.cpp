@@ -30,4 +30,11 @@ void uncache_behind(File& file, std::uint64_t begin, std::uint64_t end) {
   }
 }
 
+void uncache_read(File& file, std::uint64_t begin, std::uint64_t end) {
+  const auto [from, to] = completed(begin, end);
+  if (from < to) {
+    file.uncache(from, to - from);
+  }
+}
+
 }  // namespace p2psync::storage

@@ -17,14 +17,16 @@ namespace p2psync::storage {
 /// Of these many bytes at a time, at multiples of it.
 inline constexpr std::uint64_t stretch_bytes = 8 * 1024 * 1024;
 /// So much before the end of the stretch that was completed last stays: peers that fetch the same
-/// content ask for it.
-inline constexpr std::uint64_t cached_bytes = 64 * 1024 * 1024;
+/// content ask for it, and what was made a moment ago is likely to be used or changed next.
+inline constexpr std::uint64_t cached_bytes = 512 * 1024 * 1024;
 static_assert(cached_bytes % stretch_bytes == 0);
 
 /// [begin, end) was written: stretches that are complete by that begin to go to the disk, and those
 /// that are old by that leave memory.
 void write_behind(File& file, std::uint64_t begin, std::uint64_t end);
-/// Only the latter: for one who has all that he writes go to the disk at once, or who reads.
+/// Only the latter: for one who has all that he writes go to the disk at once.
 void uncache_behind(File& file, std::uint64_t begin, std::uint64_t end);
+/// [begin, end) was read, of what is about to go: stretches that end in there leave memory.
+void uncache_read(File& file, std::uint64_t begin, std::uint64_t end);
 
 }  // namespace p2psync::storage

@@ -52,21 +52,31 @@ TEST_CASE("write behind: of a large content the end stays in memory, and nothing
   Spied all;
   Parts uncached;
   SUBCASE("in small pieces") {
-    for (std::uint64_t at = 0; at < 96 * mib; at += mib / 2) {
+    for (std::uint64_t at = 0; at < cached_bytes + 32 * mib; at += mib / 2) {
       write_behind(*all.file, at, at + mib / 2);
     }
     uncached = {{0, 8 * mib}, {8 * mib, 16 * mib}, {16 * mib, 24 * mib}, {24 * mib, 32 * mib}};
   }
   SUBCASE("in large pieces") {
-    write_behind(*all.file, 0, 68 * mib);
-    write_behind(*all.file, 68 * mib, 99 * mib);
+    write_behind(*all.file, 0, cached_bytes + 4 * mib);
+    write_behind(*all.file, cached_bytes + 4 * mib, cached_bytes + 35 * mib);
     uncached = {{0, 32 * mib}};
   }
   SUBCASE("in one") {
-    write_behind(*all.file, 0, 99 * mib);
+    write_behind(*all.file, 0, cached_bytes + 35 * mib);
     uncached = {{0, 32 * mib}};
   }
   CHECK(all.spy.uncached == uncached);
+}
+
+TEST_CASE("write behind: of what is read and about to go nothing stays") {
+  Spied all;
+  uncache_read(*all.file, 0, 3 * mib);
+  CHECK(all.spy.uncached.empty());
+  uncache_read(*all.file, 3 * mib, 17 * mib);
+  uncache_read(*all.file, 17 * mib, 24 * mib);
+  CHECK(all.spy.uncached == Parts{{0, 16 * mib}, {16 * mib, 24 * mib}});
+  CHECK(all.spy.sync_begun.empty());
 }
 
 namespace {
@@ -97,7 +107,7 @@ TEST_CASE("write behind: a content that comes in chunks") {
 TEST_CASE("write behind: a content that is copied from its old version") {
   const ChunkSizes sizes;  // as they are, or there were several sections
   Receiving node(sizes);
-  const Made content(73 * mib, 1, sizes);
+  const Made content(25 * mib, 1, sizes);
   const Made old(content.bytes + "!", sizes);
   node.write("old", old.bytes);
   auto opening = content.opening();
@@ -113,7 +123,8 @@ TEST_CASE("write behind: a content that is copied from its old version") {
     begun = end;
   }
   CHECK(begun > content.bytes.size() - sizes.max);
-  CHECK(node.spy.uncached == Parts{{0, 8 * mib}, {0, 8 * mib}});  // of the old one, and of this
+  // Of the old one; of the new one the end, which is all of it, stays.
+  CHECK(node.spy.uncached == Parts{{0, 8 * mib}, {8 * mib, 16 * mib}, {16 * mib, 24 * mib}});
 }
 
 TEST_CASE("write behind: what is uncached and on the disk leaves memory") {
