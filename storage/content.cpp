@@ -15,6 +15,9 @@ namespace p2psync::storage {
 namespace {
 
 constexpr std::size_t window_bytes = 2 * 1024 * 1024;
+/// Cut and not yet hashed, beside one for each processor: those who hash then have something to do
+/// while more is read and cut.
+constexpr std::size_t windows_ahead = 2;
 
 using Bytes = std::span<const std::uint8_t>;
 
@@ -158,7 +161,7 @@ class Hashing {
     if (waiting_.empty()) {
       return;
     }
-    if (at_work_.size() == std::max(1U, std::thread::hardware_concurrency()) + 2) {
+    if (at_work_.size() == std::max(1U, std::thread::hardware_concurrency()) + windows_ahead) {
       take();
     }
     at_work_.push_back(
