@@ -436,7 +436,7 @@ void serialize(Archive& archive, KeptVersion& kept) {
 namespace p2psync::engine {
 
 /// About so many are written: most messages and records take no more.
-static constexpr std::size_t usual_bytes = 256;
+constexpr std::size_t usual_bytes = 256;
 
 template <Encodable T>
 std::vector<std::uint8_t> encode(const T& value, std::size_t room) {

@@ -41,6 +41,8 @@ enum class FrameKind : std::uint8_t {
 };
 
 inline constexpr std::size_t header_bytes = 5;
+/// A block of at most so many bytes is copied into its frame: it then goes with others in one
+/// write.
 inline constexpr std::size_t copied_bytes_max = 16 * 1024;
 inline constexpr std::size_t control_bytes_max = 1024 * 1024;
 /// A block and what stands around it.

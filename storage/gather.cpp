@@ -55,7 +55,7 @@ class OldVersions {
     const auto count = file.read(place->offset, into);
     // Most often it is about to go; and its pages serve the copy, which costs less
     // (write_behind.h).
-    uncache_read(file, place->offset, place->offset + into.size());
+    uncache_behind(file, place->offset, place->offset + into.size(), 0);
     return count && *count == into.size();
   }
 

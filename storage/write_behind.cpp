@@ -22,18 +22,11 @@ void write_behind(File& file, std::uint64_t begin, std::uint64_t end) {
   }
 }
 
-void uncache_behind(File& file, std::uint64_t begin, std::uint64_t end) {
+void uncache_behind(File& file, std::uint64_t begin, std::uint64_t end, std::uint64_t distance) {
   const auto [from, to] = completed(begin, end);
-  if (from < to && to > cached_bytes) {
-    const std::uint64_t old = std::max(from, cached_bytes) - cached_bytes;
-    file.uncache(old, to - cached_bytes - old);
-  }
-}
-
-void uncache_read(File& file, std::uint64_t begin, std::uint64_t end) {
-  const auto [from, to] = completed(begin, end);
-  if (from < to) {
-    file.uncache(from, to - from);
+  if (from < to && to > distance) {
+    const std::uint64_t old = std::max(from, distance) - distance;
+    file.uncache(old, to - distance - old);
   }
 }
 

@@ -24,9 +24,9 @@ static_assert(cached_bytes % stretch_bytes == 0);
 /// [begin, end) was written: stretches that are complete by that begin to go to the disk, and those
 /// that are old by that leave memory.
 void write_behind(File& file, std::uint64_t begin, std::uint64_t end);
-/// Only the latter: for one who has all that he writes go to the disk at once.
-void uncache_behind(File& file, std::uint64_t begin, std::uint64_t end);
-/// [begin, end) was read, of what is about to go: stretches that end in there leave memory.
-void uncache_read(File& file, std::uint64_t begin, std::uint64_t end);
+/// Only the latter: for one who has all that he writes go to the disk at once; or who reads what is
+/// about to go, with a distance of 0.
+void uncache_behind(File& file, std::uint64_t begin, std::uint64_t end,
+                    std::uint64_t distance = cached_bytes);
 
 }  // namespace p2psync::storage

@@ -71,10 +71,10 @@ TEST_CASE("write behind: of a large content the end stays in memory, and nothing
 
 TEST_CASE("write behind: of what is read and about to go nothing stays") {
   Spied all;
-  uncache_read(*all.file, 0, 3 * mib);
+  uncache_behind(*all.file, 0, 3 * mib, 0);
   CHECK(all.spy.uncached.empty());
-  uncache_read(*all.file, 3 * mib, 17 * mib);
-  uncache_read(*all.file, 17 * mib, 24 * mib);
+  uncache_behind(*all.file, 3 * mib, 17 * mib, 0);
+  uncache_behind(*all.file, 17 * mib, 24 * mib, 0);
   CHECK(all.spy.uncached == Parts{{0, 16 * mib}, {16 * mib, 24 * mib}});
   CHECK(all.spy.sync_begun.empty());
 }
