@@ -47,7 +47,8 @@ bool Transfer::ask_for_pieces(Instant now, Want& want, const Likely& likely,
   bool any = false;
   const auto ask_each = [&](auto&& next_of) {
     for (const auto& [id, peer] : peers_) {
-      if (!peer.open() || fetch.lacking.contains(id) || outstanding_ >= outstanding_max) {
+      const bool open = large(want) ? peer.open_for_many() : peer.open();
+      if (!open || fetch.lacking.contains(id) || outstanding_ >= outstanding_max) {
         continue;
       }
       if (const std::optional<std::size_t> piece = next_of(id)) {

@@ -7,8 +7,9 @@
 // the window grows by what came (it doubles with each round trip), above queue_max it shrinks by
 // half of that.
 //
-// Once it is full, nothing is asked until a quarter has come: what is then asked goes out at once,
-// for less than as many requests one by one cost on both sides.
+// Once it is full, no more of a large content is asked until a quarter has come: what is then asked
+// goes out at once, for less than as many requests one by one cost on both sides. Small contents
+// would wait for that quarter, too, and do not.
 //
 // Source: Shalunov et al., Low Extra Delay Background Transport (LEDBAT), RFC 6817, 2012.
 #include <algorithm>
@@ -29,7 +30,9 @@ class Window {
   static constexpr Duration patience_min = std::chrono::seconds(20);
   static constexpr Duration patience_max = std::chrono::minutes(10);
 
-  [[nodiscard]] bool open() const { return !full_; }
+  [[nodiscard]] bool open() const { return requests_ < requests_max && outstanding_ < bytes_; }
+  /// For what many requests are needed: not when it was full and less than a quarter has come.
+  [[nodiscard]] bool open_for_many() const { return open() && !was_full_; }
   [[nodiscard]] std::uint64_t outstanding() const { return outstanding_; }
   /// An answer that takes longer than that does not come.
   [[nodiscard]] Duration patience() const { return patience_; }
@@ -41,7 +44,7 @@ class Window {
   void asked(std::uint64_t bytes) {
     ++requests_;
     outstanding_ += bytes;
-    full_ = requests_ >= requests_max || outstanding_ >= bytes_;
+    was_full_ = was_full_ || !open();
   }
   void answered(std::uint64_t bytes, Duration after) {
     latest_ = after;
@@ -58,7 +61,7 @@ class Window {
   void taken_back(std::uint64_t bytes) {
     --requests_;
     outstanding_ -= bytes;
-    full_ = full_ && (requests_ > requests_again || outstanding_ > bytes_ / 4 * 3);
+    was_full_ = was_full_ && (requests_ > requests_again || outstanding_ > bytes_ / 4 * 3);
   }
   /// It was waited for in vain. A link that needs longer than that for one block must not be asked
   /// for it again and again. (A slow answer is no reason to wait longer: its peer may have slept.)
@@ -70,7 +73,7 @@ class Window {
   std::size_t requests_ = 0;
   std::uint64_t outstanding_ = 0;
   std::uint64_t bytes_ = bytes_begin;
-  bool full_ = false;
+  bool was_full_ = false;  ///< and has not been a quarter empty since
   Duration shortest_ = patience_max;
   Duration latest_{};
   Duration patience_ = patience_min;
